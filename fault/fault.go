@@ -1,0 +1,51 @@
+// Package fault names the moments at which a shop's computer may lose power while a payment is under way.
+//
+// Code calls [At] at each of them; nothing happens unless a test armed one of the names in this process.
+package fault
+
+import (
+	"sync/atomic"
+	"syscall"
+)
+
+// Step is a moment between, or inside, the writes of one purchase.
+type Step string
+
+// The moments, in the order in which one purchase meets them.
+const (
+	StartTaken      Step = "start.taken"      // the attempt is written, not committed
+	StartCommitted  Step = "start.committed"  // the attempt is committed, its page not yet answered
+	PayChecked      Step = "pay.checked"      // the payment is verified, nothing is written
+	PayClaimed      Step = "pay.claimed"      // claim, settlement and job are written, not committed
+	PayCommitted    Step = "pay.committed"    // the claim is committed, nobody settles yet
+	SettleLeased    Step = "settle.leased"    // a worker owns the settlement
+	RelaySimulated  Step = "relay.simulated"  // the chain would accept it, no relayer nonce is reserved
+	RelayReserved   Step = "relay.reserved"   // the relayer nonce is taken, not committed
+	RelaySigned     Step = "relay.signed"     // the raw transaction is written, not committed
+	RelayStored     Step = "relay.stored"     // the raw transaction is committed, not sent
+	RelaySent       Step = "relay.sent"       // the network has it, we have not noted that
+	RelayMined      Step = "relay.mined"      // the receipt is seen, nothing is recorded
+	SettleRecording Step = "settle.recording" // settlement, sales and entries are written, not committed
+	SettleRecorded  Step = "settle.recorded"  // all is committed, the job is not finished
+	PayAnswering    Step = "pay.answering"    // the buyer's answer is ready, not sent
+)
+
+// Steps lists every moment; a crash test goes through all of them.
+var Steps = []Step{
+	StartTaken, StartCommitted, PayChecked, PayClaimed, PayCommitted, SettleLeased,
+	RelaySimulated, RelayReserved, RelaySigned, RelayStored, RelaySent, RelayMined,
+	SettleRecording, SettleRecorded, PayAnswering,
+}
+
+var armed atomic.Pointer[Step]
+
+// Arm makes the next [At] of this step kill the process with SIGKILL.
+func Arm(s Step) { armed.Store(&s) }
+
+// At dies here if this step is armed.
+func At(s Step) {
+	if p := armed.Load(); p != nil && *p == s {
+		_ = syscall.Kill(syscall.Getpid(), syscall.SIGKILL)
+		select {} // the signal is on its way; nothing after this line may run
+	}
+}
