@@ -1,0 +1,70 @@
+# The same commands on a laptop and in CI. `make` lists them.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help run dev build test check fmt vet lint generated tidy generate golden bench soak ci clean
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/xsynesis
+TOOL  := go tool -modfile=tools/go.mod
+# Two packages at a time: some of them run a browser, a chain and a database each.
+TEST  := go test -p 2 -timeout 20m
+
+# Where the tests find what scripts/install has put outside the tree.
+export PLAYWRIGHT_DRIVER_PATH ?= $(CACHE)/playwright
+export XSYNESIS_NPM ?= $(CACHE)/npm
+export XSYNESIS_CHROMIUM ?= $(CACHE)/chromium
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## install what is missing, build, and start the shop with its demo world
+	@test -n "$$DATABASE_URL" || scripts/install postgres
+	@$(MAKE) --no-print-directory build
+	@exec bin/xsynesis-dev run
+
+dev: ## run, and start again whenever a page or a program file changes
+	@test -n "$$DATABASE_URL" || scripts/install postgres
+	$(TOOL) templ generate -path views --watch --cmd "go run ./cmd/xsynesis-dev run"
+
+build: ## build bin/xsynesis and bin/xsynesis-dev
+	@mkdir -p bin
+	go build -o bin/ ./cmd/xsynesis ./cmd/xsynesis-dev
+
+test: ## install what is missing and run every test: units, database, chain, npm clients, browser
+	@scripts/install postgres chromium driver clients
+	$(TEST) ./...
+
+check: fmt vet lint generated tidy ## everything that can be judged without running: format, vet, lint, generated files, modules
+
+fmt: ## list files that gofmt would change
+	@files="$$(gofmt -l .)"; if [ -n "$$files" ]; then echo "gofmt would change:"; echo "$$files"; exit 1; fi
+
+vet: ## go vet
+	go vet ./...
+
+lint: ## golangci-lint: which package may import which, no clock in the rules of money, and the usual
+	$(TOOL) golangci-lint run ./...
+
+generated: ## fail if a generated file is not what its source makes
+	@scripts/check-generated
+
+tidy: ## fail if go.mod needs tidying
+	go mod tidy -diff
+
+generate: ## make the Go of queries/*.sql and views/*.templ
+	CGO_ENABLED=0 $(TOOL) sqlc generate
+	$(TOOL) templ generate -path views
+
+golden: ## write the expected pages of the tests anew; look at the difference before you commit it
+	go test ./views -update
+
+bench: ## measure
+	go test -p 1 -run '^$$' -bench . -benchmem ./...
+
+soak: ## pay for an hour while processes are killed; FOR=10m for less
+	go test -count 1 -timeout 0 -v -run '^TestSoak$$' ./bench -soak $(or $(FOR),1h)
+
+ci: check test ## what has to pass before a change is taken
+
+clean: ## remove what was built; data stays
+	rm -rf bin

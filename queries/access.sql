@@ -1,0 +1,71 @@
+-- name: MerchantInsert :exec
+INSERT INTO merchants (id, slug, name, domain, created_at) VALUES (@id, @slug, @name, @domain, @created_at);
+
+-- name: MerchantByID :one
+SELECT * FROM merchants WHERE id = @id;
+
+-- name: MerchantBySlug :one
+SELECT * FROM merchants WHERE slug = @slug;
+
+-- name: PersonInsert :exec
+INSERT INTO persons (id, name, created_at) VALUES (@id, @name, @created_at);
+
+-- name: MemberInsert :exec
+INSERT INTO members (merchant_id, person_id, role, created_at) VALUES (@merchant_id, @person_id, @role, @created_at);
+
+-- name: MemberList :many
+SELECT sqlc.embed(merchants), sqlc.embed(persons), members.role
+FROM members
+JOIN merchants ON merchants.id = members.merchant_id
+JOIN persons ON persons.id = members.person_id
+ORDER BY members.created_at, merchants.id;
+
+-- name: MemberRole :one
+SELECT role FROM members WHERE merchant_id = @merchant_id AND person_id = @person_id;
+
+-- name: SessionInsert :exec
+INSERT INTO sessions (hash, person_id, merchant_id, created_at, expires_at)
+VALUES (@hash, @person_id, @merchant_id, @created_at, @expires_at);
+
+-- name: SessionByHash :one
+SELECT sqlc.embed(sessions), sqlc.embed(merchants), persons.name AS person_name, members.role
+FROM sessions
+JOIN merchants ON merchants.id = sessions.merchant_id
+JOIN persons ON persons.id = sessions.person_id
+JOIN members ON members.merchant_id = sessions.merchant_id AND members.person_id = sessions.person_id
+WHERE sessions.hash = @hash AND sessions.expires_at > @now::timestamptz;
+
+-- name: SessionDelete :exec
+DELETE FROM sessions WHERE hash = @hash;
+
+-- name: SessionSweep :exec
+DELETE FROM sessions WHERE expires_at < @now::timestamptz;
+
+-- name: KeyInsert :exec
+INSERT INTO api_keys (id, merchant_id, livemode, name, hash, scopes, created_at, expires_at)
+VALUES (@id, @merchant_id, @livemode, @name, @hash, @scopes, @created_at, @expires_at);
+
+-- name: KeyByHash :one
+SELECT * FROM api_keys
+WHERE hash = @hash AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > @now::timestamptz);
+
+-- name: IdempotencyClaim :one
+-- Takes the key when it is new, or when whoever held it without an answer is past its lock.
+INSERT INTO idempotency_keys AS k (scope, key, fingerprint, locked_until, created_at)
+VALUES (@scope, @key, @fingerprint, @locked_until::timestamptz, @now::timestamptz)
+ON CONFLICT (scope, key) DO UPDATE SET locked_until = excluded.locked_until
+WHERE k.status IS NULL AND k.locked_until < @now::timestamptz AND k.fingerprint = excluded.fingerprint
+RETURNING key;
+
+-- name: IdempotencyByKey :one
+SELECT * FROM idempotency_keys WHERE scope = @scope AND key = @key;
+
+-- name: IdempotencyAnswer :exec
+UPDATE idempotency_keys SET status = @status, content_type = @content_type, body = @body, locked_until = NULL
+WHERE scope = @scope AND key = @key;
+
+-- name: IdempotencyRelease :exec
+DELETE FROM idempotency_keys WHERE scope = @scope AND key = @key AND status IS NULL;
+
+-- name: IdempotencySweep :exec
+DELETE FROM idempotency_keys WHERE created_at < @before::timestamptz;

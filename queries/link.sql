@@ -1,0 +1,100 @@
+-- name: PayeeInsert :exec
+INSERT INTO payees (merchant_id, network, address, proven_at, created_at)
+VALUES (@merchant_id, @network, @address, @proven_at, @created_at);
+
+-- name: PayeeByNetwork :one
+SELECT * FROM payees WHERE merchant_id = @merchant_id AND network = @network;
+
+-- name: PayeeList :many
+SELECT * FROM payees WHERE merchant_id = @merchant_id ORDER BY network;
+
+-- name: LinkInsert :exec
+INSERT INTO links (id, merchant_id, token, livemode, title, description, price, network, expires_at, max_payments, success_url, reference, metadata, created_at, updated_at)
+VALUES (@id, @merchant_id, @token, @livemode, @title, @description, @price, @network, @expires_at, @max_payments, @success_url, @reference, @metadata, @created_at, @created_at);
+
+-- name: LinkByToken :one
+SELECT sqlc.embed(links), sqlc.embed(merchants), payees.address AS pay_to, payees.proven_at
+FROM links
+JOIN merchants ON merchants.id = links.merchant_id
+LEFT JOIN payees ON payees.merchant_id = links.merchant_id AND payees.network = links.network
+WHERE links.token = @token;
+
+-- name: LinkByID :one
+SELECT * FROM links WHERE merchant_id = @merchant_id AND id = @id;
+
+-- name: LinkForUpdate :one
+SELECT * FROM links WHERE merchant_id = @merchant_id AND id = @id FOR UPDATE;
+
+-- name: LinkPaymentsTaken :one
+SELECT count(*)::int FROM attempts
+WHERE link_id = @link_id AND status IN ('open', 'settling', 'unknown', 'settled', 'settled_late');
+
+-- name: LinkHold :exec
+-- Purchases begun while there was no limit count from the moment there is one.
+UPDATE attempts SET holds_payment = true
+WHERE link_id = @link_id AND NOT holds_payment AND status IN ('open', 'settling', 'unknown', 'settled', 'settled_late');
+
+-- name: LinkUpdate :one
+UPDATE links SET title = @title, description = @description, price = @price, expires_at = @expires_at,
+    max_payments = @max_payments, payments_taken = @payments_taken, success_url = @success_url,
+    reference = @reference, metadata = @metadata, updated_at = @updated_at
+WHERE merchant_id = @merchant_id AND id = @id
+RETURNING *;
+
+-- name: LinkExpire :one
+UPDATE links SET expired_at = coalesce(expired_at, @now::timestamptz), updated_at = @now::timestamptz
+WHERE merchant_id = @merchant_id AND id = @id
+RETURNING *;
+
+-- name: LinkList :many
+SELECT sqlc.embed(links), coalesce(t.payments, 0)::bigint AS payments, coalesce(t.received, 0)::bigint AS received, coalesce(t.last_paid_at, 'epoch')::timestamptz AS last_paid_at
+FROM links
+LEFT JOIN LATERAL (
+    SELECT sum(link_totals.payments)::bigint AS payments, sum(link_totals.amount)::bigint AS received, max(link_totals.last_paid_at) AS last_paid_at
+    FROM link_totals WHERE link_totals.link_id = links.id
+) t ON true
+WHERE links.merchant_id = @merchant_id AND links.livemode = @livemode AND links.id < @before::text
+ORDER BY links.id DESC
+LIMIT @most;
+
+-- name: LinkListAfter :many
+-- The page before: read upwards, to be turned round.
+SELECT sqlc.embed(links), coalesce(t.payments, 0)::bigint AS payments, coalesce(t.received, 0)::bigint AS received, coalesce(t.last_paid_at, 'epoch')::timestamptz AS last_paid_at
+FROM links
+LEFT JOIN LATERAL (
+    SELECT sum(link_totals.payments)::bigint AS payments, sum(link_totals.amount)::bigint AS received, max(link_totals.last_paid_at) AS last_paid_at
+    FROM link_totals WHERE link_totals.link_id = links.id
+) t ON true
+WHERE links.merchant_id = @merchant_id AND links.livemode = @livemode AND links.id > @after::text
+ORDER BY links.id ASC
+LIMIT @most;
+
+-- name: LinkTotals :one
+SELECT coalesce(sum(payments), 0)::bigint AS payments, coalesce(sum(amount), 0)::bigint AS received, coalesce(max(last_paid_at), 'epoch')::timestamptz AS last_paid_at
+FROM link_totals WHERE link_id = @link_id;
+
+-- name: LinkTakePayment :one
+-- One of the link's limited payments, if one is left. Links without a limit are never written here.
+UPDATE links SET payments_taken = payments_taken + 1
+WHERE id = @id AND max_payments IS NOT NULL AND payments_taken < max_payments
+RETURNING payments_taken;
+
+-- name: LinkGivePayment :exec
+UPDATE links SET payments_taken = payments_taken - 1
+WHERE id = @id AND max_payments IS NOT NULL AND payments_taken > 0;
+
+-- name: LinkTotalAdd :exec
+INSERT INTO link_totals (link_id, slot, payments, amount, last_paid_at)
+VALUES (@link_id, @slot, 1, @amount, @paid_at)
+ON CONFLICT (link_id, slot) DO UPDATE SET payments = link_totals.payments + 1,
+    amount = link_totals.amount + excluded.amount,
+    last_paid_at = greatest(link_totals.last_paid_at, excluded.last_paid_at);
+
+-- name: LinkPriceInsert :exec
+INSERT INTO link_prices (link_id, price, until) VALUES (@link_id, @price, @until);
+
+-- name: LinkPriceHonoured :one
+SELECT EXISTS (SELECT FROM link_prices WHERE link_id = @link_id AND price = @price AND until > @now::timestamptz);
+
+-- name: LinkTaken :one
+SELECT payments_taken FROM links WHERE id = @id;

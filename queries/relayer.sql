@@ -1,0 +1,97 @@
+-- name: RelayerOpen :exec
+-- The first use of an address; later ones only move its nonce up to what the chain has seen.
+INSERT INTO relayers (network, address, next_nonce)
+VALUES (@network, @address, @next_nonce)
+ON CONFLICT (network, address) DO UPDATE SET next_nonce = greatest(relayers.next_nonce, excluded.next_nonce);
+
+-- name: RelayerNonce :one
+-- Takes the row's lock until commit, so nonces are committed in order and a rollback gives its nonce back.
+UPDATE relayers SET next_nonce = next_nonce + 1
+WHERE network = @network AND address = @address
+RETURNING (next_nonce - 1)::bigint;
+
+-- name: RelayerNextNonce :one
+SELECT next_nonce FROM relayers WHERE network = @network AND address = @address;
+
+-- name: RelayerBeat :exec
+UPDATE relayers SET gas_balance = @gas_balance, settlements_left = @settlements_left, seen_at = @seen_at::timestamptz
+WHERE network = @network AND address = @address;
+
+-- name: RelayerFunded :one
+SELECT EXISTS (
+    SELECT FROM relayers
+    WHERE network = @network AND seen_at >= @seen_since::timestamptz AND settlements_left >= @settlements_min
+)::bool;
+
+-- name: RelayerList :many
+SELECT * FROM relayers ORDER BY network, address;
+
+-- name: RelayInsert :execrows
+-- A nonce is inserted once: on a conflict somebody else has filled the gap.
+INSERT INTO relays (network, address, nonce, settlement, created_at)
+VALUES (@network, @address, @nonce, sqlc.narg(settlement), @created_at)
+ON CONFLICT (network, address, nonce) DO NOTHING;
+
+-- name: RelayVersionInsert :execrows
+INSERT INTO relay_versions (network, address, nonce, version, hash, raw, created_at)
+VALUES (@network, @address, @nonce, @version, @hash, @raw, @created_at)
+ON CONFLICT (network, address, nonce, version) DO NOTHING;
+
+-- name: RelayBySettlement :one
+SELECT * FROM relays
+WHERE settlement = @settlement::text AND current;
+
+-- name: RelaySupersede :exec
+-- Makes room for another transaction of the settlement, if this one came to nothing.
+UPDATE relays SET current = false
+WHERE settlement = @settlement::text AND current AND state IN ('reverted', 'dropped');
+
+-- name: RelayVersions :many
+SELECT v.* FROM relay_versions v
+WHERE v.network = @network AND v.address = @address AND v.nonce = @nonce
+ORDER BY v.version;
+
+-- name: RelayOpenVersions :many
+-- Every version of what is not mined yet, lowest nonce first.
+SELECT sqlc.embed(r), sqlc.embed(v)
+FROM relays r JOIN relay_versions v USING (network, address, nonce)
+WHERE r.network = @network AND r.address = @address AND r.state = 'open' AND NOT r.final
+ORDER BY r.nonce, v.version LIMIT @max_rows;
+
+-- name: RelayUnfinal :many
+-- What was seen in a block that may still be replaced, oldest first.
+SELECT * FROM relays
+WHERE network = @network AND address = @address AND NOT final AND state IN ('mined', 'reverted')
+  AND nonce > @after_nonce AND block <= @up_to_block::bigint
+ORDER BY nonce LIMIT @max_rows;
+
+-- name: RelayNonces :many
+SELECT nonce FROM relays
+WHERE network = @network AND address = @address AND nonce >= @from_nonce AND nonce < @to_nonce
+ORDER BY nonce;
+
+-- name: RelaySeen :exec
+-- Notes the blocks of many transactions at once, by the hashes of the versions that were mined.
+UPDATE relays r SET state = s.state, hash = s.hash, block = s.block, block_hash = s.block_hash
+FROM (
+    SELECT unnest(@hashes::text[]) AS hash, unnest(@states::text[]) AS state,
+           unnest(@blocks::bigint[]) AS block, unnest(@block_hashes::text[]) AS block_hash
+) s
+JOIN relay_versions v ON v.hash = s.hash
+WHERE r.network = v.network AND r.address = v.address AND r.nonce = v.nonce
+  AND NOT r.final AND r.state IN ('open', 'mined', 'reverted');
+
+-- name: RelayReopen :exec
+-- Its block is gone.
+UPDATE relays SET state = 'open', hash = NULL, block = NULL, block_hash = NULL
+WHERE network = @network AND address = @address AND nonce = ANY(@nonces::bigint[])
+  AND NOT final AND state IN ('mined', 'reverted');
+
+-- name: RelayDrop :exec
+-- Its nonce went to a transaction that is not ours.
+UPDATE relays SET state = 'dropped', final = true WHERE network = @network AND address = @address AND nonce = @nonce AND state = 'open';
+
+-- name: RelayFinal :exec
+UPDATE relays SET final = true
+WHERE network = @network AND address = @address AND NOT final
+  AND state IN ('mined', 'reverted') AND nonce = ANY(@nonces::bigint[]);
