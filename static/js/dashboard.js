@@ -1,0 +1,94 @@
+// What the dashboard does beyond forms and links. Every page works without this file.
+"use strict";
+
+// Our content security policy allows neither inline styles nor eval; money does not belong in local storage.
+Object.assign(htmx.config, { includeIndicatorStyles: false, allowEval: false, historyCacheSize: 0 });
+
+const all = (selector, root = document) => root.querySelectorAll(selector);
+
+// A hidden page listens to nothing: phones kill the stream anyway, and servers count them.
+// A page that comes back asks at once for what it missed.
+(() => {
+  let waiting = null;
+  document.addEventListener("visibilitychange", () => {
+    const stream = document.getElementById("live-updates");
+    if (document.hidden && stream) {
+      waiting = { copy: stream.cloneNode(), parent: stream.parentNode };
+      htmx.remove(stream);
+    } else if (!document.hidden && waiting) {
+      waiting.parent.append(waiting.copy);
+      htmx.process(waiting.copy);
+      htmx.trigger(waiting.copy, "sse:changed");
+      waiting = null;
+    }
+  });
+})();
+
+// Folds that the seller opened stay open when the fragment around them is fetched again.
+(() => {
+  let open = [];
+  document.addEventListener("htmx:beforeSwap", () => {
+    open = [...all("details[id][open]")].map((fold) => fold.id);
+  });
+  document.addEventListener("htmx:afterSettle", () => {
+    for (const id of open) document.getElementById(id)?.setAttribute("open", "");
+  });
+})();
+
+// Copy buttons are hidden where nothing could be copied.
+function offerCopying() {
+  if (!navigator.clipboard) return;
+  for (const button of all("[data-copies]")) button.hidden = false;
+}
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copies]");
+  if (!button) return;
+  const word = button.querySelector("span");
+  const before = word.textContent;
+  await navigator.clipboard.writeText(document.getElementById(button.dataset.copies).textContent.trim());
+  word.textContent = "Copied";
+  setTimeout(() => { word.textContent = before; }, 2000);
+});
+document.addEventListener("DOMContentLoaded", offerCopying);
+document.addEventListener("htmx:afterSettle", offerCopying);
+
+// A filter is sent as soon as it is chosen; days and words are sent by their button or Enter.
+for (const form of all("[data-send-on-change]")) {
+  form.addEventListener("change", (event) => {
+    const custom = event.target.value === "custom";
+    if (event.target.matches("[type=radio], select") && !custom) form.requestSubmit();
+  });
+}
+
+// A form is posted once: its button says so, and is back when the page is shown again.
+for (const button of all("[data-busy]")) {
+  const verb = button.textContent;
+  button.form.addEventListener("submit", (event) => {
+    if (button.getAttribute("aria-disabled") === "true") return event.preventDefault();
+    button.setAttribute("aria-disabled", "true");
+    button.textContent = button.dataset.busy;
+  });
+  addEventListener("pageshow", () => {
+    button.removeAttribute("aria-disabled");
+    button.textContent = verb;
+  });
+}
+
+// The preview of a link follows its form.
+const written = {
+  // As the server writes amounts: two decimals or as many as there are, commas between thousands.
+  price(text) {
+    const match = /^(\d{1,12})(?:\.(\d{0,6}))?$/.exec(text);
+    if (!match) return "";
+    const whole = match[1].replace(/^0+(?=\d)/, "").replace(/\B(?=(\d{3})+$)/g, ",");
+    return `${whole}.${(match[2] ?? "").replace(/0+$/, "").padEnd(2, "0")}`;
+  },
+};
+for (const control of all("[data-shows]")) {
+  const name = control.dataset.shows;
+  control.addEventListener("input", () => {
+    const text = control.value.trim();
+    const shown = written[name] ? written[name](text) : text;
+    for (const place of all(`[data-shown="${name}"]`)) place.textContent = shown || place.dataset.empty;
+  });
+}

@@ -1,0 +1,134 @@
+package views
+
+import (
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// DashboardView is what stands around every page of the dashboard: the shop, who is signed in,
+// and where in the navigation we are.
+type DashboardView struct {
+	Heading string // the h1 and the window's title
+	Section Section
+	Shop    string
+	Person  string // "Mette Lund"
+	Role    string // "owner"
+	Test    bool   // shows the test stripe
+	Flash   Flash
+	Live    string // this page's own URL with its query; set, the page fetches its [LiveFragment] on every change
+}
+
+// LiveFragment names the part of every dashboard page that is fetched again when something changed.
+const LiveFragment = "live"
+
+// Section is a row of the dashboard's navigation.
+type Section string
+
+// The rows that exist.
+const (
+	SectionOverview    Section = "overview"
+	SectionSales       Section = "sales"
+	SectionSettlements Section = "settlements"
+	SectionLinks       Section = "links"
+)
+
+// Flash is the one sentence a page says about what was just done. The zero Flash says nothing.
+type Flash struct {
+	Text   string
+	Failed bool
+}
+
+// Field is one form field as it was sent, with the sentence that stands in place of its hint when it was refused.
+type Field struct {
+	Value   string
+	Problem string
+}
+
+// Pages holds the links of a keyset-paged list; an empty one is drawn as a disabled button.
+type Pages struct {
+	Newer string
+	Older string
+}
+
+// initials gives the mark of a shop without a logo: "Kaffe Nord" becomes "KN".
+func initials(shop string) string {
+	var b strings.Builder
+	for _, word := range strings.Fields(shop) {
+		first, _ := utf8.DecodeRuneInString(word)
+		if !unicode.IsLetter(first) && !unicode.IsDigit(first) {
+			continue
+		}
+		b.WriteRune(unicode.ToUpper(first))
+		if utf8.RuneCountInString(b.String()) == 2 {
+			break
+		}
+	}
+	return b.String()
+}
+
+// The moments of a row are shown in the location the time was given in: the shop's.
+
+func clock(t time.Time) string  { return t.Format("15:04") }
+func day(t time.Time) string    { return t.Format("Mon 2 Jan") }
+func date(t time.Time) string   { return t.Format("2 Jan 2006") }
+func moment(t time.Time) string { return t.Format("2 Jan 2006, 15:04:05") }
+
+// machineTime is the value of a datetime attribute.
+func machineTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// short writes an address or hash as people compare it, 0x7A3f…91Bc; anything of 12 characters or less stays whole.
+func short(hex string) string {
+	if len(hex) <= 12 {
+		return hex
+	}
+	return hex[:6] + "…" + hex[len(hex)-4:]
+}
+
+// shortID writes one of our ids by its end, since ids of one day begin alike: pa_…cTfWyA.
+func shortID(id string) string {
+	prefix, rest, _ := strings.Cut(id, "_")
+	if len(rest) <= 6 {
+		return id
+	}
+	return prefix + "_…" + rest[len(rest)-6:]
+}
+
+// count writes "1 sale", "5 sales" and "1,204 sales".
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return thousands(n) + " " + many
+}
+
+// thousands writes a whole number with a comma between thousands.
+func thousands(n int) string {
+	text := strconv.Itoa(n)
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
+}
+
+// dashboardFrame is the frame of every page for sellers.
+func dashboardFrame(title string, test bool) Page {
+	return Page{
+		Title:   title,
+		Class:   "for-seller",
+		Styles:  []string{"css/dashboard.css"},
+		Scripts: []string{"js/htmx-2.0.11.min.js", "js/htmx-sse-2.2.4.min.js", "js/dashboard.js"},
+		Test:    test,
+		Hidden:  true,
+	}
+}
+
+// role tells screen readers how urgent the sentence is.
+func (f Flash) role() string {
+	if f.Failed {
+		return "alert"
+	}
+	return "status"
+}

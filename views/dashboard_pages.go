@@ -1,0 +1,195 @@
+package views
+
+import (
+	"time"
+
+	"xsynesis/id"
+	"xsynesis/money"
+)
+
+// SignInView is the page that lets someone into a shop.
+type SignInView struct {
+	Test    bool
+	Problem string       // why the last try did not work
+	Demo    []DemoPerson // the development build's shops; elsewhere empty
+}
+
+// DemoPerson is someone of a demo shop whom one press signs in.
+type DemoPerson struct {
+	Person id.Person
+	Name   string // "Mette"
+	Role   string // "owner"
+	Shop   string // "Kaffe Nord"
+}
+
+// OverviewView is the first page of the dashboard: what came in, and what came last.
+type OverviewView struct {
+	DashboardView
+	Received  money.USDC // in all
+	Sales     int        // in all
+	Today     SumView
+	Week      SumView
+	Chart     ChartView
+	Latest    []SaleRow
+	HasLink   bool // a shop without a sale is told what is still to be done
+	Attention int  // payments whose outcome is being checked
+}
+
+// SumView is what came in over a period.
+type SumView struct {
+	Amount money.USDC
+	Sales  int
+}
+
+// SaleRow is one sale in a list.
+type SaleRow struct {
+	Sale      id.Sale // empty while the purchase is under way
+	Attempt   id.Attempt
+	Time      time.Time // in the shop's location
+	Title     string
+	Detail    string // what tells this sale from others of the same name: a quantity, a note
+	Channel   string // "Link", "Till", "API"
+	Payer     string // the paying address
+	State     string // as on the pill
+	Amount    money.USDC
+	Pending   bool // the amount is not certain yet, or was given back
+	Simulated bool
+}
+
+// SalesView is the list of sales.
+type SalesView struct {
+	DashboardView
+	Filter SalesFilter
+	Days   []SalesDay
+	Period string // the chosen period in words: "7 days"
+	Total  SumView
+	Pages  Pages
+	CSV    string // the same sales as a file
+}
+
+// SalesFilter is the form above the sales, as it was sent.
+type SalesFilter struct {
+	Period   string // one of [SalesPeriods]
+	From, To Field  // days as 2006-01-02, read when Period is "custom"
+	Channel  string // empty for all
+	Channels []Option
+	Search   string
+}
+
+// SalesPeriods are the values of the field "period", in the order shown.
+var SalesPeriods = []Option{
+	{"today", "Today"}, {"7d", "7 days"}, {"month", "Month"}, {"all", "All"}, {"custom", "Custom"},
+}
+
+// Option is one choice of a field: its value and its word.
+type Option struct{ Value, Word string }
+
+// SalesDay is a day's rows, under one heading.
+type SalesDay struct {
+	Day  time.Time
+	Note string // "5 sales", or empty where the page holds only a part of the day
+	Rows []SaleRow
+}
+
+// LinksView is the list of payment links.
+type LinksView struct {
+	DashboardView
+	Links []LinkRow
+	Pages Pages
+}
+
+// LinkRow is one link in the list.
+type LinkRow struct {
+	Link     id.Link
+	Title    string
+	Price    money.USDC
+	Paid     int
+	Limit    int       // 0: as often as anyone likes
+	LastPaid time.Time // zero: never
+	State    string    // open, expired or sold_out
+}
+
+// LinkFormView is the form of a new link, or of an existing one when Link is set.
+type LinkFormView struct {
+	DashboardView
+	Link        id.Link
+	Problem     string // what is wrong with the whole rather than with one field
+	Title       Field
+	Description Field
+	Price       Field
+	MaxPayments Field
+	Expires     Field // 2006-01-02T15:04 in the shop's location
+	SuccessURL  Field
+	Reference   Field
+	Zone        string // of Expires, in words: "Copenhagen time"
+}
+
+// LinkView is one link: how to share it, and every purchase made with it.
+type LinkView struct {
+	DashboardView
+	Link        id.Link
+	Token       string
+	Title       string
+	Description string
+	Price       money.USDC
+	State       string // open, expired or sold_out
+	Over        string // why nobody can pay any more, or empty
+	URL         string // what is shared
+	Paid        int
+	Limit       int
+	Received    money.USDC
+	LastPaid    time.Time
+	Created     time.Time
+	Expires     time.Time // zero: never
+	SuccessURL  string
+	Reference   string
+	Attempts    []AttemptRow
+	Pages       Pages
+	DevSettle   bool // offers to simulate the payment of open purchases
+}
+
+// AttemptRow is one purchase in a list.
+type AttemptRow struct {
+	Attempt   id.Attempt
+	Time      time.Time
+	Payer     string // empty as long as nobody has signed
+	State     string
+	Open      bool // nobody has paid yet
+	Amount    money.USDC
+	Pending   bool // the amount is not certain yet, or was given back
+	Simulated bool
+}
+
+// SettlementsView is the list of settlements: how each payment reached the chain.
+type SettlementsView struct {
+	DashboardView
+	Settlements []SettlementRow
+	Pages       Pages
+}
+
+// SettlementRow is one settlement in the list.
+type SettlementRow struct {
+	Settlement  id.Settlement
+	Attempt     id.Attempt
+	State       string // the settlement's own: queued, signed, broadcast, confirmed …
+	Facilitator string
+	Transaction string // hash, or empty
+	Explorer    string // where the transaction is shown, or empty
+	Age         string // "2 minutes"
+	Time        time.Time
+	LastError   string
+	Amount      money.USDC
+	Pending     bool // as in [SaleRow]
+	Simulated   bool
+}
+
+// ConfirmView asks, on a page of its own, before something that cannot be undone.
+type ConfirmView struct {
+	DashboardView
+	Consequence string // one sentence
+	Subject     string // what it is done to
+	Amount      money.USDC
+	Action      string // where the form is posted
+	Verb        string // the button: "Expire link"
+	Back        string
+}

@@ -1,0 +1,20 @@
+package views
+
+import "cmp"
+
+// unfiltered says that an empty list means no sales at all, not none that match.
+func (f SalesFilter) unfiltered() bool {
+	return f.Period == "all" && f.Channel == "" && f.Search == ""
+}
+
+// shown counts the rows on this page.
+func (v SalesView) shown() int {
+	n := 0
+	for _, d := range v.Days {
+		n += len(d.Rows)
+	}
+	return n
+}
+
+// key tells rows of one list apart: a purchase under way has no sale yet.
+func (r SaleRow) key() string { return cmp.Or(string(r.Sale), string(r.Attempt)) }
