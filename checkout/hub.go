@@ -1,0 +1,179 @@
+package checkout
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"xsynesis/id"
+)
+
+// channel is the Postgres notification channel of all processes.
+const channel = "xsynesis_changed"
+
+// Hub tells whoever waits, in any process, that a purchase or a shop changed; never what changed.
+//
+// Notifications leave after the commit that they tell of, several in one statement, so that no commit
+// waits for another. One that is lost costs the waiter a look at the row, a moment later.
+type Hub struct {
+	pool *pgxpool.Pool
+	out  chan string
+
+	mu      sync.Mutex
+	waiters map[string]map[chan struct{}]struct{}
+}
+
+// NewHub returns a hub that says nothing until [Hub.Run].
+func NewHub(pool *pgxpool.Pool) *Hub {
+	return &Hub{pool: pool, out: make(chan string, 4096), waiters: map[string]map[chan struct{}]struct{}{}}
+}
+
+// Changed tells all processes that a purchase, and so its shop, changed. It never waits.
+func (h *Hub) Changed(attempt id.Attempt, merchant id.Merchant) {
+	select {
+	case h.out <- string(attempt) + " " + string(merchant):
+	default: // waiters look at their rows anyway
+	}
+}
+
+// Subscribe returns a channel that receives when the attempt or merchant changes; cancel ends it.
+func (h *Hub) Subscribe(topic string) (changed <-chan struct{}, cancel func()) {
+	c := make(chan struct{}, 1)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.waiters[topic] == nil {
+		h.waiters[topic] = map[chan struct{}]struct{}{}
+	}
+	h.waiters[topic][c] = struct{}{}
+	return c, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		delete(h.waiters[topic], c)
+		if len(h.waiters[topic]) == 0 {
+			delete(h.waiters, topic)
+		}
+	}
+}
+
+func (h *Hub) wake(topic string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for c := range h.waiters[topic] {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// wakeAll follows a broken connection: anything may have been missed.
+func (h *Hub) wakeAll() {
+	h.mu.Lock()
+	topics := make([]string, 0, len(h.waiters))
+	for topic := range h.waiters {
+		topics = append(topics, topic)
+	}
+	h.mu.Unlock()
+	for _, topic := range topics {
+		h.wake(topic)
+	}
+}
+
+// Run listens and speaks until ctx ends, and comes back after every lost connection.
+func (h *Hub) Run(ctx context.Context) error {
+	var speaking sync.WaitGroup
+	speaking.Go(func() { h.speak(ctx) })
+	defer speaking.Wait()
+	for ctx.Err() == nil {
+		if err := h.listen(ctx); err != nil && ctx.Err() == nil {
+			slog.WarnContext(ctx, "listening for changes", "error", err)
+			sleep(ctx, time.Second)
+			h.wakeAll()
+		}
+	}
+	return nil
+}
+
+func (h *Hub) listen(ctx context.Context) error {
+	conn, err := pgx.ConnectConfig(ctx, h.pool.Config().ConnConfig.Copy())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
+		return err
+	}
+	h.wakeAll()
+	for {
+		n, err := conn.WaitForNotification(ctx)
+		if err != nil {
+			return err
+		}
+		for topic := range strings.FieldsSeq(n.Payload) {
+			h.wake(topic)
+		}
+	}
+}
+
+const (
+	// gather is how long a change waits for company.
+	gather = 5 * time.Millisecond
+	// mostTogether keeps a payload below the 8,000 bytes that Postgres takes.
+	mostTogether = 100
+)
+
+func (h *Hub) speak(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case first := <-h.out:
+			h.say(ctx, h.together(ctx, first))
+		}
+	}
+}
+
+func (h *Hub) together(ctx context.Context, first string) string {
+	said := []string{first}
+	timer := time.NewTimer(gather)
+	defer timer.Stop()
+	for len(said) < mostTogether {
+		select {
+		case <-ctx.Done():
+			return strings.Join(said, " ")
+		case <-timer.C:
+			return strings.Join(said, " ")
+		case more := <-h.out:
+			said = append(said, more)
+		}
+	}
+	return strings.Join(said, " ")
+}
+
+func (h *Hub) say(ctx context.Context, payload string) {
+	// The notification holds nothing that a crash may not lose, so its commit need not wait for the disk.
+	err := pgx.BeginFunc(ctx, h.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SET LOCAL synchronous_commit = off"); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, "SELECT pg_notify($1, $2)", channel, payload)
+		return err
+	})
+	if err != nil && ctx.Err() == nil {
+		slog.WarnContext(ctx, "telling of changes", "error", err)
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}

@@ -1,0 +1,336 @@
+package checkout
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"math/big"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"xsynesis/evm"
+	"xsynesis/fault"
+	"xsynesis/id"
+	"xsynesis/money"
+	"xsynesis/queries"
+	"xsynesis/shop"
+	"xsynesis/x402"
+)
+
+// Request is what the answer to a payment may be repeated to: SHA-256 over method, path with query, and body.
+type Request [32]byte
+
+// PayLink takes a program's payment for a link and waits for the chain. The purchase is made in the
+// claim's own transaction, before anything is broadcast.
+//
+// The same payment in the same request gets the same answer again. Errors: [*x402.Invalid] (nothing
+// moved), [ErrAlreadyUsed], [ErrPending] with the purchase, [shop.ErrLinkExpired], [shop.ErrSoldOut],
+// [ErrUnfunded], [evm.ErrUnavailable].
+func (s *Service) PayLink(ctx context.Context, offer shop.Offer, p x402.Payment, r Request) (Purchase, error) {
+	want, err := s.wanted(ctx, offer, p)
+	if err != nil {
+		return Purchase{}, err
+	}
+	if claim, err := s.examine(ctx, offer.Link.Network, &p, want); err != nil {
+		return Purchase{}, err
+	} else if claim != nil {
+		if Request(claim.Request) != r {
+			return Purchase{}, ErrAlreadyUsed
+		}
+		return s.await(ctx, claim.AttemptID, p)
+	}
+	if err := s.Funded(ctx, offer.Link.Network.ID); err != nil {
+		return Purchase{}, err
+	}
+	a, err := s.draft(offer, want.Amount, Begin{Channel: "link"})
+	if err != nil {
+		return Purchase{}, err
+	}
+	fault.At(fault.PayChecked)
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		if err := s.startTx(ctx, tx, offer, &a, "", true); err != nil {
+			return err
+		}
+		return s.claimTx(ctx, tx, a, p, r)
+	})
+	if errors.Is(err, errClaimed) { // by the same payment, at the same moment
+		return s.PayLink(ctx, offer, p, r)
+	}
+	if err != nil {
+		return Purchase{}, fmt.Errorf("pay %s: %w", offer.Link.ID, err)
+	}
+	fault.At(fault.PayCommitted)
+	s.hub.Changed(a.ID, a.Merchant)
+	return s.await(ctx, a.ID, p)
+}
+
+// wanted is what the link costs, or cost while the offer that this payment answers was out.
+func (s *Service) wanted(ctx context.Context, offer shop.Offer, p x402.Payment) (x402.Requirement, error) {
+	want := s.Offered(offer)
+	v := p.Authorization.Value
+	if v == nil || !v.IsInt64() {
+		return want, nil
+	}
+	honoured, err := s.shop.Honours(ctx, offer.Link, money.USDC(v.Int64()))
+	if honoured {
+		want.Amount = money.USDC(v.Int64())
+	}
+	return want, err
+}
+
+// Pay takes a payment for one purchase and waits for the chain.
+//
+// The same payment gets the same answer again. Errors as [Service.PayLink], and [ErrNotFound],
+// [ErrInProgress], [ErrPaid], [ErrExpired], [ErrReversed].
+func (s *Service) Pay(ctx context.Context, attempt id.Attempt, p x402.Payment) (Purchase, error) {
+	purchase, err := s.Purchase(ctx, attempt)
+	if err != nil {
+		return Purchase{}, err
+	}
+	claim, err := s.examine(ctx, purchase.Network, &p, s.Requirement(purchase.Attempt))
+	if err != nil {
+		return purchase, s.sooner(purchase.Attempt, err)
+	}
+	if claim != nil {
+		if claim.AttemptID != attempt {
+			return purchase, ErrAlreadyUsed
+		}
+		return s.await(ctx, attempt, p)
+	}
+	if err := s.payable(ctx, purchase.Attempt, p); err != nil {
+		return purchase, err
+	}
+	fault.At(fault.PayChecked)
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return s.claimTx(ctx, tx, purchase.Attempt, p, requestOf(attempt)) })
+	if errors.Is(err, errClaimed) || errors.Is(err, ErrNotOpen) { // somebody was faster, perhaps this very payment
+		return s.Pay(ctx, attempt, p)
+	}
+	if err != nil {
+		return purchase, fmt.Errorf("pay %s: %w", attempt, err)
+	}
+	fault.At(fault.PayCommitted)
+	s.hub.Changed(attempt, purchase.Merchant)
+	return s.await(ctx, attempt, p)
+}
+
+// requestOf stands for every way to address one purchase: its answer is the same on each.
+func requestOf(attempt id.Attempt) Request { return sha256.Sum256([]byte(attempt)) }
+
+// carefulAfter is the number of refused payers after which a payer's money is looked at first.
+const carefulAfter = 3
+
+func (s *Service) payable(ctx context.Context, a Attempt, p x402.Payment) error {
+	switch a.Status {
+	case Open:
+	case Settling, Unknown:
+		return ErrInProgress
+	case Settled, SettledLate:
+		return ErrPaid
+	case Reversed:
+		return ErrReversed
+	default:
+		return ErrExpired
+	}
+	if !s.now().Before(a.ExpiresAt) {
+		return ErrExpired
+	}
+	if err := s.Funded(ctx, a.Network.ID); err != nil {
+		return err
+	}
+	if a.Refusals < carefulAfter {
+		return nil
+	}
+	chain, err := s.chain(a.Network.ID)
+	if err != nil {
+		return err
+	}
+	balance, err := chain.Balance(ctx, p.Authorization.From)
+	if err != nil {
+		return err
+	}
+	if balance < a.Amount {
+		return &x402.Invalid{Kind: x402.Funds}
+	}
+	return nil
+}
+
+func (s *Service) chain(network string) (*evm.Chain, error) {
+	c, ok := s.chains[network]
+	if !ok {
+		return nil, fmt.Errorf("%w: no RPC for %s", evm.ErrUnavailable, network)
+	}
+	return c, nil
+}
+
+// examine checks a payment: match, amount, times and signature on the CPU; the chain is asked only where
+// the payer may be a contract (ERC-1271). It returns the claim of a payment that was taken before,
+// even where the payment would no longer pass.
+func (s *Service) examine(ctx context.Context, n evm.Network, p *x402.Payment, want x402.Requirement) (*queries.Claim, error) {
+	mismatch := p.Check(want, s.now())
+	unsigned := p.CheckSignature(n.Token)
+	claim, err := s.claimOf(ctx, n, p.Authorization)
+	if err != nil {
+		return nil, err
+	}
+	if claim != nil && (unsigned == nil || bytes.Equal(claim.Signature, p.Signature)) {
+		return claim, nil
+	}
+	if mismatch != nil || unsigned == nil {
+		return nil, mismatch
+	}
+	chain, err := s.chain(n.ID)
+	if err != nil {
+		return nil, err
+	}
+	return nil, chain.CheckContractSignature(ctx, p.Authorization.From, p.Authorization.Digest(n.Token), p.Signature)
+}
+
+// sooner prefers what a buyer can understand: that a purchase is paid or over, not that his payment does not fit it.
+func (s *Service) sooner(a Attempt, err error) error {
+	var invalid *x402.Invalid
+	if !errors.As(err, &invalid) {
+		return err
+	}
+	switch {
+	case a.Status.Paid():
+		return ErrPaid
+	case a.Status == Open && s.now().Before(a.ExpiresAt) || a.Status.UnderWay():
+		return err
+	case a.Status == Reversed:
+		return ErrReversed
+	default:
+		return ErrExpired
+	}
+}
+
+// claimOf finds the living claim of an authorization, or nil.
+func (s *Service) claimOf(ctx context.Context, n evm.Network, a x402.Authorization) (*queries.Claim, error) {
+	claim, err := queries.New().ClaimByAuthorization(ctx, s.pool, queries.ClaimByAuthorizationParams{
+		Network: n.ID, Asset: lower(n.Token.Address), Payer: lower(a.From), Nonce: a.Nonce.Hex(),
+	})
+	if errors.Is(err, pgx.ErrNoRows) || err == nil && claim.ReleasedAt != nil {
+		return nil, nil //nolint:nilnil // no claim is the ordinary case, and the caller's next step
+	}
+	if err != nil {
+		return nil, fmt.Errorf("claim of %s: %w", a.From, err)
+	}
+	return &claim, nil
+}
+
+// errClaimed is a lost race for one of the claim's unique keys.
+var errClaimed = errors.New("checkout: claimed by another request")
+
+// claimTx ties the payment to the purchase and asks a worker to settle it.
+func (s *Service) claimTx(ctx context.Context, tx pgx.Tx, a Attempt, p x402.Payment, r Request) error {
+	q, now, auth := queries.New(), s.now(), p.Authorization
+	if _, err := q.AttemptClaim(ctx, tx, queries.AttemptClaimParams{ID: a.ID, Now: now}); err != nil {
+		if errors.Is(err, pgx.ErrNoRows) {
+			return ErrNotOpen
+		}
+		return fmt.Errorf("claim %s: %w", a.ID, err)
+	}
+	claim, settlement := id.New[id.Claim](now), id.New[id.Settlement](now)
+	asset := lower(a.Network.Token.Address)
+	if err := q.ClaimInsert(ctx, tx, queries.ClaimInsertParams{
+		ID: claim, AttemptID: a.ID, Network: a.Network.ID, Asset: asset, Payer: lower(auth.From), Nonce: auth.Nonce.Hex(),
+		PayTo: lower(auth.To), Value: a.Amount, ValidAfter: auth.ValidAfter.Int64(), ValidBefore: auth.ValidBefore.Int64(),
+		Signature: p.Signature, Version: int16(p.Version), Request: r[:], CreatedAt: now,
+	}); err != nil {
+		return raced(fmt.Errorf("insert claim: %w", err))
+	}
+	if err := q.SettlementInsert(ctx, tx, queries.SettlementInsertParams{
+		ID: settlement, MerchantID: a.Merchant, AttemptID: &a.ID, ClaimID: &claim, Livemode: a.Livemode, Facilitator: "own",
+		Network: a.Network.ID, Asset: asset, Payer: lower(auth.From), Nonce: auth.Nonce.Hex(), PayTo: lower(auth.To), Amount: a.Amount, CreatedAt: now,
+	}); err != nil {
+		return raced(fmt.Errorf("insert settlement: %w", err))
+	}
+	if _, err := s.jobs.InsertTx(ctx, tx, SettleArgs{Settlement: settlement}, nil); err != nil {
+		return fmt.Errorf("queue settlement of %s: %w", a.ID, err)
+	}
+	fault.At(fault.PayClaimed)
+	return nil
+}
+
+const uniqueViolation = "23505"
+
+func raced(err error) error {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == uniqueViolation {
+		return fmt.Errorf("%w: %w", errClaimed, err)
+	}
+	return err
+}
+
+// heal is how often a waiter looks at the row unasked, in case a notification was lost.
+const heal = 2 * time.Second
+
+// await waits until the chain answered, or [Options.Wait] is over: then [ErrPending].
+func (s *Service) await(ctx context.Context, attempt id.Attempt, p x402.Payment) (Purchase, error) {
+	changed, cancel := s.hub.Subscribe(string(attempt))
+	defer cancel()
+	deadline := time.NewTimer(s.o.Wait)
+	defer deadline.Stop()
+	look := time.NewTicker(heal)
+	defer look.Stop()
+	for {
+		purchase, err := s.Purchase(ctx, attempt)
+		if err != nil {
+			return Purchase{}, err
+		}
+		if purchase.Status != Settling {
+			return purchase, s.outcome(ctx, purchase, p)
+		}
+		select {
+		case <-ctx.Done():
+			return purchase, ctx.Err()
+		case <-deadline.C:
+			return purchase, ErrPending
+		case <-changed:
+		case <-look.C:
+		}
+	}
+}
+
+// outcome says what a purchase that is no longer settling means for this payment.
+func (s *Service) outcome(ctx context.Context, purchase Purchase, p x402.Payment) error {
+	switch purchase.Status {
+	case Settled, SettledLate:
+		if purchase.Claim != nil && purchase.Claim.Payer == p.Authorization.From && purchase.Claim.Nonce == p.Authorization.Nonce {
+			fault.At(fault.PayAnswering)
+			return nil
+		}
+		return ErrPaid
+	case Unknown:
+		return ErrPending
+	case Reversed:
+		return ErrReversed
+	case Failed:
+		return &x402.Invalid{Kind: x402.NonceUsed}
+	default: // refused: open again, or ended since
+		return s.refusalOf(ctx, purchase, p)
+	}
+}
+
+func (s *Service) refusalOf(ctx context.Context, purchase Purchase, p x402.Payment) error {
+	n := purchase.Network
+	claim, err := queries.New().ClaimByAuthorization(ctx, s.pool, queries.ClaimByAuthorizationParams{
+		Network: n.ID, Asset: lower(n.Token.Address), Payer: lower(p.Authorization.From), Nonce: p.Authorization.Nonce.Hex(),
+	})
+	if err != nil {
+		return fmt.Errorf("refusal of %s: %w", purchase.ID, err)
+	}
+	return &x402.Invalid{Kind: x402.Kind(claim.Refusal)}
+}
+
+// unpack reads a claim back as the authorization that its payer signed.
+func unpack(c queries.Claim) x402.Authorization {
+	return x402.Authorization{
+		From: common.HexToAddress(c.Payer), To: common.HexToAddress(c.PayTo), Value: big.NewInt(int64(c.Value)),
+		ValidAfter: big.NewInt(c.ValidAfter), ValidBefore: big.NewInt(c.ValidBefore), Nonce: common.HexToHash(c.Nonce),
+	}
+}

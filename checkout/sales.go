@@ -1,0 +1,218 @@
+package checkout
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"xsynesis/id"
+	"xsynesis/money"
+	"xsynesis/queries"
+	"xsynesis/shop"
+)
+
+// Sale is what the seller sold: one row per paid line, with title and price as they were.
+type Sale = queries.Sale
+
+// Filter chooses among a shop's sales; zero fields choose all.
+type Filter struct {
+	Since, Until time.Time // from, up to but without
+	Channel      string
+	Network      string
+	ItemID       string
+	Search       string // in titles; or the beginning of a payer or transaction; or an id
+}
+
+func (f Filter) until() time.Time {
+	if f.Until.IsZero() {
+		return time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+	}
+	return f.Until
+}
+
+// Cursor is a place between two sales.
+type Cursor struct {
+	At time.Time
+	ID id.Sale
+}
+
+// Sales lists a shop's sales, newest first: those older than before, or newer than after, or the newest.
+// There is one more than limit where there are more.
+func (s *Service) Sales(ctx context.Context, merchant id.Merchant, livemode bool, f Filter, before, after *Cursor, limit int) ([]Sale, error) {
+	q := queries.New()
+	if after != nil {
+		rows, err := q.SaleListAfter(ctx, s.pool, queries.SaleListAfterParams{
+			MerchantID: merchant, Livemode: livemode, Since: f.Since, Until: f.until(), AfterTime: after.At, AfterID: string(after.ID),
+			Channel: f.Channel, Network: f.Network, ItemID: f.ItemID, Search: f.Search, Most: int32(limit + 1),
+		})
+		slices.Reverse(rows)
+		return rows, wrapList("sales", merchant, err)
+	}
+	if before == nil {
+		before = &Cursor{At: f.until(), ID: "~"}
+	}
+	rows, err := q.SaleList(ctx, s.pool, queries.SaleListParams{
+		MerchantID: merchant, Livemode: livemode, Since: f.Since, Until: f.until(), BeforeTime: before.At, BeforeID: string(before.ID),
+		Channel: f.Channel, Network: f.Network, ItemID: f.ItemID, Search: f.Search, Most: int32(limit + 1),
+	})
+	return rows, wrapList("sales", merchant, err)
+}
+
+func wrapList(what string, merchant id.Merchant, err error) error {
+	if err != nil {
+		return fmt.Errorf("%s of %s: %w", what, merchant, err)
+	}
+	return nil
+}
+
+// Day is what a shop sold on one day (UTC), simulated sales left out.
+type Day struct {
+	Date   time.Time
+	Sales  int64
+	Amount money.USDC
+}
+
+// Days sums a shop's sales by day, from since up to but without until; days without sales are missing.
+func (s *Service) Days(ctx context.Context, merchant id.Merchant, livemode bool, channel string, since, until time.Time) ([]Day, error) {
+	rows, err := queries.New().SalesDays(ctx, s.pool, queries.SalesDaysParams{
+		MerchantID: merchant, Livemode: livemode, Channel: channel, Since: since.UTC(), Until: until.UTC(),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("days of %s: %w", merchant, err)
+	}
+	out := make([]Day, len(rows))
+	for i, r := range rows {
+		out[i] = Day{Date: r.Day, Sales: r.Sales, Amount: money.USDC(r.Amount)}
+	}
+	return out, nil
+}
+
+// Control is the row count and the sum of an export, from the same snapshot as its rows.
+type Control struct {
+	Rows   int64
+	Amount money.USDC
+}
+
+// exportPage is how many rows an export reads at a time.
+const exportPage = 1000
+
+// Export reads all sales of a filter, newest first, in one snapshot: begin hears the control figures
+// before any row. Search is not used.
+func (s *Service) Export(ctx context.Context, merchant id.Merchant, livemode bool, f Filter, begin func(Control) error, row func(Sale) error) error {
+	q := queries.New()
+	err := pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		c, err := q.SaleControl(ctx, tx, queries.SaleControlParams{
+			MerchantID: merchant, Livemode: livemode, Since: f.Since, Until: f.until(), Channel: f.Channel, Network: f.Network, ItemID: f.ItemID,
+		})
+		if err != nil {
+			return err
+		}
+		if err := begin(Control{Rows: c.Sales, Amount: money.USDC(c.Amount)}); err != nil {
+			return err
+		}
+		return exportTx(ctx, tx, queries.SaleListParams{
+			MerchantID: merchant, Livemode: livemode, Since: f.Since, Until: f.until(), BeforeTime: f.until(), BeforeID: "~",
+			Channel: f.Channel, Network: f.Network, ItemID: f.ItemID, Most: exportPage,
+		}, row)
+	})
+	return wrapList("export sales", merchant, err)
+}
+
+func exportTx(ctx context.Context, tx pgx.Tx, page queries.SaleListParams, row func(Sale) error) error {
+	for {
+		rows, err := queries.New().SaleList(ctx, tx, page)
+		if err != nil {
+			return err
+		}
+		for _, r := range rows {
+			if err := row(r); err != nil {
+				return err
+			}
+		}
+		if len(rows) < exportPage {
+			return nil
+		}
+		last := rows[len(rows)-1]
+		page.BeforeTime, page.BeforeID = last.CreatedAt, string(last.ID)
+	}
+}
+
+// SalesOf lists the sales of one purchase, line by line.
+func (s *Service) SalesOf(ctx context.Context, attempt id.Attempt) ([]Sale, error) {
+	rows, err := queries.New().SaleOfAttempt(ctx, s.pool, attempt)
+	if err != nil {
+		return nil, fmt.Errorf("sales of %s: %w", attempt, err)
+	}
+	return rows, nil
+}
+
+// Settlements lists how a shop's money moved, newest first, one more than the page's limit where there are more.
+func (s *Service) Settlements(ctx context.Context, merchant id.Merchant, livemode bool, p shop.Page) ([]Settlement, error) {
+	q := queries.New()
+	var rows []queries.Settlement
+	var err error
+	if p.After != "" {
+		rows, err = q.SettlementListAfter(ctx, s.pool, queries.SettlementListAfterParams{MerchantID: merchant, Livemode: livemode, After: p.After, Most: int32(p.Limit + 1)})
+		slices.Reverse(rows)
+	} else {
+		before := p.Before
+		if before == "" {
+			before = "~"
+		}
+		rows, err = q.SettlementList(ctx, s.pool, queries.SettlementListParams{MerchantID: merchant, Livemode: livemode, Before: before, Most: int32(p.Limit + 1)})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("settlements of %s: %w", merchant, err)
+	}
+	out := make([]Settlement, len(rows))
+	for i, r := range rows {
+		if out[i], err = s.settlement(r); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// Listed is a purchase in a list, with who pays it where somebody does.
+type Listed struct {
+	Attempt
+	Payer string // lower-case hex, or empty
+}
+
+// AttemptsOfLink lists the newest purchases begun at a link.
+func (s *Service) AttemptsOfLink(ctx context.Context, merchant id.Merchant, link id.Link, limit int) ([]Listed, error) {
+	rows, err := queries.New().AttemptListOfLink(ctx, s.pool, queries.AttemptListOfLinkParams{MerchantID: merchant, LinkID: &link, Most: int32(limit)})
+	if err != nil {
+		return nil, wrapList("purchases", merchant, err)
+	}
+	out := make([]Listed, len(rows))
+	for i, r := range rows {
+		if out[i], err = s.listed(r.Attempt, r.Payer); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// UnderWay lists the newest purchases whose payment the chain has not answered.
+func (s *Service) UnderWay(ctx context.Context, merchant id.Merchant, livemode bool, limit int) ([]Listed, error) {
+	rows, err := queries.New().AttemptListUnderWay(ctx, s.pool, queries.AttemptListUnderWayParams{MerchantID: merchant, Livemode: livemode, Most: int32(limit)})
+	if err != nil {
+		return nil, wrapList("purchases under way", merchant, err)
+	}
+	out := make([]Listed, len(rows))
+	for i, r := range rows {
+		if out[i], err = s.listed(r.Attempt, r.Payer); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func (s *Service) listed(r queries.Attempt, payer string) (Listed, error) {
+	a, err := s.attempt(r, queries.Merchant{}, "", nil)
+	return Listed{Attempt: a, Payer: payer}, err
+}

@@ -1,0 +1,183 @@
+package checkout
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+
+	"xsynesis/evm"
+	"xsynesis/id"
+	"xsynesis/queries"
+	"xsynesis/shop"
+	"xsynesis/x402"
+)
+
+// Settler moves a verified payment on chain; only worker processes have one.
+//
+// Settle is idempotent for one settlement. stored runs in the transaction that makes a broadcast
+// possible. Errors: [*x402.Invalid] and [evm.ErrUnavailable] before anything was stored,
+// [evm.ErrUnknown] and [evm.ErrVoid] after.
+type Settler interface {
+	Settle(ctx context.Context, settlement id.Settlement, a x402.Authorization, signature []byte,
+		stored func(ctx context.Context, tx pgx.Tx, hash common.Hash) error) (evm.Proof, error)
+}
+
+// Options are what a service needs beside its database and its queue.
+type Options struct {
+	Networks *evm.Registry
+	Chains   map[string]*evm.Chain // by CAIP-2 id
+	Settlers map[string]Settler    // by CAIP-2 id; empty in web processes
+	Shop     *shop.Service
+	Hub      *Hub
+
+	// MasterKey derives buyers' tokens, so that a payer's answer can be repeated to the letter.
+	MasterKey []byte
+	PublicURL string
+	// Hold is how long an unpaid purchase stays open (RESERVATION_TTL).
+	Hold time.Duration
+	// Wait is how long a paying request waits for the chain (SETTLE_WAIT).
+	Wait time.Duration
+	// Lease is how long a worker owns a settlement that it does not finish.
+	Lease time.Duration
+	// Sweep is how often lost work is looked for.
+	Sweep time.Duration
+	Now   func() time.Time
+}
+
+// Service sells: from the tap on Pay to the sale in the books.
+type Service struct {
+	pool     *pgxpool.Pool
+	jobs     *river.Client[pgx.Tx]
+	networks *evm.Registry
+	chains   map[string]*evm.Chain
+	settlers map[string]Settler
+	shop     *shop.Service
+	hub      *Hub
+	o        Options
+	now      func() time.Time
+}
+
+// New returns a service; jobs only needs to insert.
+func New(pool *pgxpool.Pool, jobs *river.Client[pgx.Tx], o Options) *Service {
+	return &Service{
+		pool: pool, jobs: jobs, networks: o.Networks, chains: o.Chains, settlers: o.Settlers,
+		shop: o.Shop, hub: o.Hub, o: o, now: o.Now,
+	}
+}
+
+// Requirement is what must be paid for a purchase, built from our own row alone.
+func (s *Service) Requirement(a Attempt) x402.Requirement {
+	return x402.Requirement{
+		Token: a.Network.Token, Amount: a.Amount, PayTo: a.PayTo, MaxTimeout: shop.OfferTime,
+		Resource: x402.Resource{URL: s.o.PublicURL + "/pay/" + string(a.ID), Description: a.Title, MimeType: "application/json"},
+	}
+}
+
+// Quote is what must be paid at a link now; nothing is written.
+// Errors: [shop.ErrLinkExpired], [shop.ErrSoldOut], [ErrUnfunded].
+func (s *Service) Quote(ctx context.Context, o shop.Offer) (x402.Requirement, error) {
+	if err := o.Link.Open(s.now()); err != nil {
+		return x402.Requirement{}, err
+	}
+	if err := s.Funded(ctx, o.Link.Network.ID); err != nil {
+		return x402.Requirement{}, err
+	}
+	return s.Offered(o), nil
+}
+
+// Offered is what a link asks for now, whether or not it may still be paid.
+func (s *Service) Offered(o shop.Offer) x402.Requirement {
+	return x402.Requirement{
+		Token: o.Link.Network.Token, Amount: o.Link.Price, PayTo: common.HexToAddress(o.PayTo), MaxTimeout: shop.OfferTime,
+		Resource: x402.Resource{URL: s.o.PublicURL + "/link/" + o.Link.Token, Description: o.Link.Title, MimeType: "application/json"},
+	}
+}
+
+// Funded tells whether some relayer of the network can pay for gas, or [ErrUnfunded].
+func (s *Service) Funded(ctx context.Context, network string) error {
+	ok, err := evm.Funded(ctx, s.pool, network, s.now())
+	if err != nil {
+		return fmt.Errorf("relayers of %s: %w", network, err)
+	}
+	if !ok {
+		return ErrUnfunded
+	}
+	return nil
+}
+
+// Purchase returns one purchase with its payment and settlement, or [ErrNotFound].
+func (s *Service) Purchase(ctx context.Context, attempt id.Attempt) (Purchase, error) {
+	q := queries.New()
+	row, err := q.AttemptByID(ctx, s.pool, attempt)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Purchase{}, fmt.Errorf("purchase %s: %w", attempt, ErrNotFound)
+	}
+	if err != nil {
+		return Purchase{}, fmt.Errorf("purchase %s: %w", attempt, err)
+	}
+	lines, err := q.AttemptLines(ctx, s.pool, attempt)
+	if err != nil {
+		return Purchase{}, fmt.Errorf("lines of %s: %w", attempt, err)
+	}
+	a, err := s.attempt(row.Attempt, row.Merchant, row.LinkToken, lines)
+	if err != nil {
+		return Purchase{}, fmt.Errorf("purchase %s: %w", attempt, err)
+	}
+	return s.withPayment(ctx, Purchase{Attempt: a})
+}
+
+func (s *Service) withPayment(ctx context.Context, p Purchase) (Purchase, error) {
+	if p.Status == Open && p.Refusals == 0 {
+		return p, nil
+	}
+	q := queries.New()
+	claim, err := q.ClaimLiving(ctx, s.pool, p.ID)
+	switch {
+	case err == nil:
+		p.Claim = &Claimed{
+			Payer: common.HexToAddress(claim.Payer), Nonce: common.HexToHash(claim.Nonce), Version: int(claim.Version),
+			At: claim.CreatedAt, ValidBefore: time.Unix(claim.ValidBefore, 0).UTC(),
+		}
+	case !errors.Is(err, pgx.ErrNoRows):
+		return p, fmt.Errorf("claim of %s: %w", p.ID, err)
+	}
+	row, err := q.SettlementOfAttempt(ctx, s.pool, &p.ID)
+	switch {
+	case err == nil:
+		settlement, err := s.settlement(row)
+		if err != nil {
+			return p, err
+		}
+		p.Settlement = &settlement
+	case !errors.Is(err, pgx.ErrNoRows):
+		return p, fmt.Errorf("settlement of %s: %w", p.ID, err)
+	}
+	return p, nil
+}
+
+// BuyerToken is the secret that opens a purchase's goods (`k`): 128 bits, in base58.
+func (s *Service) BuyerToken(attempt id.Attempt) string {
+	mac := hmac.New(sha256.New, s.o.MasterKey)
+	mac.Write([]byte("xsynesis:buyer:v1" + string(attempt)))
+	return id.Token([16]byte(mac.Sum(nil)[:16]))
+}
+
+// IsBuyer tells whether k is the purchase's own buyer token, and not revoked.
+func (a Attempt) IsBuyer(k string) bool {
+	sum := sha256.Sum256([]byte(k))
+	return len(a.tokenHash) > 0 && subtle.ConstantTimeCompare(sum[:], a.tokenHash) == 1
+}
+
+// TypedData is what the buyer's wallet signs to pay this purchase; its nonce names the cart.
+func (s *Service) TypedData(a Attempt) x402.TypedData {
+	return authorizationOf(a).TypedData(a.Network.Token)
+}

@@ -1,0 +1,232 @@
+package checkout
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+
+	"xsynesis/evm"
+	"xsynesis/fault"
+	"xsynesis/id"
+	"xsynesis/queries"
+	"xsynesis/x402"
+)
+
+// errLost is returned when another worker took over a settlement's lease.
+var errLost = errors.New("checkout: lease lost")
+
+// again asks for another look at a settlement whose outcome is open.
+const again = 2 * time.Second
+
+// Settle brings a settlement to its end, as far as the chain answers today. It may be run at any time,
+// any number of times, by any number of workers: a lease gives each moment one owner, and what
+// happened to (payer, nonce) on the chain decides. It returns a snooze while the outcome is open.
+func (s *Service) Settle(ctx context.Context, settlement id.Settlement) error {
+	lease := make([]byte, 16)
+	_, _ = rand.Read(lease)
+	now := s.now()
+	row, err := queries.New().SettlementLease(ctx, s.pool, queries.SettlementLeaseParams{
+		ID: settlement, Lease: lease, Now: now, Until: now.Add(s.o.Lease),
+	})
+	if errors.Is(err, pgx.ErrNoRows) { // ended, or another worker has it
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("lease %s: %w", settlement, err)
+	}
+	fault.At(fault.SettleLeased)
+	if row.Simulated {
+		return s.recordSimulated(ctx, row)
+	}
+	claim, err := queries.New().ClaimByID(ctx, s.pool, *row.ClaimID)
+	if err != nil {
+		return fmt.Errorf("claim of %s: %w", settlement, err)
+	}
+	proof, err := s.move(ctx, row, claim, lease)
+	return s.conclude(ctx, row, claim, lease, proof, err)
+}
+
+// move sends the payment, or finds out what became of it when it was sent before.
+func (s *Service) move(ctx context.Context, row queries.Settlement, claim queries.Claim, lease []byte) (evm.Proof, error) {
+	settler, ok := s.settlers[row.Network]
+	if !ok {
+		return evm.Proof{}, fmt.Errorf("%w: no relayer for %s", evm.ErrUnavailable, row.Network)
+	}
+	auth := unpack(claim)
+	if row.Status != "queued" {
+		chain, err := s.chain(row.Network)
+		if err != nil {
+			return evm.Proof{}, err
+		}
+		if proof, err := chain.Resolve(ctx, auth); !errors.Is(err, evm.ErrOpen) {
+			return proof, err
+		}
+	}
+	return settler.Settle(ctx, row.ID, auth, claim.Signature, func(ctx context.Context, tx pgx.Tx, hash common.Hash) error {
+		n, err := queries.New().SettlementSigned(ctx, tx, queries.SettlementSignedParams{
+			ID: row.ID, Transaction: hash.Hex(), Lease: lease, Now: s.now(),
+		})
+		if err == nil && n == 0 {
+			err = errLost
+		}
+		return err
+	})
+}
+
+// conclude writes down what the move came to.
+func (s *Service) conclude(ctx context.Context, row queries.Settlement, claim queries.Claim, lease []byte, proof evm.Proof, err error) error {
+	var invalid *x402.Invalid
+	switch {
+	case err == nil:
+		return s.record(ctx, row, proof)
+	case errors.As(err, &invalid):
+		return s.refuse(ctx, row, claim, invalid)
+	case errors.Is(err, evm.ErrVoid):
+		return s.fail(ctx, row, err)
+	case errors.Is(err, errLost):
+		return nil
+	}
+	return s.leave(ctx, row, lease, err)
+}
+
+// leave gives the lease back and asks for another look. Once a transaction may be out, the buyer is
+// told that the outcome is not known; before that, only that it takes longer.
+func (s *Service) leave(ctx context.Context, row queries.Settlement, lease []byte, cause error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	q, now := queries.New(), s.now()
+	var moved bool
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		if _, err := q.SettlementUnlease(ctx, tx, queries.SettlementUnleaseParams{ID: row.ID, Lease: lease, LastError: reason(cause), Now: now}); err != nil {
+			return err
+		}
+		current, err := q.SettlementByID(ctx, tx, row.ID)
+		if err != nil || current.Status == "queued" {
+			return err
+		}
+		_, err = q.AttemptMove(ctx, tx, queries.AttemptMoveParams{ID: *row.AttemptID, Was: []string{string(Settling)}, Next: string(Unknown), Now: now})
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		moved = err == nil
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("leave %s: %w", row.ID, err)
+	}
+	if moved {
+		s.hub.Changed(*row.AttemptID, row.MerchantID)
+	}
+	slog.WarnContext(ctx, "settlement is open", "settlement", row.ID, "attempt", *row.AttemptID, "cause", cause)
+	return river.JobSnooze(again)
+}
+
+// reason is what a seller may read of an error: its kind, without addresses of servers.
+func reason(err error) string {
+	switch {
+	case errors.Is(err, evm.ErrUnavailable):
+		return "The network does not answer."
+	case errors.Is(err, evm.ErrUnknown):
+		return "Sent; the network has not confirmed it yet."
+	default:
+		return "Interrupted; it is looked at again."
+	}
+}
+
+// refuse lets go of a payment that surely was not broadcast: the purchase may be paid again.
+func (s *Service) refuse(ctx context.Context, row queries.Settlement, claim queries.Claim, why *x402.Invalid) error {
+	q, now := queries.New(), s.now()
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		if _, err := q.SettlementFail(ctx, tx, queries.SettlementFailParams{ID: row.ID, LastError: string(why.Kind), Now: now}); err != nil {
+			return err
+		}
+		if _, err := q.ClaimRelease(ctx, tx, queries.ClaimReleaseParams{ID: claim.ID, Refusal: string(why.Kind), Now: now}); err != nil {
+			return err
+		}
+		return s.reopenTx(ctx, tx, row, claim, why)
+	})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil // somebody else ended it
+	}
+	if err != nil {
+		return fmt.Errorf("refuse %s: %w", row.ID, err)
+	}
+	s.hub.Changed(*row.AttemptID, row.MerchantID)
+	return nil
+}
+
+func (s *Service) reopenTx(ctx context.Context, tx pgx.Tx, row queries.Settlement, claim queries.Claim, why *x402.Invalid) error {
+	q, now := queries.New(), s.now()
+	if _, err := q.AttemptMove(ctx, tx, queries.AttemptMoveParams{ID: *row.AttemptID, Was: []string{string(Unknown)}, Next: string(Settling), Now: now}); err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return err
+	}
+	a, err := q.AttemptReopen(ctx, tx, queries.AttemptReopenParams{ID: *row.AttemptID, Refusal: string(why.Kind), Now: now})
+	if err != nil {
+		return err
+	}
+	// Whoever holds the signature may still send it himself: look once it is worthless.
+	worthless := time.Unix(claim.ValidBefore, 0).Add(time.Minute)
+	if _, err := s.jobs.InsertTx(ctx, tx, LookArgs{Claim: claim.ID}, &river.InsertOpts{ScheduledAt: worthless}); err != nil {
+		return err
+	}
+	if a.Direct {
+		return s.endTx(ctx, tx, a.ID, Open, Cancelled)
+	}
+	// The job that ends the purchase may have come by while it was settling.
+	_, err = s.jobs.InsertTx(ctx, tx, ExpireArgs{Attempt: a.ID}, &river.InsertOpts{ScheduledAt: a.ExpiresAt})
+	return err
+}
+
+// fail ends a purchase whose payment can never be mined any more.
+func (s *Service) fail(ctx context.Context, row queries.Settlement, cause error) error {
+	q, now := queries.New(), s.now()
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		if _, err := q.SettlementFail(ctx, tx, queries.SettlementFailParams{ID: row.ID, LastError: "The payment can no longer be mined.", Now: now}); err != nil {
+			return err
+		}
+		a, err := q.AttemptMove(ctx, tx, queries.AttemptMoveParams{ID: *row.AttemptID, Was: []string{string(Settling), string(Unknown)}, Next: string(Failed), Now: now})
+		if err != nil {
+			return err
+		}
+		return giveTx(ctx, tx, a)
+	})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("fail %s: %w", row.ID, err)
+	}
+	slog.InfoContext(ctx, "payment failed", "attempt", *row.AttemptID, "settlement", row.ID, "cause", cause)
+	s.hub.Changed(*row.AttemptID, row.MerchantID)
+	return nil
+}
+
+// Look finds money that came by a payment that was refused: its signature was sent by somebody else.
+func (s *Service) Look(ctx context.Context, claim id.Claim) error {
+	q := queries.New()
+	row, err := q.ClaimByID(ctx, s.pool, claim)
+	if err != nil {
+		return fmt.Errorf("claim %s: %w", claim, err)
+	}
+	chain, err := s.chain(row.Network)
+	if err != nil {
+		return err
+	}
+	proof, err := chain.Resolve(ctx, unpack(row))
+	switch {
+	case errors.Is(err, evm.ErrVoid):
+		return nil
+	case errors.Is(err, evm.ErrOpen):
+		return river.JobSnooze(time.Minute)
+	case err != nil:
+		return fmt.Errorf("look for %s: %w", claim, err)
+	}
+	return s.recordFound(ctx, row, proof)
+}

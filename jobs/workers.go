@@ -1,0 +1,89 @@
+// Package jobs runs a shop's background work: each worker calls one method of the business.
+package jobs
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"github.com/riverqueue/river"
+
+	"xsynesis/checkout"
+)
+
+// timeout ends a job that hangs; the row's lease outlives it.
+const timeout = 60 * time.Second
+
+// Workers registers a worker for every kind of job.
+func Workers(c *checkout.Service) *river.Workers {
+	w := river.NewWorkers()
+	river.AddWorker(w, &settle{checkout: c})
+	river.AddWorker(w, &expire{checkout: c})
+	river.AddWorker(w, &look{checkout: c})
+	river.AddWorker(w, &sweep{checkout: c})
+	river.AddWorker(w, &finalize{checkout: c})
+	return w
+}
+
+// Periodic lists the work that comes round by itself; every process that may lead registers all of it.
+func Periodic(c *checkout.Service) []*river.PeriodicJob {
+	at := func(every time.Duration, args river.JobArgs) *river.PeriodicJob {
+		once := &river.InsertOpts{UniqueOpts: river.UniqueOpts{ByArgs: true, ByPeriod: every}}
+		return river.NewPeriodicJob(river.PeriodicInterval(every),
+			func() (river.JobArgs, *river.InsertOpts) { return args, once }, &river.PeriodicJobOpts{RunOnStart: true})
+	}
+	return []*river.PeriodicJob{at(c.SweepEvery(), checkout.SweepArgs{}), at(finalizeEvery, checkout.FinalizeArgs{})}
+}
+
+const finalizeEvery = 15 * time.Second
+
+// soon is when a job that failed is tried again: the rows, not the queue, know how long to go on.
+func soon() time.Time { return time.Now().Add(time.Second + rand.N(time.Second)) }
+
+type settle struct {
+	river.WorkerDefaults[checkout.SettleArgs]
+	checkout *checkout.Service
+}
+
+func (w *settle) Work(ctx context.Context, job *river.Job[checkout.SettleArgs]) error {
+	return w.checkout.Settle(ctx, job.Args.Settlement)
+}
+func (w *settle) Timeout(*river.Job[checkout.SettleArgs]) time.Duration { return timeout }
+func (w *settle) NextRetry(*river.Job[checkout.SettleArgs]) time.Time   { return soon() }
+
+type expire struct {
+	river.WorkerDefaults[checkout.ExpireArgs]
+	checkout *checkout.Service
+}
+
+func (w *expire) Work(ctx context.Context, job *river.Job[checkout.ExpireArgs]) error {
+	return w.checkout.Expire(ctx, job.Args.Attempt)
+}
+func (w *expire) NextRetry(*river.Job[checkout.ExpireArgs]) time.Time { return soon() }
+
+type look struct {
+	river.WorkerDefaults[checkout.LookArgs]
+	checkout *checkout.Service
+}
+
+func (w *look) Work(ctx context.Context, job *river.Job[checkout.LookArgs]) error {
+	return w.checkout.Look(ctx, job.Args.Claim)
+}
+
+type sweep struct {
+	river.WorkerDefaults[checkout.SweepArgs]
+	checkout *checkout.Service
+}
+
+func (w *sweep) Work(ctx context.Context, _ *river.Job[checkout.SweepArgs]) error {
+	return w.checkout.Sweep(ctx)
+}
+
+type finalize struct {
+	river.WorkerDefaults[checkout.FinalizeArgs]
+	checkout *checkout.Service
+}
+
+func (w *finalize) Work(ctx context.Context, _ *river.Job[checkout.FinalizeArgs]) error {
+	return w.checkout.Finalize(ctx)
+}
