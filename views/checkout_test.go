@@ -149,19 +149,11 @@ func TestCheckoutPages(t *testing.T) {
 				require.Empty(t, s.Text())
 			})
 			require.Zero(t, doc.Find(`path[d=""]`).Length(), "a drawing is missing")
-			require.Equal(t, 1, doc.Find("h1").Length()+closedHeadings(doc), "one heading tells what the page is")
+			require.Equal(t, 1, doc.Find("h1").Length(), "one heading tells what the page is")
 			require.LessOrEqual(t, shown(doc).Find(".primary").Length(), 1, "one primary action at most")
 			require.Equal(t, 1, doc.Find("main").Length())
 		})
 	}
-}
-
-// closedHeadings counts the heading of a page whose notice is all it has to say.
-func closedHeadings(doc *goquery.Document) int {
-	if doc.Find("main.one > .body > .notice h2").Length() > 0 {
-		return 1
-	}
-	return 0
 }
 
 func TestBuyersReadNoJargon(t *testing.T) {

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/big"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"golang.org/x/sync/errgroup"
+
+	"xsynesis/cmd/config"
+	"xsynesis/cmd/process"
+	"xsynesis/cmd/wire"
+	"xsynesis/evm/devchain"
+	"xsynesis/money"
+	"xsynesis/views"
+)
+
+// What the demo's accounts hold in the first block. The buyer has no gas money: he needs none.
+const buyerUSDC = 1_000_000 * money.One
+
+var relayerETH = new(big.Int).Mul(big.NewInt(1_000), big.NewInt(1e18))
+
+func startChain(ctx context.Context, c *config.Config, k keys) (*devchain.Chain, error) {
+	return devchain.Start(ctx, devchain.Options{
+		DataDir: filepath.Join(c.DataDir, "chain"), Port: int(c.DevRPCPort), Logger: slog.Default(),
+		Alloc: map[common.Address]devchain.Account{
+			address(k.Relayer): {ETH: relayerETH},
+			address(k.Buyer):   {USDC: buyerUSDC},
+		},
+	})
+}
+
+// runChain keeps a chain for processes that come and go.
+func runChain(ctx context.Context, c *config.Config, stdout io.Writer) error {
+	k, err := loadKeys(c.DataDir)
+	if err != nil {
+		return err
+	}
+	chain, err := startChain(ctx, c, k)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(stdout, "chain", chain.URL()) //nolint:errcheck // the log has it too
+	<-ctx.Done()
+	return chain.Stop()
+}
+
+// seedWorld makes the demo world on a chain and a database that are there.
+func seedWorld(ctx context.Context, c *config.Config, sales int) error {
+	k, err := loadKeys(c.DataDir)
+	if err != nil {
+		return err
+	}
+	database, err := process.MigrateDatabase(ctx, c)
+	if err != nil {
+		return err
+	}
+	return database.Serve(ctx, c, func(ctx context.Context, c *config.Config) error {
+		p, err := wire.Build(ctx, c, false, wire.Timing{})
+		if err != nil {
+			return err
+		}
+		defer p.Close()
+		w, err := seed(ctx, c, p, k)
+		if err != nil {
+			return err
+		}
+		return paySales(ctx, p, w, k, sales)
+	})
+}
+
+// runWorld is the whole shop in one process, with its chain and its demo, until ctx ends.
+func runWorld(ctx context.Context, c *config.Config, stdout io.Writer) error {
+	k, err := loadKeys(c.DataDir)
+	if err != nil {
+		return err
+	}
+	chain, err := startChain(ctx, c, k)
+	if err != nil {
+		return err
+	}
+	c.RPC = map[uint64][]string{devChainID: {chain.URL()}}
+	c.RelayerKey = config.NewKey(k.Relayer)
+	database, err := process.OpenDatabase(ctx, c)
+	if err != nil {
+		return errors.Join(err, chain.Stop())
+	}
+	err = database.Serve(ctx, c, func(ctx context.Context, c *config.Config) error { return open(ctx, c, k, stdout) })
+	return errors.Join(err, chain.Stop())
+}
+
+const devChainID = 84532
+
+// open seeds the world, serves it, and says so when it answers.
+func open(ctx context.Context, c *config.Config, k keys, stdout io.Writer) error {
+	p, err := wire.Build(ctx, c, false, wire.Timing{})
+	if err != nil {
+		return err
+	}
+	w, err := seed(ctx, c, p, k)
+	p.Close()
+	if err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		return wire.ServeWith(ctx, c, wire.Timing{}, wire.Extra{Development: true, TestWallet: testWallet{k.Buyer}})
+	})
+	g.Go(func() error { return announce(ctx, w, stdout) })
+	return g.Wait()
+}
+
+// announce waits until the site can be paid at, and says where it is.
+func announce(ctx context.Context, w world, stdout io.Writer) error {
+	for !ready(ctx, w.BaseURL) {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	_, err := fmt.Fprintf(stdout, "ready %s\nsign in %s\npay     %s\n", w.BaseURL, w.BaseURL+views.SignInPath, w.BaseURL+views.LinkPath(w.LinkToken))
+	return err
+}
+
+func ready(ctx context.Context, base string) bool {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/readyz", nil)
+	if err != nil {
+		return false
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return false
+	}
+	return response.Body.Close() == nil && response.StatusCode == http.StatusOK
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"encoding/json"
+
+	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/ethereum/go-ethereum/signer/core/apitypes"
+
+	"xsynesis/handlers"
+)
+
+// testWallet signs for the demo's buyer; its key never leaves the server.
+type testWallet struct{ key *ecdsa.PrivateKey }
+
+// EIP-1193 error codes.
+const (
+	codeUnsupported   = 4200
+	codeInvalidParams = -32602
+	codeUnknownChain  = 4902
+)
+
+// Request answers what a page asks of a wallet.
+func (w testWallet) Request(_ context.Context, method string, params []byte) (any, error) {
+	switch method {
+	case "eth_requestAccounts", "eth_accounts":
+		return []string{address(w.key).Hex()}, nil
+	case "eth_chainId":
+		return hexutil.EncodeUint64(devChainID), nil
+	case "wallet_switchEthereumChain":
+		return w.switchChain(params)
+	case "eth_signTypedData_v4":
+		return w.sign(params)
+	default:
+		return nil, &handlers.WalletError{Code: codeUnsupported, Message: "The test wallet does not know " + method + "."}
+	}
+}
+
+func (w testWallet) switchChain(params []byte) (any, error) {
+	var asked []struct {
+		ChainID string `json:"chainId"`
+	}
+	if json.Unmarshal(params, &asked) != nil || len(asked) != 1 || asked[0].ChainID != hexutil.EncodeUint64(devChainID) {
+		return nil, &handlers.WalletError{Code: codeUnknownChain, Message: "The test wallet lives on the development chain alone."}
+	}
+	return nil, nil //nolint:nilnil // EIP-3326: null on success
+}
+
+func (w testWallet) sign(params []byte) (any, error) {
+	refused := &handlers.WalletError{Code: codeInvalidParams, Message: "The test wallet cannot read what it should sign."}
+	var args []json.RawMessage
+	if json.Unmarshal(params, &args) != nil || len(args) != 2 {
+		return nil, refused
+	}
+	text := []byte(args[1])
+	var quoted string // wallets take the typed data as text or as an object
+	if json.Unmarshal(text, &quoted) == nil {
+		text = []byte(quoted)
+	}
+	var typed apitypes.TypedData
+	if json.Unmarshal(text, &typed) != nil {
+		return nil, refused
+	}
+	digest, _, err := apitypes.TypedDataAndHash(typed)
+	if err != nil {
+		return nil, refused
+	}
+	signature, err := crypto.Sign(digest, w.key)
+	if err != nil {
+		return nil, err
+	}
+	signature[64] += 27
+	return hexutil.Encode(signature), nil
+}

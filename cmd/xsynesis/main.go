@@ -1,0 +1,100 @@
+// Command xsynesis is the shop: its pages and API, the workers that settle payments, and the tools to look after them.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"xsynesis/cmd/config"
+	"xsynesis/cmd/process"
+	"xsynesis/cmd/wire"
+)
+
+type cli struct {
+	Serve   serveCmd   `cmd:"" help:"Serve pages and API."`
+	Worker  workerCmd  `cmd:"" help:"Settle payments and do everything else that need not be seen."`
+	Migrate migrateCmd `cmd:"" help:"Bring the database to this program's schema."`
+	Doctor  doctorCmd  `cmd:"" help:"Check the environment; one line per mistake."`
+	Audit   auditCmd   `cmd:"" help:"Check the books against themselves and the chain; prints what is broken."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+func main() {
+	os.Exit(process.Run(&cli{}, "xsynesis", "A shop's own gateway: buyers pay USDC with one signature.",
+		os.Args[1:], os.Stdout, os.Stderr))
+}
+
+type serveCmd struct {
+	All bool `help:"Run the workers in the same process."`
+}
+
+// Run serves until it is asked to stop. Without --all this process cannot move money, whatever its environment holds.
+func (s *serveCmd) Run(ctx context.Context) error {
+	role := config.Web
+	if s.All {
+		role = config.All
+	}
+	return run(ctx, role, wire.Serve)
+}
+
+type workerCmd struct{}
+
+// Run works until it is asked to stop, or with RUN_ONCE until nothing is due.
+func (*workerCmd) Run(ctx context.Context) error { return run(ctx, config.Worker, wire.Worker) }
+
+// run starts a long-running process on its database, unless the configuration is not fit for it.
+func run(ctx context.Context, role config.Role, work func(context.Context, *config.Config) error) error {
+	c, err := config.Load(config.Production)
+	if err != nil {
+		return err
+	}
+	c.Role = role
+	if err := c.Refusals(); err != nil {
+		return err
+	}
+	if role == config.Web {
+		c = c.WithoutMoneyKeys()
+	}
+	log := process.Log(c)
+	database, err := process.OpenDatabase(ctx, c)
+	if err != nil {
+		return err
+	}
+	log.Info("starting", "role", role, "config", c)
+	return database.Serve(ctx, c, work)
+}
+
+type migrateCmd struct{}
+
+// Run migrates and says so.
+func (*migrateCmd) Run(ctx context.Context, stdout io.Writer) error {
+	c, err := config.Load(config.Production)
+	if err != nil {
+		return err
+	}
+	process.Log(c)
+	database, err := process.MigrateDatabase(ctx, c)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(stdout, "the database has this program's schema") //nolint:errcheck // the exit code says it too
+	return database.Close()
+}
+
+type auditCmd struct{}
+
+// Run fails if anything in the books does not add up.
+func (*auditCmd) Run(ctx context.Context) error {
+	c, err := config.Load(config.Production)
+	if err != nil {
+		return err
+	}
+	process.Log(c)
+	database, err := process.JoinDatabase(ctx, c)
+	if err != nil {
+		return err
+	}
+	return database.Serve(ctx, c, wire.Audit)
+}

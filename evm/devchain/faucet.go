@@ -1,0 +1,111 @@
+package devchain
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/ethereum/go-ethereum"
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/crypto"
+
+	"xsynesis/money"
+)
+
+var mintSelector = crypto.Keccak256([]byte("mint(address,uint256)"))[:4]
+
+// Mint gives an address test USDC and returns when it has it.
+func (c *Chain) Mint(ctx context.Context, to common.Address, amount money.USDC) error {
+	data := append([]byte{}, mintSelector...)
+	data = append(data, common.LeftPadBytes(to.Bytes(), 32)...)
+	data = append(data, common.BigToHash(big.NewInt(int64(amount))).Bytes()...)
+	if err := c.send(ctx, USDC, new(big.Int), data); err != nil {
+		return fmt.Errorf("mint %s USDC for %s: %w", amount, to, err)
+	}
+	return nil
+}
+
+// FundGas gives an address ETH, in wei, and returns when it has it.
+func (c *Chain) FundGas(ctx context.Context, to common.Address, wei *big.Int) error {
+	if err := c.send(ctx, to, wei, nil); err != nil {
+		return fmt.Errorf("fund %s: %w", to, err)
+	}
+	return nil
+}
+
+func (c *Chain) send(ctx context.Context, to common.Address, value *big.Int, data []byte) error {
+	tx, err := c.submit(ctx, to, value, data)
+	if err != nil {
+		return err
+	}
+	for {
+		receipt, err := c.client.TransactionReceipt(ctx, tx.Hash())
+		if err == nil && receipt.Status == types.ReceiptStatusSuccessful {
+			return nil
+		}
+		if err == nil {
+			return fmt.Errorf("transaction %s reverted", tx.Hash())
+		}
+		if !errors.Is(err, ethereum.NotFound) && !strings.Contains(err.Error(), "indexing") {
+			return fmt.Errorf("receipt of %s: %w", tx.Hash(), err)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for %s: %w", tx.Hash(), ctx.Err())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func (c *Chain) submit(ctx context.Context, to common.Address, value *big.Int, data []byte) (*types.Transaction, error) {
+	c.paying.Lock()
+	defer c.paying.Unlock()
+	nonce, err := c.client.PendingNonceAt(ctx, crypto.PubkeyToAddress(c.faucet.PublicKey))
+	if err != nil {
+		return nil, fmt.Errorf("faucet's nonce: %w", err)
+	}
+	tx, err := types.SignNewTx(c.faucet, types.LatestSignerForChainID(big.NewInt(ChainID)), &types.DynamicFeeTx{
+		ChainID: big.NewInt(ChainID), Nonce: nonce, To: &to, Value: value, Data: data, Gas: 200_000,
+		GasTipCap: big.NewInt(1_000_000_000), GasFeeCap: big.NewInt(1_000_000_000_000),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("sign: %w", err)
+	}
+	if err := c.client.SendTransaction(ctx, tx); err != nil {
+		return nil, fmt.Errorf("send: %w", err)
+	}
+	return tx, nil
+}
+
+// faucetKey is drawn once per folder: it may mint and it holds the chain's ether, and it is worth nothing elsewhere.
+func faucetKey(dir string) (*ecdsa.PrivateKey, error) {
+	path := filepath.Join(dir, "faucet.key")
+	if dir != "" {
+		key, err := crypto.LoadECDSA(path)
+		if err == nil {
+			return key, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("read the faucet's key: %w", err)
+		}
+		if _, err := os.Stat(filepath.Join(dir, "genesis.json")); err == nil {
+			return nil, fmt.Errorf("the chain in %s has lost its faucet.key", dir)
+		}
+	}
+	key, err := crypto.GenerateKey()
+	if err != nil {
+		return nil, fmt.Errorf("draw the faucet's key: %w", err)
+	}
+	if dir == "" {
+		return key, nil
+	}
+	return key, replaceFile(path, []byte(common.Bytes2Hex(crypto.FromECDSA(key))))
+}

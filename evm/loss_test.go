@@ -1,0 +1,102 @@
+package evm_test
+
+import (
+	"net"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+
+	"xsynesis/evm"
+	"xsynesis/evm/devchain"
+	"xsynesis/money"
+	"xsynesis/postgres/pgtest"
+)
+
+func TestALostBlockIsMinedAgain(t *testing.T) {
+	t.Parallel()
+	s := &scene{pool: pgtest.New(t), key: newKey(), buyer: newKey()}
+	dev, err := devchain.Start(t.Context(), devchain.Options{Alloc: map[common.Address]devchain.Account{
+		address(s.key): {ETH: ether(1)}, address(s.buyer): {USDC: money.One},
+	}})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, dev.Stop()) })
+	s.chain = dial(t, dev.URL())
+	s.token = s.chain.Network().Token
+	s.run(t, s.chain, evm.RelayerOptions{Beat: time.Second})
+	r := s.run(t, s.chain, evm.RelayerOptions{Beat: time.Second})
+
+	a, signature := s.payment(t, money.One)
+	first, err := r.Settle(within(t, 20*time.Second), newRef(), a, signature, unnoticed)
+	require.NoError(t, err)
+	head, err := s.chain.Head(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, dev.Rewind(head.Number-first.Block+1))
+	_, err = s.chain.Resolve(t.Context(), a)
+	require.ErrorIs(t, err, evm.ErrOpen, "the payment is undone")
+
+	var again evm.Proof
+	require.Eventually(t, func() bool {
+		again, err = s.chain.Resolve(t.Context(), a)
+		return err == nil
+	}, 30*time.Second, 100*time.Millisecond, "it is not sent again")
+	require.Equal(t, first.Transaction, again.Transaction)
+	require.NotEqual(t, first.BlockHash, again.BlockHash)
+	require.Eventually(t, func() bool {
+		var hash string
+		var final bool
+		err := s.pool.QueryRow(t.Context(), `SELECT coalesce(block_hash, ''), final FROM relays`).Scan(&hash, &final)
+		return err == nil && hash == again.BlockHash.Hex() && final
+	}, 60*time.Second, 200*time.Millisecond, "its new block is noted, and final in the end")
+}
+
+func TestPaymentsOutliveTheChainsProcess(t *testing.T) {
+	t.Parallel()
+	s := &scene{pool: pgtest.New(t), key: newKey(), buyer: newKey()}
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // To find a free port.
+	require.NoError(t, err)
+	port := listener.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // TCP.
+	require.NoError(t, listener.Close())
+	dir := t.TempDir()
+	env := []string{"EVM_TEST_PORT=" + strconv.Itoa(port), "EVM_TEST_RELAYER=" + address(s.key).Hex(), "EVM_TEST_BUYER=" + address(s.buyer).Hex()}
+	url, kill := child(t, dir, env...)
+	s.chain = dial(t, url)
+	s.token = s.chain.Network().Token
+	r := s.run(t, s.chain, evm.RelayerOptions{})
+
+	g, ctx := errgroup.WithContext(within(t, 90*time.Second))
+	proofs := make([]evm.Proof, 20)
+	for i := range proofs {
+		a, signature := s.payment(t, money.One)
+		g.Go(func() error {
+			time.Sleep(time.Duration(i) * 100 * time.Millisecond)
+			ref := newRef()
+			for {
+				proof, err := r.Settle(ctx, ref, a, signature, unnoticed)
+				if err == nil || ctx.Err() != nil {
+					proofs[i] = proof
+					return err
+				}
+				time.Sleep(100 * time.Millisecond)
+			}
+		})
+	}
+	for range 2 {
+		time.Sleep(700 * time.Millisecond)
+		kill()
+		_, kill = child(t, dir, env...)
+	}
+	require.NoError(t, g.Wait())
+	seen := map[common.Hash]bool{}
+	for _, p := range proofs {
+		seen[p.Transaction] = true
+		balance, err := s.chain.Balance(t.Context(), p.Payee)
+		require.NoError(t, err)
+		require.Equal(t, money.One, balance)
+	}
+	require.Len(t, seen, len(proofs))
+	require.Equal(t, len(proofs), s.stored(t))
+}

@@ -1,0 +1,79 @@
+package evm
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"xsynesis/x402"
+)
+
+// Network is one chain on which a shop is paid, with its one token.
+type Network struct {
+	ID            string     // CAIP-2, "eip155:84532"
+	Name          string     // for people, "Base Sepolia"
+	Token         x402.Token // USDC
+	Explorer      string     // "https://sepolia.basescan.org", without a slash at the end; "" where there is none
+	Confirmations uint64     // sealed blocks, the payment's own included, until a payment counts
+	Test          bool       // its money is worth nothing
+	RPC           []string   // nodes, the preferred one first
+}
+
+// networks is every network that the gateway knows.
+var networks = []Network{
+	{
+		ID:   "eip155:8453",
+		Name: "Base",
+		Token: x402.Token{
+			Network: "eip155:8453", NetworkV1: "base", ChainID: 8453,
+			Address: common.HexToAddress("0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913"), Name: "USD Coin", Version: "2",
+		},
+		Explorer:      "https://basescan.org",
+		Confirmations: 1,
+	},
+	{
+		ID:   "eip155:84532",
+		Name: "Base Sepolia",
+		Token: x402.Token{
+			Network: "eip155:84532", NetworkV1: "base-sepolia", ChainID: 84532,
+			Address: common.HexToAddress("0x036CbD53842c5426634e7929541eC2318f3dCF7e"), Name: "USDC", Version: "2",
+		},
+		Explorer:      "https://sepolia.basescan.org",
+		Confirmations: 1,
+		Test:          true,
+	},
+}
+
+// Registry is the networks, with the nodes of those in use.
+type Registry struct{ networks []Network }
+
+// NewRegistry takes the nodes' URLs by chain id.
+func NewRegistry(rpc map[uint64][]string) *Registry {
+	all := slices.Clone(networks)
+	for i := range all {
+		all[i].RPC = slices.Clone(rpc[all[i].Token.ChainID])
+	}
+	return &Registry{all}
+}
+
+// Network finds a network by its CAIP-2 id, also one that has no nodes, or returns [ErrNetwork].
+func (r *Registry) Network(caip2 string) (Network, error) {
+	for _, n := range r.networks {
+		if n.ID == caip2 {
+			return n, nil
+		}
+	}
+	return Network{}, fmt.Errorf("%w: %.40q", ErrNetwork, caip2)
+}
+
+// All is the networks that have nodes.
+func (r *Registry) All() []Network {
+	var used []Network
+	for _, n := range r.networks {
+		if len(n.RPC) > 0 {
+			used = append(used, n)
+		}
+	}
+	return used
+}

@@ -1,0 +1,212 @@
+package handlers
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"xsynesis/access"
+	"xsynesis/checkout"
+	"xsynesis/id"
+)
+
+// api answers the calls under /api: for programs, by key, never by cookie.
+type api struct{ *Handlers }
+
+// apiCall is one call: its route and its description come from the same row.
+type apiCall struct {
+	method, path string
+	scope        access.Scope // what the seller's key must allow; empty for public calls
+	summary      string
+	query        []apiParam
+	request      any      // a value of the body's type; nil for none
+	required     []string // fields of the request that must be there
+	status       int
+	answer       any               // a value of the answer's type; nil where content says it all
+	content      []string          // other media types of the answer
+	headers      map[string]string // of the answer, with what they say
+	refusals     []int
+	payment      bool // the payment itself makes it safe to repeat
+	off          func(*Handlers) bool
+	run          func(a api, c echo.Context, who access.Caller) error
+}
+
+// public tells whether anybody may make the call.
+func (call apiCall) public() bool { return call.scope == "" }
+
+// apiParam is one parameter of a call's query.
+type apiParam struct{ name, doc string }
+
+var echoPath = strings.NewReplacer("{", ":", "}", "")
+
+func (h *Handlers) apiRoutes(e *echo.Echo) {
+	a := api{h}
+	preflight := map[string]bool{}
+	for _, call := range apiCalls() {
+		path := echoPath.Replace(call.path)
+		if !call.public() {
+			e.Add(call.method, path, a.guard(call))
+			continue
+		}
+		e.Add(call.method, path, a.guard(call), cors)
+		if !preflight[path] {
+			preflight[path] = true
+			e.OPTIONS(path, nothing, cors)
+		}
+	}
+	e.GET("/openapi.json", a.openAPI, cors)
+}
+
+// guard finds out who calls, and lets a POST with an idempotency key happen once.
+func (a api) guard(call apiCall) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		c.Response().Header().Set("Cache-Control", "no-store")
+		if call.off != nil && call.off(a.Handlers) {
+			return echo.ErrNotFound
+		}
+		who, err := a.caller(c)
+		switch {
+		case err != nil:
+			return err
+		case call.public():
+		case who.Merchant == "":
+			return access.ErrDenied
+		case !who.May(call.scope):
+			return errScope
+		}
+		if call.method != http.MethodPost || call.payment {
+			return call.run(a, c, who)
+		}
+		return a.once(c, call, who)
+	}
+}
+
+// caller is who the request's key stands for: nobody where it carries none.
+func (a api) caller(c echo.Context) (access.Caller, error) {
+	header := c.Request().Header.Get(echo.HeaderAuthorization)
+	c.Response().Header().Add("Vary", echo.HeaderAuthorization)
+	if header == "" {
+		return access.Caller{}, nil
+	}
+	scheme, key, _ := strings.Cut(header, " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return access.Caller{}, access.ErrDenied
+	}
+	return a.Access.Caller(c.Request().Context(), strings.TrimSpace(key))
+}
+
+// owns tells whether a row is the caller's: of his shop, and of his key's mode.
+func owns(who access.Caller, merchant id.Merchant, livemode bool) bool {
+	return who.Merchant != "" && who.Merchant == merchant && who.Livemode == livemode
+}
+
+// settleCall is only there where simulated payments are.
+var settleCall = func(h *Handlers) bool { return !h.DevSettle }
+
+// apiCalls is every call under /api.
+func apiCalls() []apiCall {
+	return append(append(linkCalls(), purchaseCalls()...), moneyCalls()...)
+}
+
+func linkCalls() []apiCall {
+	return []apiCall{
+		{
+			method: http.MethodPost, path: "/api/payment_links/create", scope: access.LinksWrite, summary: "Put something on sale.",
+			request: linkRequest{}, required: []string{"title"}, status: 201, answer: linkJSON{}, refusals: []int{400, 401, 403, 409, 422}, run: api.createLink,
+		},
+		{
+			method: http.MethodPost, path: "/api/payment_links/update", scope: access.LinksWrite,
+			summary: "Change what future buyers see. Fields that are not named stay; null takes an optional one away.",
+			request: linkUpdate{}, required: []string{"id"}, status: 200, answer: linkJSON{}, refusals: []int{400, 401, 403, 404, 422}, run: api.updateLink,
+		},
+		{
+			method: http.MethodPost, path: "/api/payment_links/expire", scope: access.LinksWrite,
+			summary: "End a link now. Purchases under way may still be paid.",
+			request: rowRequest{}, required: []string{"id"}, status: 200, answer: linkJSON{}, refusals: []int{400, 401, 403, 404, 422}, run: api.expireLink,
+		},
+		{
+			method: http.MethodGet, path: "/api/payment_links/list", scope: access.LinksRead, summary: "List payment links, newest first.",
+			query: listParams(), status: 200, answer: listJSON[linkJSON]{}, refusals: []int{400, 401, 403}, run: api.listLinks,
+		},
+		{
+			method: http.MethodGet, path: "/api/link/{token}", summary: "What a payment link offers.",
+			status: 200, answer: offerJSON{}, refusals: []int{404, 409, 410}, run: api.offer,
+		},
+		{
+			method: http.MethodGet, path: "/api/qr", summary: "A payment link's address as a QR code.",
+			query: []apiParam{
+				{"token", "The link's token."}, {"size", "Width and height in pixels, 100 to 1000; 300 if not given."},
+				{"format", "png (the default), svg or json."},
+			},
+			status: 200, answer: qrJSON{}, content: []string{"image/png", "image/svg+xml"}, refusals: []int{400, 404}, run: api.qr,
+		},
+	}
+}
+
+func purchaseCalls() []apiCall {
+	receipts := map[string]string{"PAYMENT-RESPONSE": "The receipt of a version 2 payment.", "X-PAYMENT-RESPONSE": "The receipt of a version 1 payment."}
+	return []apiCall{
+		{
+			method: http.MethodPost, path: "/api/create_payment_session",
+			summary: "Begin a purchase. With a shop's key only at its own links, and beyond the limits on unpaid purchases.",
+			request: sessionRequest{}, required: []string{"link_token"}, status: 201, answer: sessionJSON{},
+			refusals: []int{400, 401, 404, 409, 410, 422, 429, 503}, run: api.createSession,
+		},
+		{
+			method: http.MethodGet, path: "/api/payment_attempts/{id}",
+			summary: "Where a purchase stands. The receipt is for its buyer, by k, and for the shop, by key.",
+			query:   []apiParam{{"k", "The buyer's token."}},
+			status:  200, answer: attemptJSON{}, refusals: []int{401, 404}, run: api.attempt,
+		},
+		{
+			method: http.MethodPost, path: "/api/payment_attempts/{id}/pay", payment: true,
+			summary: "Pay a purchase: by a PAYMENT-SIGNATURE or X-PAYMENT header, or with what the wallet signed. " +
+				"202 while the network has not answered: the same payment may be sent again, no other.",
+			request: paymentRequest{}, required: []string{"signature", "authorization"}, status: 200, answer: receiptJSON{}, headers: receipts,
+			refusals: []int{202, 400, 402, 404, 409, 410, 503}, run: api.pay,
+		},
+		{
+			method: http.MethodPost, path: "/api/dev/settle", scope: access.PaymentsDev, off: settleCall,
+			summary: "Pay an open purchase with simulated money. Only where the gateway is started with DEV_SETTLE_ENABLED=true.",
+			request: settleRequest{}, required: []string{"payment_attempt_id"}, status: 200, answer: attemptJSON{},
+			refusals: []int{400, 401, 403, 404, 409, 422}, run: api.settle,
+		},
+	}
+}
+
+func moneyCalls() []apiCall {
+	return []apiCall{
+		{
+			method: http.MethodGet, path: "/api/settlements/list", scope: access.SalesRead, summary: "List how the money moved, newest first.",
+			query: listParams(), status: 200, answer: listJSON[settlementJSON]{}, refusals: []int{400, 401, 403}, run: api.listSettlements,
+		},
+		{
+			method: http.MethodGet, path: "/api/sales/list", scope: access.SalesRead, summary: "List sales, newest first.",
+			query: listParams(saleParams...), status: 200, answer: listJSON[saleJSON]{}, refusals: []int{400, 401, 403}, run: api.listSales,
+		},
+		{
+			method: http.MethodGet, path: "/api/sales.csv", scope: access.SalesRead, summary: "All sales of a filter as one table, newest first.",
+			query: saleParams, status: 200, content: []string{"text/csv"}, refusals: []int{400, 401, 403},
+			headers: map[string]string{headerRows: "How many rows follow the column names.", headerTotal: "Their sum in base units, simulated money left out."},
+			run:     api.exportSales,
+		},
+		{
+			method: http.MethodGet, path: "/api/balance", scope: access.SalesRead, summary: "What the shop's sales brought in, by network.",
+			status: 200, answer: listJSON[balanceJSON]{}, refusals: []int{401, 403}, run: api.balance,
+		},
+	}
+}
+
+// ownAttempt finds the caller's own purchase; everybody else's is not there.
+func (a api) ownAttempt(c echo.Context, who access.Caller, text string) (checkout.Purchase, error) {
+	attempt, err := id.Parse[id.Attempt](text)
+	if err != nil {
+		return checkout.Purchase{}, checkout.ErrNotFound
+	}
+	p, err := a.Checkout.Purchase(c.Request().Context(), attempt)
+	if err == nil && !owns(who, p.Merchant, p.Livemode) {
+		return checkout.Purchase{}, checkout.ErrNotFound
+	}
+	return p, err
+}

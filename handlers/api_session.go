@@ -1,0 +1,121 @@
+package handlers
+
+import (
+	"encoding/json"
+	"net/http"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/labstack/echo/v4"
+
+	"xsynesis/access"
+	"xsynesis/checkout"
+	"xsynesis/id"
+	"xsynesis/shop"
+	"xsynesis/x402"
+)
+
+// sessionRequest is what a program says to begin a purchase for a buyer.
+type sessionRequest struct {
+	LinkToken  string          `json:"link_token"`
+	SuccessURL string          `json:"success_url"`
+	CancelURL  string          `json:"cancel_url"`
+	Reference  string          `json:"reference"`
+	Metadata   json.RawMessage `json:"metadata"`
+}
+
+// sessionLater is what a purchase cannot carry yet.
+var sessionLater = []string{"endpoint_id", "endpoint_url", "items", "shipping_address", "email", "name", "note", "code"}
+
+// sessionJSON is a purchase that may be paid now, with everything that a wallet needs.
+type sessionJSON struct {
+	PaymentAttempt  id.Attempt           `json:"payment_attempt"`
+	Status          checkout.Status      `json:"status"`
+	PayURL          string               `json:"pay_url"`
+	CartHash        string               `json:"cart_hash"`
+	Reservations    []string             `json:"reservations"`
+	Amount          string               `json:"amount"`
+	AmountCents     int64                `json:"amount_cents"`
+	Currency        string               `json:"currency"`
+	Network         string               `json:"network"`
+	Livemode        bool                 `json:"livemode"`
+	X402Version     int                  `json:"x402Version"`
+	Accepts         []x402.RequirementV1 `json:"accepts"`
+	PaymentRequired x402.RequiredV2      `json:"payment_required"`
+	TypedData       x402.TypedData       `json:"typed_data"`
+	ExpiresAt       time.Time            `json:"expires_at"`
+}
+
+func (a api) createSession(c echo.Context, who access.Caller) error {
+	var request sessionRequest
+	if err := decode(c, &request, sessionLater...); err != nil {
+		return err
+	}
+	begin, err := request.begin()
+	if err != nil {
+		return err
+	}
+	if who.Merchant == "" {
+		begin.From = c.RealIP()
+	} else if err := a.checkOwnLink(c, who, request.LinkToken); err != nil {
+		return err
+	}
+	attempt, err := a.Checkout.Start(c.Request().Context(), begin)
+	if err != nil {
+		return err
+	}
+	want := a.Checkout.Requirement(attempt)
+	return c.JSON(http.StatusCreated, sessionJSON{
+		PaymentAttempt: attempt.ID, Status: attempt.Status, PayURL: a.payURL(attempt.ID), CartHash: attempt.CartHash.Hex(),
+		Reservations: []string{}, Amount: attempt.Amount.Units(), AmountCents: attempt.Amount.Cents(), Currency: usdc,
+		Network: attempt.Network.ID, Livemode: attempt.Livemode, X402Version: 1, Accepts: acceptsV1(want), PaymentRequired: want.V2(),
+		TypedData: a.Checkout.TypedData(attempt), ExpiresAt: attempt.ExpiresAt.UTC(),
+	})
+}
+
+// checkOwnLink hides the links of other shops, and of the other mode, from a shop's key.
+func (a api) checkOwnLink(c echo.Context, who access.Caller, token string) error {
+	offer, err := a.Shop.Offer(c.Request().Context(), token)
+	if err == nil && !owns(who, offer.Merchant, offer.Link.Livemode) {
+		return shop.ErrNotFound
+	}
+	return err
+}
+
+// begin makes a purchase's beginning of the request.
+func (r sessionRequest) begin() (checkout.Begin, error) {
+	if r.LinkToken == "" {
+		return checkout.Begin{}, &shop.FieldError{Field: "link_token", Message: "Say what is bought: the token of a payment link."}
+	}
+	if utf8.RuneCountInString(r.Reference) > maxReference || !onOneLine(r.Reference) {
+		return checkout.Begin{}, &shop.FieldError{Field: "reference", Message: "Use at most 200 printable characters."}
+	}
+	metadata, err := object("metadata", r.Metadata)
+	if err != nil {
+		return checkout.Begin{}, err
+	}
+	return checkout.Begin{
+		Token: r.LinkToken, Channel: "api", SuccessURL: r.SuccessURL, CancelURL: r.CancelURL, Reference: r.Reference, Metadata: metadata,
+	}, nil
+}
+
+// maxReference is how long a shop's own name for a purchase may be, in characters.
+const maxReference = 200
+
+func onOneLine(s string) bool {
+	for _, r := range s {
+		if !unicode.IsPrint(r) || unicode.Is(unicode.Bidi_Control, r) {
+			return false
+		}
+	}
+	return true
+}
+
+// acceptsV1 is empty on networks that version 1 has no name for: one unknown name makes its clients refuse all.
+func acceptsV1(want x402.Requirement) []x402.RequirementV1 {
+	if want.Token.NetworkV1 == "" {
+		return []x402.RequirementV1{}
+	}
+	return []x402.RequirementV1{want.V1()}
+}

@@ -1,0 +1,258 @@
+package handlers
+
+import (
+	"crypto/sha256"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+
+	"github.com/labstack/echo/v4"
+
+	"xsynesis/checkout"
+	"xsynesis/id"
+	"xsynesis/shop"
+	"xsynesis/views"
+	"xsynesis/x402"
+)
+
+func (h *Handlers) buyerRoutes(e *echo.Echo) {
+	g := e.Group("", cors)
+	g.Match([]string{http.MethodGet, http.MethodHead}, "/link/:token", h.link)
+	g.POST("/link/:token", h.begin)
+	g.OPTIONS("/link/:token", nothing)
+	g.Match([]string{http.MethodGet, http.MethodHead}, "/pay/:attempt", h.purchase)
+	g.POST("/pay/:attempt", h.purchase)
+	g.OPTIONS("/pay/:attempt", nothing)
+	g.GET("/pay/:attempt/events", h.purchaseEvents)
+}
+
+func nothing(c echo.Context) error { return c.NoContent(http.StatusNoContent) }
+
+// link shows what a link offers: to people a page, to programs a 402 or, for a payment, the goods.
+func (h *Handlers) link(c echo.Context) error {
+	c.Response().Header().Set("Vary", vary)
+	offer, err := h.Shop.Offer(c.Request().Context(), c.Param("token"))
+	if err != nil {
+		return err
+	}
+	if carriesPayment(c.Request()) {
+		return h.payLink(c, offer)
+	}
+	want, err := h.Checkout.Quote(c.Request().Context(), offer)
+	if wantsPage(c.Request()) {
+		return h.linkPage(c, offer, want, err)
+	}
+	if err != nil {
+		return err
+	}
+	return h.askPayment(c, want, "X-PAYMENT header is required")
+}
+
+// linkPage is the offer as people see it, or why it is over.
+func (h *Handlers) linkPage(c echo.Context, offer shop.Offer, want x402.Requirement, problem error) error {
+	v, err := h.offerView(offer, problem)
+	if err != nil {
+		return err
+	}
+	c.Response().Header().Set("Cache-Control", "private, no-cache")
+	status := http.StatusOK
+	switch {
+	case v.Closed != "":
+		status = http.StatusGone
+	case problem != nil:
+		status = http.StatusServiceUnavailable
+		c.Response().Header().Set("Retry-After", retryAfter[status])
+	default:
+		c.Response().Header().Set(x402.HeaderRequired, x402.Header("Payment required", want))
+	}
+	return h.page(c, status, views.LinkPage(v))
+}
+
+// begin is the tap on Pay.
+func (h *Handlers) begin(c echo.Context) error {
+	c.Response().Header().Set("Vary", vary)
+	if carriesPayment(c.Request()) {
+		offer, err := h.Shop.Offer(c.Request().Context(), c.Param("token"))
+		if err != nil {
+			return err
+		}
+		return h.payLink(c, offer)
+	}
+	a, err := h.Checkout.Start(c.Request().Context(), checkout.Begin{Token: c.Param("token"), From: c.RealIP()})
+	if err != nil {
+		return h.notBegun(c, err)
+	}
+	c.Response().Header().Set("Cache-Control", "no-store")
+	return c.Redirect(http.StatusSeeOther, views.PurchasePath(string(a.ID), h.Checkout.BuyerToken(a.ID)))
+}
+
+// notBegun shows the offer again, with the sentence that refuses it.
+func (h *Handlers) notBegun(c echo.Context, problem error) error {
+	if !wantsPage(c.Request()) || errors.Is(problem, shop.ErrNotFound) {
+		return problem
+	}
+	offer, err := h.Shop.Offer(c.Request().Context(), c.Param("token"))
+	if err != nil {
+		return err
+	}
+	v, err := h.offerView(offer, problem)
+	if err != nil {
+		return err
+	}
+	r, _ := replyTo(problem)
+	if r.status == http.StatusInternalServerError {
+		return problem
+	}
+	c.Response().Header().Set("Cache-Control", "no-store")
+	if s, ok := retryAfter[r.status]; ok {
+		c.Response().Header().Set("Retry-After", s)
+	}
+	return h.page(c, r.status, views.LinkPage(v))
+}
+
+// payLink takes a program's payment for a link.
+func (h *Handlers) payLink(c echo.Context, offer shop.Offer) error {
+	p, err := x402.FromRequest(c.Request().Header)
+	if err != nil {
+		return h.refuse(c, h.Checkout.Offered(offer), p.Version, err)
+	}
+	request, err := fingerprint(c.Request())
+	if err != nil {
+		return err
+	}
+	purchase, err := h.Checkout.PayLink(c.Request().Context(), offer, p, request)
+	return h.answerPayment(c, purchase, h.Checkout.Offered(offer), p, err)
+}
+
+// purchase is one purchase: its page, or for programs its state, or the answer to its payment.
+func (h *Handlers) purchase(c echo.Context) error {
+	c.Response().Header().Set("Vary", vary)
+	attempt, err := id.Parse[id.Attempt](c.Param("attempt"))
+	if err != nil {
+		return checkout.ErrNotFound
+	}
+	purchase, err := h.Checkout.Purchase(c.Request().Context(), attempt)
+	if err != nil {
+		return err
+	}
+	switch {
+	case carriesPayment(c.Request()):
+		return h.payPurchase(c, purchase)
+	case c.Request().Method == http.MethodPost:
+		return echo.ErrMethodNotAllowed
+	case wantsPage(c.Request()):
+		return h.purchasePage(c, purchase)
+	}
+	return h.purchaseState(c, purchase)
+}
+
+func (h *Handlers) payPurchase(c echo.Context, purchase checkout.Purchase) error {
+	want := h.Checkout.Requirement(purchase.Attempt)
+	p, err := x402.FromRequest(c.Request().Header)
+	if err != nil {
+		return h.refuse(c, want, p.Version, err)
+	}
+	paid, err := h.Checkout.Pay(c.Request().Context(), purchase.ID, p)
+	return h.answerPayment(c, paid, want, p, err)
+}
+
+func (h *Handlers) purchasePage(c echo.Context, purchase checkout.Purchase) error {
+	k := c.QueryParam("k")
+	if !purchase.IsBuyer(k) {
+		k = ""
+	}
+	v, err := h.purchaseView(purchase, k)
+	if err != nil {
+		return err
+	}
+	c.Response().Header().Set("Cache-Control", "private, no-cache")
+	if purchase.Status == checkout.Open {
+		c.Response().Header().Set(x402.HeaderRequired, x402.Header("Payment required", h.Checkout.Requirement(purchase.Attempt)))
+	}
+	return h.pageOr(c, pageStatus(purchase.Status), views.PurchaseFragment, views.PurchasePage(v))
+}
+
+// pageStatus is 410 for purchases that are over unpaid; everything else is a page worth keeping.
+func pageStatus(s checkout.Status) int {
+	if s == checkout.Expired || s == checkout.Cancelled {
+		return http.StatusGone
+	}
+	return http.StatusOK
+}
+
+// purchaseState is a purchase as programs read it.
+func (h *Handlers) purchaseState(c echo.Context, purchase checkout.Purchase) error {
+	switch purchase.Status {
+	case checkout.Open:
+		return h.askPayment(c, h.Checkout.Requirement(purchase.Attempt), "X-PAYMENT header is required")
+	case checkout.Settling, checkout.Unknown:
+		return checkout.ErrPending
+	case checkout.Settled, checkout.SettledLate:
+		c.Response().Header().Set("Cache-Control", "private, no-store")
+		return c.JSON(http.StatusOK, h.receipt(purchase, purchase.IsBuyer(c.QueryParam("k"))))
+	case checkout.Reversed:
+		return checkout.ErrReversed
+	default:
+		return checkout.ErrExpired
+	}
+}
+
+// askPayment answers 402 in both versions at once: the body for version 1, the header for version 2.
+func (h *Handlers) askPayment(c echo.Context, want x402.Requirement, problem string) error {
+	header := c.Response().Header()
+	header.Set("Cache-Control", "no-store")
+	header.Set(x402.HeaderRequired, x402.Header(problem, want))
+	return c.Blob(http.StatusPaymentRequired, echo.MIMEApplicationJSON, x402.Body(problem, want))
+}
+
+// answerPayment turns the outcome of a payment into its answer.
+func (h *Handlers) answerPayment(c echo.Context, purchase checkout.Purchase, want x402.Requirement, p x402.Payment, err error) error {
+	header := c.Response().Header()
+	if purchase.ID != "" {
+		header.Set("Content-Location", h.PublicURL+views.PurchasePath(string(purchase.ID), ""))
+	}
+	if err == nil {
+		name, value := h.paymentReceipt(purchase, p).Header(p.Version)
+		header.Set(name, value)
+		header.Set("Cache-Control", "private, no-store")
+		return c.JSON(http.StatusOK, h.payersReceipt(purchase))
+	}
+	if errors.Is(err, checkout.ErrPending) {
+		header.Set("Location", h.PublicURL+views.PurchasePath(string(purchase.ID), ""))
+		return err
+	}
+	return h.refuse(c, want, p.Version, err)
+}
+
+// refuse answers a payment that cannot be taken: 402 with the reason in the payer's version, or the error as it is.
+func (h *Handlers) refuse(c echo.Context, want x402.Requirement, version int, err error) error {
+	var invalid *x402.Invalid
+	if !errors.As(err, &invalid) {
+		return err
+	}
+	return h.askPayment(c, want, invalid.Reason(max(version, 1)))
+}
+
+// paymentReceipt is the receipt that goes back in the header of the payment's own version.
+func (h *Handlers) paymentReceipt(purchase checkout.Purchase, p x402.Payment) x402.Receipt {
+	r := x402.Receipt{Success: true, Token: purchase.Network.Token, Payer: p.Authorization.From}
+	if purchase.Settlement != nil {
+		r.Transaction = purchase.Settlement.Transaction
+	}
+	return r
+}
+
+// fingerprint is what the answer to a payment may be repeated to.
+func fingerprint(r *http.Request) (checkout.Request, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return checkout.Request{}, err
+	}
+	sum := sha256.New()
+	target := (&url.URL{Path: r.URL.Path, RawQuery: r.URL.RawQuery}).RequestURI()
+	for _, part := range []string{r.Method, target, string(body)} {
+		sum.Write([]byte(part + "\x00"))
+	}
+	return checkout.Request(sum.Sum(nil)), nil
+}

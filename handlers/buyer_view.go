@@ -1,0 +1,103 @@
+package handlers
+
+import (
+	"cmp"
+	"errors"
+	"strings"
+	"time"
+
+	"xsynesis/checkout"
+	"xsynesis/shop"
+	"xsynesis/views"
+)
+
+// offerView is a link's page. problem is why it cannot be paid now, or nil.
+func (h *Handlers) offerView(o shop.Offer, problem error) (views.OfferView, error) {
+	address := h.PublicURL + views.LinkPath(o.Link.Token)
+	qr, err := views.NewQR(address)
+	if err != nil {
+		return views.OfferView{}, err
+	}
+	v := views.OfferView{
+		Token: o.Link.Token, URL: address, QR: qr, Test: !o.Link.Livemode, TestWallet: h.TestWallet != nil,
+		Payee: views.Payee{Name: o.Shop, Domain: o.Domain, Address: checksum(o.PayTo)},
+		Cart: views.Cart{
+			Title: o.Link.Title, Note: o.Link.Description, Amount: o.Link.Price,
+			Lines: []views.CartLine{{Title: o.Link.Title, Quantity: 1, Amount: o.Link.Price}},
+		},
+	}
+	switch {
+	case errors.Is(problem, shop.ErrLinkExpired):
+		v.Closed = views.ClosedExpired
+	case errors.Is(problem, shop.ErrSoldOut):
+		v.Closed = views.ClosedSoldOut
+	case problem != nil:
+		r, _ := replyTo(problem)
+		v.Problem = r.message
+	}
+	return v, nil
+}
+
+// purchaseView is the page of one purchase; k is the reader's buyer token, or empty.
+func (h *Handlers) purchaseView(p checkout.Purchase, k string) (views.PurchaseView, error) {
+	address := h.PublicURL + views.PurchasePath(string(p.ID), "")
+	payURL := h.PublicURL + views.PurchasePath(string(p.ID), k)
+	qr, err := views.NewQR(address)
+	if err != nil {
+		return views.PurchaseView{}, err
+	}
+	v := views.PurchaseView{
+		Attempt: string(p.ID), Status: string(p.Status), URL: address, PayURL: payURL, QR: qr, Number: number(p),
+		Network: p.Network.Name, AgainToken: p.LinkToken, Payee: views.Payee{Name: p.Shop, Domain: p.Domain, Address: p.PayTo.Hex()},
+		Cart: views.Cart{Title: p.Title, Amount: p.Amount, Lines: cartLines(p)}, Now: h.Now(), ExpiresAt: p.ExpiresAt,
+		Test: !p.Livemode, Simulated: p.Simulated, TestWallet: h.TestWallet != nil, BackURL: p.SuccessURL, Receipt: number(p),
+	}
+	if p.Status == checkout.Open {
+		v.TypedData = h.Checkout.TypedData(p.Attempt)
+	}
+	h.viewPayment(&v, p)
+	return v, nil
+}
+
+// viewPayment adds what is known of the payment.
+func (h *Handlers) viewPayment(v *views.PurchaseView, p checkout.Purchase) {
+	if p.Claim != nil {
+		v.Payer, v.Approval, v.ApprovedAt = p.Claim.Payer.Hex(), p.Claim.Nonce.Hex(), p.Claim.At
+		v.CertainBy = p.Claim.ValidBefore.Add(certainAfter)
+	}
+	if p.SettledAt != nil {
+		v.SettledAt = *p.SettledAt
+	}
+	if s := p.Settlement; s != nil {
+		v.CheckedAt = s.UpdatedAt
+		if s.Transaction != "" {
+			v.SentAt, v.Transaction = s.UpdatedAt, s.Transaction
+			v.TransactionURL = transactionURL(p.Network.Explorer, s.Transaction, s.Simulated)
+		}
+	}
+}
+
+// certainAfter is how long after validBefore the chain's finalized head is surely past it.
+const certainAfter = 30 * time.Minute
+
+func transactionURL(explorer, transaction string, simulated bool) string {
+	if explorer == "" || simulated {
+		return ""
+	}
+	return explorer + "/tx/" + transaction
+}
+
+// number is what a buyer can read aloud: the end of the purchase's id.
+func number(p checkout.Purchase) string {
+	text := string(p.ID)
+	tail := text[len(text)-6:]
+	return strings.Join([]string{tail[:4], tail[4:]}, "-")
+}
+
+func cartLines(p checkout.Purchase) []views.CartLine {
+	lines := make([]views.CartLine, len(p.Lines))
+	for i, l := range p.Lines {
+		lines[i] = views.CartLine{Title: cmp.Or(l.Title, p.Title), Quantity: l.Qty, Amount: l.UnitAmount * amountOf(l.Qty)}
+	}
+	return lines
+}

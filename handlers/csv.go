@@ -1,0 +1,99 @@
+package handlers
+
+import (
+	"encoding/csv"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"xsynesis/checkout"
+	"xsynesis/id"
+)
+
+const (
+	headerRows  = "X-Row-Count"
+	headerTotal = "X-Control-Total"
+)
+
+// saleColumns keeps its order: programs read these columns by place. New ones come last.
+var saleColumns = []string{
+	"id", "item_id", "item_title", "reservation_id", "payment_attempt_id", "settlement_id", "qty", "amount_cents", "currency",
+	"purchaser_address", "created_at", "amount", "network", "transaction", "channel", "reference", "late", "simulated",
+}
+
+const (
+	// flushEvery is how many rows are sent together.
+	flushEvery = 500
+	// readTime is how long a reader may take for them: an export holds a snapshot open.
+	readTime = 30 * time.Second
+)
+
+// writeCSV sends all sales of a filter as a table (RFC 4180), with its control figures in front, in the header.
+func (h *Handlers) writeCSV(c echo.Context, merchant id.Merchant, livemode bool, f checkout.Filter) error {
+	w := c.Response()
+	table := csv.NewWriter(w)
+	table.UseCRLF = true
+	patience := http.NewResponseController(w.Writer)
+	extend := func() error {
+		if err := patience.SetWriteDeadline(time.Now().Add(readTime)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+			return err
+		}
+		return nil
+	}
+	begin := func(control checkout.Control) error {
+		header := w.Header()
+		header.Set(headerRows, strconv.FormatInt(control.Rows, 10))
+		header.Set(headerTotal, control.Amount.Units())
+		header.Set(echo.HeaderContentType, "text/csv; charset=utf-8")
+		header.Set(echo.HeaderContentDisposition, `attachment; filename="sales-`+h.Now().UTC().Format(time.DateOnly)+`.csv"`)
+		if err := extend(); err != nil {
+			return err
+		}
+		w.WriteHeader(http.StatusOK)
+		return table.Write(saleColumns)
+	}
+	rows := 0
+	row := func(s checkout.Sale) error {
+		if rows++; rows%flushEvery == 0 {
+			table.Flush()
+			if err := errors.Join(table.Error(), extend()); err != nil {
+				return err
+			}
+		}
+		return table.Write(saleRecord(s))
+	}
+	err := h.Checkout.Export(c.Request().Context(), merchant, livemode, f, begin, row)
+	table.Flush()
+	if err = errors.Join(err, table.Error()); err != nil && w.Committed {
+		// A table that ends early must not look like a whole one: the connection is cut.
+		slog.WarnContext(c.Request().Context(), "export broke off", "request_id", requestID(c), "error", err)
+		panic(http.ErrAbortHandler)
+	}
+	return err
+}
+
+func saleRecord(s checkout.Sale) []string {
+	var settlement string
+	if s.SettlementID != nil {
+		settlement = string(*s.SettlementID)
+	}
+	return []string{
+		inert(string(s.ID)), inert(s.ItemID), inert(s.ItemTitle), inert(s.ReservationID), inert(string(s.AttemptID)), inert(settlement),
+		strconv.Itoa(int(s.Qty)), strconv.FormatInt(s.Amount.Cents(), 10), inert(s.Currency), inert(s.PurchaserAddress),
+		s.CreatedAt.UTC().Format(time.RFC3339), s.Amount.Units(), inert(s.Network), inert(s.Transaction), inert(s.Channel),
+		inert(s.Reference), strconv.FormatBool(s.Late), strconv.FormatBool(s.Simulated),
+	}
+}
+
+// inert keeps a spreadsheet from running a text as a formula.
+func inert(s string) string {
+	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
+		return "'" + s
+	}
+	return s
+}

@@ -1,0 +1,180 @@
+package handlers
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"xsynesis/access"
+	"xsynesis/checkout"
+	"xsynesis/evm"
+	"xsynesis/id"
+	"xsynesis/money"
+	"xsynesis/shop"
+	"xsynesis/views"
+	"xsynesis/x402"
+)
+
+var (
+	errMisdirected  = errors.New("handlers: request for another host")
+	errCrossOrigin  = errors.New("handlers: cross-origin request")
+	errScope        = errors.New("handlers: key without the scope")
+	errKeyForm      = errors.New("handlers: malformed idempotency key")
+	errNotForPublic = errors.New("handlers: only with a seller's key")
+)
+
+// reply is what an error means to whoever asked.
+type reply struct {
+	err     error
+	status  int
+	code    string
+	message string
+}
+
+// replies maps the business's errors; the first match counts.
+var replies = []reply{
+	{shop.ErrNotFound, 404, "not_found", "There is nothing at this address."},
+	{checkout.ErrNotFound, 404, "not_found", "There is nothing at this address."},
+	{id.ErrMalformed, 404, "not_found", "There is nothing at this address."},
+	{shop.ErrLinkExpired, 410, "link_expired", "This payment link has expired."},
+	{shop.ErrSoldOut, 409, "sold_out", "Everything this link offers is sold or being paid for."},
+	{shop.ErrNoPayee, 409, "no_receiving_address", "The shop has no address to be paid at yet."},
+	{shop.ErrUnproven, 409, "address_unproven", "The shop has not proven its receiving address yet."},
+	{checkout.ErrExpired, 410, "expired", "The time to pay this purchase is over."},
+	{checkout.ErrInProgress, 409, "attempt_in_progress", "Somebody else is paying this purchase right now."},
+	{checkout.ErrPaid, 409, "already_paid", "This purchase is paid already."},
+	{checkout.ErrAlreadyUsed, 409, "payment_already_used", "This payment was used for something else."},
+	{checkout.ErrPending, 503, "settlement_pending", "The network has not answered yet. Do not pay again."},
+	{checkout.ErrReversed, 409, "reversed", "The network took this payment back."},
+	{checkout.ErrNotOpen, 409, "not_open", "This purchase is no longer open."},
+	{checkout.ErrTooManyUnpaid, 429, "too_many_unpaid", "Too many unpaid purchases hold this offer. Pay one of them, or try again later."},
+	{checkout.ErrUnfunded, 503, "relayer_unfunded", "Payments are paused for a moment. Nothing was charged."},
+	{evm.ErrUnavailable, 503, "network_unavailable", "The payment network does not answer. Nothing was charged."},
+	{evm.ErrNetwork, 400, "unknown_network", "This network is not known here."},
+	{access.ErrDenied, 401, "unauthorized", "Sign in, or send a valid API key."},
+	{errScope, 403, "forbidden", "This key may not do that."},
+	{access.ErrKeyMismatch, 422, "idempotency_mismatch", "This idempotency key was used with another request."},
+	{access.ErrKeyRunning, 409, "idempotency_running", "The first request with this idempotency key is still running."},
+	{errKeyForm, 400, "idempotency_key", "An idempotency key has 1 to 255 visible characters, and at least 22 on public calls."},
+	{errJSON, 400, "invalid_json", "Send one JSON object in UTF-8, with each name once."},
+	{errNotForPublic, 401, "unauthorized", "Send the shop's API key."},
+	{errMisdirected, 421, "misdirected", "This server answers for another address."},
+	{errCrossOrigin, 403, "cross_origin", "This form was sent from another site."},
+}
+
+// retryAfter is how many seconds to wait, for the answers that ask for patience.
+var retryAfter = map[int]string{http.StatusServiceUnavailable: "5", http.StatusTooManyRequests: "60"}
+
+// replyTo says what an error means; what is unknown is our own fault and tells nothing.
+func replyTo(err error) (r reply, field string) {
+	var wrong *shop.FieldError
+	if errors.As(err, &wrong) {
+		return reply{err, 400, "invalid_field", wrong.Message}, wrong.Field
+	}
+	var amount error
+	for _, kind := range []error{money.ErrSyntax, money.ErrPrecision, money.ErrRange} {
+		if errors.Is(err, kind) {
+			amount = kind
+		}
+	}
+	if amount != nil {
+		return reply{err, 400, "invalid_field", "Give an amount such as 12.50, with at most six decimals."}, "price"
+	}
+	var invalid *x402.Invalid
+	if errors.As(err, &invalid) {
+		return reply{err, 402, "payment_refused", refusalSentence(invalid.Kind)}, ""
+	}
+	for _, r := range replies {
+		if errors.Is(err, r.err) {
+			return r, ""
+		}
+	}
+	var he *echo.HTTPError
+	if errors.As(err, &he) {
+		return reply{err, he.Code, codeOf(he.Code), sentenceOf(he.Code)}, ""
+	}
+	return reply{err, 500, "internal", "Something went wrong on our side. Nothing was charged by this request."}, ""
+}
+
+func codeOf(status int) string {
+	return strings.ReplaceAll(strings.ToLower(http.StatusText(status)), " ", "_")
+}
+
+func sentenceOf(status int) string {
+	switch status {
+	case http.StatusNotFound:
+		return "There is nothing at this address."
+	case http.StatusMethodNotAllowed:
+		return "This address does not take that kind of request."
+	case http.StatusRequestEntityTooLarge:
+		return "The request is too large."
+	case http.StatusUnsupportedMediaType, http.StatusBadRequest:
+		return "The request could not be read."
+	default:
+		return "The request could not be answered."
+	}
+}
+
+// refusalSentence tells a buyer why a payment was refused.
+func refusalSentence(k x402.Kind) string {
+	switch k {
+	case x402.Funds:
+		return "This wallet holds less than the price. Nothing was paid."
+	case x402.Expired, x402.NotYetValid, x402.TooLong:
+		return "The approval is not valid at this time. Check the clock and approve again."
+	case x402.NonceUsed:
+		return "This approval was used or cancelled before. Nothing more was paid."
+	case x402.Signature:
+		return "The approval is not signed by this wallet. Nothing was paid."
+	case x402.Amount:
+		return "The approval is not for exactly the price. Nothing was paid."
+	case x402.Malformed, x402.TooLarge, x402.Version:
+		return "The payment could not be read. Nothing was paid."
+	default:
+		return "The payment does not fit what is asked for. Nothing was paid."
+	}
+}
+
+// fail turns any error into an answer: JSON for programs, a page for people.
+func (h *Handlers) fail(err error, c echo.Context) {
+	if c.Response().Committed {
+		return
+	}
+	r, field := replyTo(err)
+	if s, ok := retryAfter[r.status]; ok && c.Response().Header().Get("Retry-After") == "" {
+		c.Response().Header().Set("Retry-After", s)
+	}
+	c.Response().Header().Set("Cache-Control", "no-store")
+	var sent error
+	switch {
+	case strings.HasPrefix(c.Request().URL.Path, "/api/") || !wantsPage(c.Request()):
+		sent = c.JSON(r.status, errorBody(c, r, field))
+	case r.status == http.StatusUnauthorized && isScript(c.Request()):
+		c.Response().Header().Set("HX-Redirect", views.SignInPath)
+		sent = c.NoContent(r.status)
+	case r.status == http.StatusUnauthorized:
+		sent = c.Redirect(http.StatusSeeOther, views.SignInPath)
+	default:
+		sent = h.page(c, r.status, views.ErrorPage(errorView(c, r)))
+	}
+	if sent != nil {
+		c.Logger().Error(sent)
+	}
+}
+
+type errorJSON struct {
+	Error errorDetail `json:"error"`
+}
+
+type errorDetail struct {
+	Code      string `json:"code"`
+	Message   string `json:"message"`
+	Field     string `json:"field,omitempty"`
+	RequestID string `json:"request_id"`
+}
+
+func errorBody(c echo.Context, r reply, field string) errorJSON {
+	return errorJSON{errorDetail{Code: r.code, Message: r.message, Field: field, RequestID: requestID(c)}}
+}

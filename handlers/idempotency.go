@@ -1,0 +1,181 @@
+package handlers
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"xsynesis/access"
+	"xsynesis/id"
+	"xsynesis/views"
+)
+
+const (
+	headerKey      = "Idempotency-Key"
+	headerReplayed = "Idempotent-Replayed"
+
+	maxKey = 255
+	// minPublicKey keeps strangers from guessing each other's keys.
+	minPublicKey = 22
+	// keepTime bounds the writing of an answer whose caller may be gone.
+	keepTime = 5 * time.Second
+)
+
+// once runs a call: with an idempotency key a second time only if the first had no effect worth repeating.
+func (a api) once(c echo.Context, call apiCall, who access.Caller) error {
+	run := func() error { return call.run(a, c, who) }
+	keys := c.Request().Header.Values(headerKey)
+	if len(keys) == 0 {
+		return run()
+	}
+	if len(keys) > 1 || !goodKey(keys[0], who.Merchant == "") {
+		return errKeyForm
+	}
+	body, err := io.ReadAll(c.Request().Body)
+	if err != nil {
+		return err
+	}
+	request := c.Request().Clone(c.Request().Context())
+	request.Body = io.NopCloser(bytes.NewReader(body))
+	sum, err := fingerprint(request)
+	if err != nil {
+		return err
+	}
+	c.Request().Body = io.NopCloser(bytes.NewReader(body))
+	running, first, err := a.Access.Idempotent(c.Request().Context(), keyScope(call, who, body), keys[0], sum[:])
+	switch {
+	case err != nil:
+		if replyStatus(err) == http.StatusConflict {
+			c.Response().Header().Set("Retry-After", "2")
+		}
+		return err
+	case first != nil:
+		c.Response().Header().Set(headerReplayed, "true")
+		return c.Blob(first.Status, first.ContentType, a.reveal(call, first.Body))
+	}
+	return a.keep(c, call, running, run)
+}
+
+func replyStatus(err error) int {
+	r, _ := replyTo(err)
+	return r.status
+}
+
+func goodKey(key string, public bool) bool {
+	if key == "" || len(key) > maxKey || public && len(key) < minPublicKey {
+		return false
+	}
+	for i := range len(key) {
+		if key[i] <= ' ' || key[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// keyScope is within what a key must be unique: a shop and its mode, or for public calls the route and its target.
+func keyScope(call apiCall, who access.Caller, body []byte) string {
+	switch {
+	case who.Merchant != "" && who.Livemode:
+		return string(who.Merchant) + " live"
+	case who.Merchant != "":
+		return string(who.Merchant) + " test"
+	}
+	var target struct {
+		Link string `json:"link_token"`
+	}
+	_ = json.Unmarshal(body, &target) // whatever cannot be read is refused by the call itself
+	if _, err := id.ParseToken(target.Link); err != nil {
+		target.Link = "?"
+	}
+	return call.path + " " + target.Link
+}
+
+// keep runs the call and stores its answer before anybody sees it, so that a lost connection loses nothing.
+func (a api) keep(c echo.Context, call apiCall, running *access.Idempotency, run func() error) error {
+	sent := c.Response()
+	draft := &answer{header: sent.Header(), status: http.StatusOK}
+	c.SetResponse(echo.NewResponse(draft, c.Echo()))
+	problem := run()
+	if problem != nil {
+		a.fail(problem, c)
+	}
+	c.SetResponse(sent)
+
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Request().Context()), keepTime)
+	defer cancel()
+	var err error
+	if repeatable(draft.status) {
+		err = running.Keep(ctx, access.Answer{
+			Status: draft.status, ContentType: draft.header.Get(echo.HeaderContentType), Body: a.conceal(call, draft.body.Bytes()),
+		})
+	} else {
+		err = running.Forget(ctx)
+	}
+	if err != nil {
+		slog.ErrorContext(ctx, "answer to an idempotency key is not stored", "request_id", requestID(c), "error", err)
+	}
+	sent.WriteHeader(draft.status)
+	if _, err := sent.Write(draft.body.Bytes()); err != nil {
+		return err
+	}
+	return problem
+}
+
+// repeatable tells whether an answer stands: all others invite the caller to try again.
+func repeatable(status int) bool {
+	switch status {
+	case http.StatusAccepted, http.StatusPaymentRequired, http.StatusConflict, http.StatusTooManyRequests:
+		return false
+	default:
+		return status < http.StatusInternalServerError
+	}
+}
+
+// conceal takes the buyer's token, which is nowhere stored, out of an answer that is.
+func (a api) conceal(call apiCall, body []byte) []byte {
+	return a.withPayURL(call, body, func(s *sessionJSON) { s.PayURL = "" })
+}
+
+// reveal puts it back: it can be derived again.
+func (a api) reveal(call apiCall, body []byte) []byte {
+	return a.withPayURL(call, body, func(s *sessionJSON) { s.PayURL = a.payURL(s.PaymentAttempt) })
+}
+
+func (a api) withPayURL(call apiCall, body []byte, change func(*sessionJSON)) []byte {
+	if _, ok := call.answer.(sessionJSON); !ok {
+		return body
+	}
+	var s sessionJSON
+	if err := json.Unmarshal(body, &s); err != nil || s.PaymentAttempt == "" {
+		return body // an error
+	}
+	change(&s)
+	out, err := json.Marshal(s)
+	if err != nil {
+		return body
+	}
+	return append(out, '\n')
+}
+
+// payURL is a purchase's address with its buyer's token.
+func (a api) payURL(attempt id.Attempt) string {
+	return a.PublicURL + views.PurchasePath(string(attempt), a.Checkout.BuyerToken(attempt))
+}
+
+// answer is a response that is not sent yet; its header is that of the response to come.
+type answer struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (w *answer) Header() http.Header                { return w.header }
+func (w *answer) WriteHeader(status int)             { w.status = status }
+func (w *answer) Write(text []byte) (n int, _ error) { return w.body.Write(text) }

@@ -1,0 +1,183 @@
+package handlers
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/a-h/templ"
+	"github.com/labstack/echo/v4"
+
+	"xsynesis/access"
+	"xsynesis/id"
+	"xsynesis/views"
+)
+
+func (h *Handlers) sellerRoutes(e *echo.Echo) {
+	e.GET("/", func(c echo.Context) error { return c.Redirect(http.StatusSeeOther, views.OverviewPath) })
+	e.GET(views.SignInPath, h.signIn)
+	e.POST(views.SignInPath, h.createSession)
+	e.POST(views.SignOutPath, h.deleteSession)
+
+	e.GET(views.OverviewPath, h.signedIn(h.overview))
+	e.GET(views.DashboardEventsPath, h.signedIn(h.dashboardEvents))
+	e.GET(views.SalesPath, h.signedIn(h.sales))
+	e.GET(views.SalesCSVPath, h.signedIn(h.salesCSV))
+	e.GET(views.SettlementsPath, h.signedIn(h.settlements))
+	e.GET(views.LinksPath, h.signedIn(h.links))
+	e.POST(views.LinksPath, h.signedIn(h.createLink))
+	e.GET(views.LinkNewPath, h.signedIn(h.newLink))
+	e.GET(views.LinksPath+"/:link", h.signedIn(h.showLink))
+	e.GET(views.LinksPath+"/:link/edit", h.signedIn(h.editLink))
+	e.POST(views.LinksPath+"/:link/edit", h.signedIn(h.updateLink))
+	e.GET(views.LinksPath+"/:link/expire", h.signedIn(h.confirmExpire))
+	e.POST(views.LinksPath+"/:link/expire", h.signedIn(h.expireLink))
+	if h.DevSettle {
+		e.POST("/dashboard/attempts/:attempt/simulations", h.signedIn(h.simulate))
+	}
+}
+
+// cookie is the session's: bound to this host where the connection is encrypted.
+func (h *Handlers) cookie() string {
+	if strings.HasPrefix(h.PublicURL, "https://") {
+		return "__Host-sid"
+	}
+	return "sid"
+}
+
+func (h *Handlers) setCookie(c echo.Context, secret string, age int) {
+	c.SetCookie(&http.Cookie{
+		Name: h.cookie(), Value: secret, Path: "/", MaxAge: age, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		Secure: strings.HasPrefix(h.PublicURL, "https://"),
+	})
+}
+
+// seller is a person at work in the dashboard, and the mode that it shows.
+type seller struct {
+	access.Session
+	livemode bool
+}
+
+// signedIn asks for a session; what it finds is an argument, never a value in the context.
+func (h *Handlers) signedIn(next func(echo.Context, seller) error) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		c.Response().Header().Set("Cache-Control", "private, no-store")
+		cookie, err := c.Cookie(h.cookie())
+		if err != nil {
+			return access.ErrDenied
+		}
+		session, err := h.Access.Session(c.Request().Context(), cookie.Value)
+		if err != nil {
+			return err
+		}
+		return next(c, seller{Session: session})
+	}
+}
+
+func (h *Handlers) signIn(c echo.Context) error { return h.signInPage(c, http.StatusOK, "") }
+
+func (h *Handlers) signInPage(c echo.Context, status int, problem string) error {
+	v := views.SignInView{Test: h.Development, Problem: problem}
+	if h.Development {
+		members, err := h.Access.Members(c.Request().Context())
+		if err != nil {
+			return err
+		}
+		for _, m := range members {
+			v.Demo = append(v.Demo, views.DemoPerson{Person: m.Person, Name: m.PersonName, Role: m.Role, Shop: m.Shop})
+		}
+	}
+	return h.page(c, status, views.SignIn(v))
+}
+
+// createSession signs a demo person in; only the development build knows such people.
+func (h *Handlers) createSession(c echo.Context) error {
+	if !h.Development {
+		return echo.ErrNotFound
+	}
+	members, err := h.Access.Members(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	for _, m := range members {
+		if m.Person != id.Person(c.FormValue("person")) {
+			continue
+		}
+		secret, err := h.Access.SignIn(c.Request().Context(), m.Merchant, m.Person)
+		if err != nil {
+			return err
+		}
+		h.setCookie(c, secret, 0)
+		return c.Redirect(http.StatusSeeOther, views.OverviewPath)
+	}
+	return h.signInPage(c, http.StatusUnprocessableEntity, "Choose one of the people below.")
+}
+
+func (h *Handlers) deleteSession(c echo.Context) error {
+	if cookie, err := c.Cookie(h.cookie()); err == nil {
+		if err := h.Access.SignOut(c.Request().Context(), cookie.Value); err != nil {
+			return err
+		}
+	}
+	h.setCookie(c, "", -1)
+	return c.Redirect(http.StatusSeeOther, views.SignInPath)
+}
+
+func (h *Handlers) dashboardEvents(c echo.Context, s seller) error {
+	return h.stream(c, string(s.Merchant))
+}
+
+// frame is what stands around a page of the dashboard; live pages fetch themselves when something changed.
+func (h *Handlers) frame(c echo.Context, s seller, heading string, section views.Section, live bool) views.DashboardView {
+	v := views.DashboardView{Heading: heading, Section: section, Shop: s.Shop, Person: s.PersonName, Role: s.Role, Test: !s.livemode}
+	if live {
+		v.Live = c.Request().URL.RequestURI()
+	}
+	return v
+}
+
+// livePage renders a dashboard page, or its live part for the page's own script.
+func (h *Handlers) livePage(c echo.Context, page templ.Component) error {
+	return h.pageOr(c, http.StatusOK, views.LiveFragment, page)
+}
+
+// pageSize is how many rows a list of the dashboard shows.
+const pageSize = 25
+
+// pager turns one row more than a page into links to the pages beside it. first and last are cursors.
+func pager(c echo.Context, more bool, first, last string, rows int) views.Pages {
+	path, query := c.Request().URL.Path, c.Request().URL.Query()
+	before, after := query.Get("before"), query.Get("after")
+	query.Del("before")
+	query.Del("after")
+	at := func(name, cursor string) string {
+		query.Set(name, cursor)
+		defer query.Del(name)
+		return path + "?" + query.Encode()
+	}
+	var p views.Pages
+	if rows == 0 {
+		return p
+	}
+	// Going up, the extra row lies above the page; going down, below it.
+	if after != "" && more || before != "" {
+		p.Newer = at("after", first)
+	}
+	if after == "" && more || after != "" {
+		p.Older = at("before", last)
+	}
+	return p
+}
+
+// trim cuts the row that only told that there are more: the first one when the page was read upwards.
+func trim[T any](rows []T, upwards bool) (page []T, more bool) {
+	if len(rows) <= pageSize {
+		return rows, false
+	}
+	if upwards {
+		return rows[1:], true
+	}
+	return rows[:pageSize], true
+}
+
+func day(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }

@@ -1,0 +1,171 @@
+// Package handlers is the shop's front door: pages for people, x402 and JSON for programs.
+package handlers
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+
+	"xsynesis/access"
+	"xsynesis/checkout"
+	"xsynesis/evm"
+	"xsynesis/ledger"
+	"xsynesis/shop"
+	"xsynesis/static"
+)
+
+// Wallet is a wallet whose key stays on the server; only the development build has one.
+type Wallet interface {
+	// Request answers an EIP-1193 request.
+	Request(ctx context.Context, method string, params []byte) (any, error)
+}
+
+// Options are what the handlers serve and how.
+type Options struct {
+	Access   *access.Service
+	Shop     *shop.Service
+	Checkout *checkout.Service
+	Books    *ledger.Books
+	Hub      *checkout.Hub
+	Networks *evm.Registry
+
+	PublicURL      string       // scheme, host and port, without a slash at the end
+	Development    bool         // demo sign-in, and no check of the Host header
+	DevSettle      bool         // simulated payments
+	TestWallet     Wallet       // nil outside the development build
+	TrustedProxies []*net.IPNet // whose X-Forwarded-For is believed
+	// Ready tells whether this process can serve: database, schema, chain.
+	Ready func(ctx context.Context) error
+	Now   func() time.Time
+}
+
+// Handlers answers requests; it holds no rule about money, stock or state.
+type Handlers struct {
+	Options
+	streams *streams
+}
+
+// maxBody is the largest request body, before any handler reads it.
+const maxBody = "256K"
+
+// New returns the whole site.
+func New(o Options) *echo.Echo {
+	h := &Handlers{Options: o, streams: newStreams()}
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.HTTPErrorHandler = h.fail
+	e.IPExtractor = ipExtractor(o.TrustedProxies)
+	e.Pre(middleware.RequestIDWithConfig(middleware.RequestIDConfig{RequestIDHandler: func(echo.Context, string) {}}))
+	e.Use(h.log, middleware.Recover(), h.checkHost, secure, h.sameOrigin, middleware.BodyLimit(maxBody))
+	h.routes(e)
+	return e
+}
+
+func (h *Handlers) routes(e *echo.Echo) {
+	e.Match([]string{http.MethodGet, http.MethodHead}, "/static/*", echo.WrapHandler(static.Handler()))
+	e.Match([]string{http.MethodGet, http.MethodHead}, "/favicon.ico", echo.WrapHandler(static.Handler()))
+	e.GET("/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
+	e.GET("/readyz", h.ready)
+	h.buyerRoutes(e)
+	h.sellerRoutes(e)
+	h.apiRoutes(e)
+	if h.TestWallet != nil {
+		e.POST("/dev/wallet", h.testWallet)
+	}
+}
+
+func (h *Handlers) ready(c echo.Context) error {
+	if err := h.Ready(c.Request().Context()); err != nil {
+		return c.String(http.StatusServiceUnavailable, err.Error()+"\n")
+	}
+	return c.String(http.StatusOK, "ready\n")
+}
+
+func ipExtractor(trusted []*net.IPNet) echo.IPExtractor {
+	if len(trusted) == 0 {
+		return echo.ExtractIPDirect()
+	}
+	options := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
+	for _, n := range trusted {
+		options = append(options, echo.TrustIPRange(n))
+	}
+	return echo.ExtractIPFromXFFHeader(options...)
+}
+
+// log writes one line for each request; errors of our own making are logged here and nowhere else.
+func (h *Handlers) log(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		began := h.Now()
+		err := next(c)
+		if err != nil {
+			c.Error(err)
+		}
+		r, status := c.Request(), c.Response().Status
+		level := slog.LevelDebug
+		attrs := []slog.Attr{
+			slog.String("request_id", requestID(c)), slog.String("method", r.Method), slog.String("route", c.Path()),
+			slog.Int("status", status), slog.Duration("took", h.Now().Sub(began)),
+		}
+		if status >= http.StatusInternalServerError {
+			level = slog.LevelError
+		}
+		if err != nil {
+			attrs = append(attrs, slog.Any("error", err))
+		}
+		slog.LogAttrs(r.Context(), level, "request", attrs...)
+		return nil
+	}
+}
+
+func requestID(c echo.Context) string { return c.Response().Header().Get(echo.HeaderXRequestID) }
+
+// checkHost refuses requests that were meant for another site; PUBLIC_URL is the only name we have.
+func (h *Handlers) checkHost(next echo.HandlerFunc) echo.HandlerFunc {
+	_, host, _ := strings.Cut(h.PublicURL, "://")
+	return func(c echo.Context) error {
+		if h.Development || c.Request().Host == host || strings.HasSuffix(c.Path(), "z") {
+			return next(c)
+		}
+		return errMisdirected
+	}
+}
+
+// policy lets a page load what this server serves, and nothing else.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+	"manifest-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+
+func secure(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		header := c.Response().Header()
+		header.Set("Content-Security-Policy", policy)
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("X-Frame-Options", "DENY")
+		header.Set("Referrer-Policy", "same-origin")
+		header.Set("Cross-Origin-Opener-Policy", "same-origin-allow-popups")
+		if c.Scheme() == "https" {
+			header.Set("Strict-Transport-Security", "max-age=63072000; includeSubDomains")
+		}
+		return next(c)
+	}
+}
+
+// sameOrigin keeps other sites from posting with a seller's cookie. The JSON API and the paid URLs
+// read no cookie, so any origin may call them.
+func (h *Handlers) sameOrigin(next echo.HandlerFunc) echo.HandlerFunc {
+	protection := http.NewCrossOriginProtection()
+	return func(c echo.Context) error {
+		if open := strings.HasPrefix(c.Path(), "/api/") && !strings.HasPrefix(c.Path(), "/api/auth/"); open {
+			return next(c)
+		}
+		if err := protection.Check(c.Request()); err != nil {
+			return errCrossOrigin
+		}
+		return next(c)
+	}
+}
