@@ -57,6 +57,15 @@ func NewRegistry(rpc map[uint64][]string) *Registry {
 	return &Registry{all}
 }
 
+// Explore names another explorer for a chain: the public one cannot know what a stand-in holds.
+func (r *Registry) Explore(chainID uint64, explorer string) {
+	for i := range r.networks {
+		if r.networks[i].Token.ChainID == chainID {
+			r.networks[i].Explorer = explorer
+		}
+	}
+}
+
 // Network finds a network by its CAIP-2 id, also one that has no nodes, or returns [ErrNetwork].
 func (r *Registry) Network(caip2 string) (Network, error) {
 	for _, n := range r.networks {

@@ -66,7 +66,7 @@ func (h *Handlers) linkPage(c echo.Context, offer shop.Offer, want x402.Requirem
 	default:
 		c.Response().Header().Set(x402.HeaderRequired, x402.Header("Payment required", want))
 	}
-	return h.page(c, status, views.LinkPage(v))
+	return h.Page(c, status, views.LinkPage(v))
 }
 
 // begin is the tap on Pay.
@@ -108,7 +108,7 @@ func (h *Handlers) notBegun(c echo.Context, problem error) error {
 	if s, ok := retryAfter[r.status]; ok {
 		c.Response().Header().Set("Retry-After", s)
 	}
-	return h.page(c, r.status, views.LinkPage(v))
+	return h.Page(c, r.status, views.LinkPage(v))
 }
 
 // payLink takes a program's payment for a link.

@@ -19,7 +19,7 @@ func (h *Handlers) offerView(o shop.Offer, problem error) (views.OfferView, erro
 		return views.OfferView{}, err
 	}
 	v := views.OfferView{
-		Token: o.Link.Token, URL: address, QR: qr, Test: !o.Link.Livemode, TestWallet: h.TestWallet != nil,
+		Token: o.Link.Token, URL: address, QR: qr, Test: !o.Link.Livemode, TestWallet: h.TestWallet,
 		Payee: views.Payee{Name: o.Shop, Domain: o.Domain, Address: checksum(o.PayTo)},
 		Cart: views.Cart{
 			Title: o.Link.Title, Note: o.Link.Description, Amount: o.Link.Price,
@@ -50,7 +50,7 @@ func (h *Handlers) purchaseView(p checkout.Purchase, k string) (views.PurchaseVi
 		Attempt: string(p.ID), Status: string(p.Status), URL: address, PayURL: payURL, QR: qr, Number: number(p),
 		Network: p.Network.Name, AgainToken: p.LinkToken, Payee: views.Payee{Name: p.Shop, Domain: p.Domain, Address: p.PayTo.Hex()},
 		Cart: views.Cart{Title: p.Title, Amount: p.Amount, Lines: cartLines(p)}, Now: h.Now(), ExpiresAt: p.ExpiresAt,
-		Test: !p.Livemode, Simulated: p.Simulated, TestWallet: h.TestWallet != nil, BackURL: p.SuccessURL, Receipt: number(p),
+		Test: !p.Livemode, Simulated: p.Simulated, TestWallet: h.TestWallet, BackURL: p.SuccessURL, Receipt: number(p),
 	}
 	if p.Status == checkout.Open {
 		v.TypedData = h.Checkout.TypedData(p.Attempt)

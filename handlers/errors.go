@@ -157,7 +157,7 @@ func (h *Handlers) fail(err error, c echo.Context) {
 	case r.status == http.StatusUnauthorized:
 		sent = c.Redirect(http.StatusSeeOther, views.SignInPath)
 	default:
-		sent = h.page(c, r.status, views.ErrorPage(errorView(c, r)))
+		sent = h.Page(c, r.status, views.ErrorPage(errorView(c, r)))
 	}
 	if sent != nil {
 		c.Logger().Error(sent)

@@ -19,7 +19,7 @@ func (a api) openAPI(c echo.Context) error {
 	return c.JSON(http.StatusOK, describe(a.PublicURL, apiCalls()))
 }
 
-// object of JSON: the document is written, never read here.
+// doc is an object of JSON: the document is written, never read here.
 type doc map[string]any
 
 func describe(server string, calls []apiCall) doc {
@@ -116,7 +116,11 @@ func (s schemas) responses(call apiCall) doc {
 		good["headers"] = headers
 	}
 	out := doc{strconv.Itoa(call.status): good}
-	for _, status := range call.refusals {
+	refusals := call.refusals
+	if call.method == http.MethodPost {
+		refusals = append(refusals, http.StatusRequestEntityTooLarge)
+	}
+	for _, status := range refusals {
 		out[strconv.Itoa(status)] = doc{
 			"description": http.StatusText(status), "content": doc{echo.MIMEApplicationJSON: doc{"schema": s.of(refusalType(status))}},
 		}

@@ -14,8 +14,8 @@ import (
 	"xsynesis/x402"
 )
 
-// page renders a whole page; nothing is sent unless all of it could be rendered.
-func (h *Handlers) page(c echo.Context, status int, page templ.Component) error {
+// Page renders a whole page; nothing is sent unless all of it could be rendered.
+func (h *Handlers) Page(c echo.Context, status int, page templ.Component) error {
 	var b bytes.Buffer
 	if err := page.Render(c.Request().Context(), &b); err != nil {
 		return err
@@ -27,7 +27,7 @@ func (h *Handlers) page(c echo.Context, status int, page templ.Component) error 
 func (h *Handlers) pageOr(c echo.Context, status int, fragment string, page templ.Component) error {
 	c.Response().Header().Set("Vary", vary)
 	if !isScript(c.Request()) {
-		return h.page(c, status, page)
+		return h.Page(c, status, page)
 	}
 	var b bytes.Buffer
 	if err := templ.RenderFragments(c.Request().Context(), &b, page, fragment); err != nil {

@@ -15,8 +15,6 @@ import (
 
 func (h *Handlers) sellerRoutes(e *echo.Echo) {
 	e.GET("/", func(c echo.Context) error { return c.Redirect(http.StatusSeeOther, views.OverviewPath) })
-	e.GET(views.SignInPath, h.signIn)
-	e.POST(views.SignInPath, h.createSession)
 	e.POST(views.SignOutPath, h.deleteSession)
 
 	e.GET(views.OverviewPath, h.signedIn(h.overview))
@@ -74,43 +72,19 @@ func (h *Handlers) signedIn(next func(echo.Context, seller) error) echo.HandlerF
 	}
 }
 
-func (h *Handlers) signIn(c echo.Context) error { return h.signInPage(c, http.StatusOK, "") }
-
-func (h *Handlers) signInPage(c echo.Context, status int, problem string) error {
-	v := views.SignInView{Test: h.Development, Problem: problem}
-	if h.Development {
-		members, err := h.Access.Members(c.Request().Context())
-		if err != nil {
-			return err
-		}
-		for _, m := range members {
-			v.Demo = append(v.Demo, views.DemoPerson{Person: m.Person, Name: m.PersonName, Role: m.Role, Shop: m.Shop})
-		}
-	}
-	return h.page(c, status, views.SignIn(v))
+// signIn is the page of a shop whose people cannot sign in yet.
+func (h *Handlers) signIn(c echo.Context) error {
+	return h.Page(c, http.StatusOK, views.SignIn(views.SignInView{}))
 }
 
-// createSession signs a demo person in; only the development build knows such people.
-func (h *Handlers) createSession(c echo.Context) error {
-	if !h.Development {
-		return echo.ErrNotFound
-	}
-	members, err := h.Access.Members(c.Request().Context())
+// BeginSession signs a member in and opens the dashboard; who he is was proven before.
+func (h *Handlers) BeginSession(c echo.Context, merchant id.Merchant, person id.Person) error {
+	secret, err := h.Access.SignIn(c.Request().Context(), merchant, person)
 	if err != nil {
 		return err
 	}
-	for _, m := range members {
-		if m.Person != id.Person(c.FormValue("person")) {
-			continue
-		}
-		secret, err := h.Access.SignIn(c.Request().Context(), m.Merchant, m.Person)
-		if err != nil {
-			return err
-		}
-		h.setCookie(c, secret, 0)
-		return c.Redirect(http.StatusSeeOther, views.OverviewPath)
-	}
-	return h.signInPage(c, http.StatusUnprocessableEntity, "Choose one of the people below.")
+	h.setCookie(c, secret, 0)
+	return c.Redirect(http.StatusSeeOther, views.OverviewPath)
 }
 
 func (h *Handlers) deleteSession(c echo.Context) error {

@@ -48,7 +48,7 @@ func (h *Handlers) linkState(l shop.Link) string {
 }
 
 func (h *Handlers) newLink(c echo.Context, s seller) error {
-	return h.page(c, http.StatusOK, views.LinkForm(views.LinkFormView{DashboardView: h.frame(c, s, "New link", views.SectionLinks, false), Zone: zone}))
+	return h.Page(c, http.StatusOK, views.LinkForm(views.LinkFormView{DashboardView: h.frame(c, s, "New link", views.SectionLinks, false), Zone: zone}))
 }
 
 // zone names the clock of every time that a seller types.
@@ -83,7 +83,7 @@ func (h *Handlers) editLink(c echo.Context, s seller) error {
 	if l.ExpiresAt != nil {
 		v.Expires.Value = l.ExpiresAt.UTC().Format(formTime)
 	}
-	return h.page(c, http.StatusOK, views.LinkForm(v))
+	return h.Page(c, http.StatusOK, views.LinkForm(v))
 }
 
 func (h *Handlers) updateLink(c echo.Context, s seller) error {
@@ -149,7 +149,7 @@ func (h *Handlers) linkFormAgain(c echo.Context, s seller, heading string, link 
 	} else {
 		v.Problem = r.message
 	}
-	return h.page(c, http.StatusUnprocessableEntity, views.LinkForm(v))
+	return h.Page(c, http.StatusUnprocessableEntity, views.LinkForm(v))
 }
 
 func (h *Handlers) ownLink(c echo.Context, s seller) (shop.Link, error) {
@@ -208,7 +208,7 @@ func (h *Handlers) confirmExpire(c echo.Context, s seller) error {
 	if err != nil {
 		return err
 	}
-	return h.page(c, http.StatusOK, views.Confirm(views.ConfirmView{
+	return h.Page(c, http.StatusOK, views.Confirm(views.ConfirmView{
 		DashboardView: h.frame(c, s, "Expire link", views.SectionLinks, false), Subject: l.Title, Amount: l.Price,
 		Consequence: "Nobody can begin a payment with this link any more. Payments under way are still taken.",
 		Action:      views.LinkExpirePath(l.ID), Verb: "Expire link", Back: views.LinkDetailPath(l.ID),

@@ -18,13 +18,8 @@ import (
 	"xsynesis/ledger"
 	"xsynesis/shop"
 	"xsynesis/static"
+	"xsynesis/views"
 )
-
-// Wallet is a wallet whose key stays on the server; only the development build has one.
-type Wallet interface {
-	// Request answers an EIP-1193 request.
-	Request(ctx context.Context, method string, params []byte) (any, error)
-}
 
 // Options are what the handlers serve and how.
 type Options struct {
@@ -36,13 +31,15 @@ type Options struct {
 	Networks *evm.Registry
 
 	PublicURL      string       // scheme, host and port, without a slash at the end
-	Development    bool         // demo sign-in, and no check of the Host header
+	AnyHost        bool         // no check of the Host header
 	DevSettle      bool         // simulated payments
-	TestWallet     Wallet       // nil outside the development build
+	TestWallet     bool         // pages offer the wallet that Extend answers for
 	TrustedProxies []*net.IPNet // whose X-Forwarded-For is believed
 	// Ready tells whether this process can serve: database, schema, chain.
 	Ready func(ctx context.Context) error
-	Now   func() time.Time
+	// Extend adds routes, and a sign-in in place of our own; nil outside the development build.
+	Extend func(*echo.Echo, *Handlers)
+	Now    func() time.Time
 }
 
 // Handlers answers requests; it holds no rule about money, stock or state.
@@ -75,8 +72,10 @@ func (h *Handlers) routes(e *echo.Echo) {
 	h.buyerRoutes(e)
 	h.sellerRoutes(e)
 	h.apiRoutes(e)
-	if h.TestWallet != nil {
-		e.POST("/dev/wallet", h.testWallet)
+	if h.Extend != nil {
+		h.Extend(e, h)
+	} else {
+		e.GET(views.SignInPath, h.signIn)
 	}
 }
 
@@ -129,7 +128,7 @@ func requestID(c echo.Context) string { return c.Response().Header().Get(echo.He
 func (h *Handlers) checkHost(next echo.HandlerFunc) echo.HandlerFunc {
 	_, host, _ := strings.Cut(h.PublicURL, "://")
 	return func(c echo.Context) error {
-		if h.Development || c.Request().Host == host || strings.HasSuffix(c.Path(), "z") {
+		if h.AnyHost || c.Request().Host == host || strings.HasSuffix(c.Path(), "z") {
 			return next(c)
 		}
 		return errMisdirected

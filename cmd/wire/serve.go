@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/labstack/echo/v4"
 	"golang.org/x/sync/errgroup"
 
 	"xsynesis/cmd/config"
@@ -26,8 +27,11 @@ const (
 
 // Extra is what only the development build adds to the site.
 type Extra struct {
-	Development bool
-	TestWallet  handlers.Wallet
+	// Explorer shows the transactions of the chain with this id, in place of the public one.
+	Explorer string
+	ChainID  uint64
+	// Routes adds a sign-in without proof and a test wallet.
+	Routes func(*Parts) func(*echo.Echo, *handlers.Handlers)
 }
 
 // Serve answers requests until ctx ends; in the role "all" it also works.
@@ -46,10 +50,13 @@ func ServeWith(ctx context.Context, c *config.Config, t Timing, extra Extra) err
 	if err := p.checkChains(ctx, c); err != nil {
 		return err
 	}
+	if extra.Explorer != "" {
+		p.Networks.Explore(extra.ChainID, extra.Explorer)
+	}
 	site := handlers.New(handlers.Options{
 		Access: p.Access, Shop: p.Shop, Checkout: p.Checkout, Books: p.Books, Hub: p.Hub, Networks: p.Networks,
-		PublicURL: string(c.PublicURL), Development: extra.Development, DevSettle: c.DevSettle, TestWallet: extra.TestWallet,
-		TrustedProxies: ipNets(c.TrustedProxies), Ready: p.ready, Now: now,
+		PublicURL: string(c.PublicURL), AnyHost: c.Env == config.Development, DevSettle: c.DevSettle,
+		TrustedProxies: ipNets(c.TrustedProxies), Ready: p.ready, Now: now, TestWallet: extra.Routes != nil, Extend: extra.extend(p),
 	})
 	listener, err := net.Listen("tcp", fmt.Sprintf(":%d", c.Port))
 	if err != nil {
@@ -62,6 +69,13 @@ func ServeWith(ctx context.Context, c *config.Config, t Timing, extra Extra) err
 		g.Go(func() error { return p.work(ctx, c) })
 	}
 	return g.Wait()
+}
+
+func (x Extra) extend(p *Parts) func(*echo.Echo, *handlers.Handlers) {
+	if x.Routes == nil {
+		return nil
+	}
+	return x.Routes(p)
 }
 
 // serveHTTP stops taking requests when ctx ends, and lets those under way finish.

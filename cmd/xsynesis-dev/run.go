@@ -12,12 +12,14 @@ import (
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/labstack/echo/v4"
 	"golang.org/x/sync/errgroup"
 
 	"xsynesis/cmd/config"
 	"xsynesis/cmd/process"
 	"xsynesis/cmd/wire"
 	"xsynesis/evm/devchain"
+	"xsynesis/handlers"
 	"xsynesis/money"
 	"xsynesis/views"
 )
@@ -92,14 +94,14 @@ func runWorld(ctx context.Context, c *config.Config, stdout io.Writer) error {
 	if err != nil {
 		return errors.Join(err, chain.Stop())
 	}
-	err = database.Serve(ctx, c, func(ctx context.Context, c *config.Config) error { return open(ctx, c, k, stdout) })
+	err = database.Serve(ctx, c, func(ctx context.Context, c *config.Config) error { return open(ctx, c, k, chain, stdout) })
 	return errors.Join(err, chain.Stop())
 }
 
 const devChainID = 84532
 
 // open seeds the world, serves it, and says so when it answers.
-func open(ctx context.Context, c *config.Config, k keys, stdout io.Writer) error {
+func open(ctx context.Context, c *config.Config, k keys, chain *devchain.Chain, stdout io.Writer) error {
 	p, err := wire.Build(ctx, c, false, wire.Timing{})
 	if err != nil {
 		return err
@@ -111,7 +113,12 @@ func open(ctx context.Context, c *config.Config, k keys, stdout io.Writer) error
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		return wire.ServeWith(ctx, c, wire.Timing{}, wire.Extra{Development: true, TestWallet: testWallet{k.Buyer}})
+		return wire.ServeWith(ctx, c, wire.Timing{}, wire.Extra{
+			Explorer: w.BaseURL + explorerPath, ChainID: devChainID,
+			Routes: func(p *wire.Parts) func(*echo.Echo, *handlers.Handlers) {
+				return demo{access: p.Access, wallet: testWallet{k.Buyer}, chain: chain.Client()}.routes
+			},
+		})
 	})
 	g.Go(func() error { return announce(ctx, w, stdout) })
 	return g.Wait()

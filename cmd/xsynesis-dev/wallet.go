@@ -1,19 +1,24 @@
 package main
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"encoding/json"
 
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/signer/core/apitypes"
-
-	"xsynesis/handlers"
 )
 
 // testWallet signs for the demo's buyer; its key never leaves the server.
 type testWallet struct{ key *ecdsa.PrivateKey }
+
+// walletError is an EIP-1193 error.
+type walletError struct {
+	Code    int    `json:"code"`
+	Message string `json:"message"`
+}
+
+func (e *walletError) Error() string { return e.Message }
 
 // EIP-1193 error codes.
 const (
@@ -23,7 +28,7 @@ const (
 )
 
 // Request answers what a page asks of a wallet.
-func (w testWallet) Request(_ context.Context, method string, params []byte) (any, error) {
+func (w testWallet) Request(method string, params []byte) (any, error) {
 	switch method {
 	case "eth_requestAccounts", "eth_accounts":
 		return []string{address(w.key).Hex()}, nil
@@ -34,7 +39,7 @@ func (w testWallet) Request(_ context.Context, method string, params []byte) (an
 	case "eth_signTypedData_v4":
 		return w.sign(params)
 	default:
-		return nil, &handlers.WalletError{Code: codeUnsupported, Message: "The test wallet does not know " + method + "."}
+		return nil, &walletError{Code: codeUnsupported, Message: "The test wallet does not know " + method + "."}
 	}
 }
 
@@ -43,13 +48,13 @@ func (w testWallet) switchChain(params []byte) (any, error) {
 		ChainID string `json:"chainId"`
 	}
 	if json.Unmarshal(params, &asked) != nil || len(asked) != 1 || asked[0].ChainID != hexutil.EncodeUint64(devChainID) {
-		return nil, &handlers.WalletError{Code: codeUnknownChain, Message: "The test wallet lives on the development chain alone."}
+		return nil, &walletError{Code: codeUnknownChain, Message: "The test wallet lives on the development chain alone."}
 	}
 	return nil, nil //nolint:nilnil // EIP-3326: null on success
 }
 
 func (w testWallet) sign(params []byte) (any, error) {
-	refused := &handlers.WalletError{Code: codeInvalidParams, Message: "The test wallet cannot read what it should sign."}
+	refused := &walletError{Code: codeInvalidParams, Message: "The test wallet cannot read what it should sign."}
 	var args []json.RawMessage
 	if json.Unmarshal(params, &args) != nil || len(args) != 2 {
 		return nil, refused
