@@ -44,7 +44,7 @@ func (h *Handlers) cookie() string {
 }
 
 func (h *Handlers) setCookie(c echo.Context, secret string, age int) {
-	c.SetCookie(&http.Cookie{
+	c.SetCookie(&http.Cookie{ //nolint:gosec // Secure wherever the site itself is
 		Name: h.cookie(), Value: secret, Path: "/", MaxAge: age, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 		Secure: strings.HasPrefix(h.PublicURL, "https://"),
 	})

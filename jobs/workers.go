@@ -3,7 +3,6 @@ package jobs
 
 import (
 	"context"
-	"math/rand/v2"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -38,7 +37,9 @@ func Periodic(c *checkout.Service) []*river.PeriodicJob {
 const finalizeEvery = 15 * time.Second
 
 // soon is when a job that failed is tried again: the rows, not the queue, know how long to go on.
-func soon() time.Time { return time.Now().Add(time.Second + rand.N(time.Second)) }
+func soon() time.Time { return time.Now().Add(retry) }
+
+const retry = time.Second
 
 type settle struct {
 	river.WorkerDefaults[checkout.SettleArgs]

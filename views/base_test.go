@@ -1,3 +1,4 @@
+// Package views shows shops, purchases and sales to people.
 package views
 
 import (

@@ -58,7 +58,7 @@ func ServeWith(ctx context.Context, c *config.Config, t Timing, extra Extra) err
 		PublicURL: string(c.PublicURL), AnyHost: c.Env == config.Development, DevSettle: c.DevSettle,
 		TrustedProxies: ipNets(c.TrustedProxies), Ready: p.ready, Now: now, TestWallet: extra.Routes != nil, Extend: extra.extend(p),
 	})
-	listener, err := net.Listen("tcp", fmt.Sprintf(":%d", c.Port))
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", fmt.Sprintf(":%d", c.Port))
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}

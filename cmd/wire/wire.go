@@ -142,7 +142,7 @@ func masterKey(c *config.Config) ([]byte, error) {
 	if key, err := readKey(path); !errors.Is(err, fs.ErrNotExist) {
 		return key, err
 	}
-	if err := os.MkdirAll(c.DataDir, 0o755); err != nil {
+	if err := os.MkdirAll(c.DataDir, 0o755); err != nil { //nolint:gosec // the database's user has to pass
 		return nil, fmt.Errorf("make the data folder: %w", err)
 	}
 	var fresh [masterKeySize]byte

@@ -70,7 +70,7 @@ func (k *keys) places() map[string]**ecdsa.PrivateKey {
 
 // writeWhole leaves either the old file or the whole new one, readable by its owner alone.
 func writeWhole(path string, text []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // the database's user has to pass
 		return fmt.Errorf("make %s: %w", filepath.Dir(path), err)
 	}
 	fresh := path + ".new"
