@@ -68,6 +68,8 @@ var (
 	ErrUnfunded = errors.New("checkout: relayer unfunded")
 	// ErrTooManyUnpaid is returned when unpaid purchases hold too much of what is limited.
 	ErrTooManyUnpaid = errors.New("checkout: too many unpaid purchases")
+	// ErrFailed is returned for a purchase whose payment can never be mined any more.
+	ErrFailed = errors.New("checkout: payment failed")
 	// ErrReversed is returned for a purchase whose payment the chain took back.
 	ErrReversed = errors.New("checkout: payment reversed")
 	// ErrNotOpen is returned when only an open purchase will do.

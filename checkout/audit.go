@@ -66,7 +66,7 @@ func (s *Service) Audit(ctx context.Context) ([]Finding, error) {
 const jobless = `
 SELECT 'settlement ' || s.id FROM settlements s
 WHERE s.status IN ('queued', 'signed', 'broadcast', 'requested') AND s.created_at < $1
-  AND NOT EXISTS (SELECT FROM river_job j WHERE j.kind = 'settle' AND j.args->>'settlement' = s.id AND j.finalized_at IS NULL)
+  AND NOT EXISTS (SELECT FROM river_job j WHERE j.kind IN ('settle', 'resume') AND j.args->>'settlement' = s.id AND j.finalized_at IS NULL)
 UNION ALL
 SELECT 'purchase ' || a.id FROM attempts a
 WHERE a.status = 'open' AND a.created_at < $1

@@ -31,6 +31,19 @@ func (SettleArgs) InsertOpts() river.InsertOpts {
 	return river.InsertOpts{Queue: QueueSettle, MaxAttempts: maxTries}
 }
 
+// ResumeArgs asks for one look at a settlement that may have lost its job; the sweeper comes again.
+type ResumeArgs struct {
+	Settlement id.Settlement `json:"settlement" river:"unique"`
+}
+
+// Kind names the job.
+func (ResumeArgs) Kind() string { return "resume" }
+
+// InsertOpts puts it on its queue.
+func (ResumeArgs) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{Queue: QueueSettle, MaxAttempts: 1}
+}
+
 // ExpireArgs ends one purchase when its time is over.
 type ExpireArgs struct {
 	Attempt id.Attempt `json:"attempt" river:"unique"`

@@ -47,9 +47,18 @@ func (s *Service) Sweep(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("overdue purchases: %w", err)
 	}
-	jobs := make([]river.InsertManyParams, 0, len(idle)+len(overdue))
+	unlooked, err := q.ClaimUnlooked(ctx, s.pool, queries.ClaimUnlookedParams{
+		Before: now.Add(-2 * worthlessAfter).Unix(), Most: sweepMost,
+	})
+	if err != nil {
+		return fmt.Errorf("released payments: %w", err)
+	}
+	jobs := make([]river.InsertManyParams, 0, len(idle)+len(overdue)+len(unlooked))
+	for _, claim := range unlooked {
+		jobs = append(jobs, river.InsertManyParams{Args: LookArgs{Claim: claim}, InsertOpts: sweptOnce(s.o.Sweep)})
+	}
 	for _, settlement := range idle {
-		jobs = append(jobs, river.InsertManyParams{Args: SettleArgs{Settlement: settlement}, InsertOpts: sweptOnce(s.o.Sweep)})
+		jobs = append(jobs, river.InsertManyParams{Args: ResumeArgs{Settlement: settlement}, InsertOpts: sweptOnce(s.o.Sweep)})
 	}
 	for _, attempt := range overdue {
 		jobs = append(jobs, river.InsertManyParams{Args: ExpireArgs{Attempt: attempt}, InsertOpts: sweptOnce(s.o.Sweep)})

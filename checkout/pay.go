@@ -131,6 +131,8 @@ func (s *Service) payable(ctx context.Context, a Attempt, p x402.Payment) error 
 		return ErrInProgress
 	case Settled, SettledLate:
 		return ErrPaid
+	case Failed:
+		return ErrFailed
 	case Reversed:
 		return ErrReversed
 	default:
@@ -247,7 +249,10 @@ func (s *Service) claimTx(ctx context.Context, tx pgx.Tx, a Attempt, p x402.Paym
 		ID: settlement, MerchantID: a.Merchant, AttemptID: &a.ID, ClaimID: &claim, Livemode: a.Livemode, Facilitator: "own",
 		Network: a.Network.ID, Asset: asset, Payer: lower(auth.From), Nonce: auth.Nonce.Hex(), PayTo: lower(auth.To), Amount: a.Amount, CreatedAt: now,
 	}); err != nil {
-		return raced(fmt.Errorf("insert settlement: %w", err))
+		if errors.Is(raced(err), errClaimed) { // the money came by a payment that had been let go
+			return ErrAlreadyUsed
+		}
+		return fmt.Errorf("insert settlement: %w", err)
 	}
 	if _, err := s.jobs.InsertTx(ctx, tx, SettleArgs{Settlement: settlement}, nil); err != nil {
 		return fmt.Errorf("queue settlement of %s: %w", a.ID, err)
@@ -310,7 +315,7 @@ func (s *Service) outcome(ctx context.Context, purchase Purchase, p x402.Payment
 	case Reversed:
 		return ErrReversed
 	case Failed:
-		return &x402.Invalid{Kind: x402.NonceUsed}
+		return ErrFailed
 	default: // refused: open again, or ended since
 		return s.refusalOf(ctx, purchase, p)
 	}

@@ -144,7 +144,7 @@ func (s *Service) recordFound(ctx context.Context, claim queries.Claim, proof ev
 		if err != nil {
 			return err
 		}
-		if !Status(a.Status).CanBecome(Settled) && !Status(a.Status).CanBecome(SettledLate) || Status(a.Status).UnderWay() {
+		if s := Status(a.Status); s.UnderWay() || !s.CanBecome(Settled) && !s.CanBecome(SettledLate) {
 			return fmt.Errorf("%w: %s is %s", errUnsellable, a.ID, a.Status)
 		}
 		settlement = id.New[id.Settlement](now)
@@ -155,6 +155,10 @@ func (s *Service) recordFound(ctx context.Context, claim queries.Claim, proof ev
 	})
 	if err = raced(err); errors.Is(err, errClaimed) {
 		return nil // its settlement exists
+	}
+	if errors.Is(err, errUnsellable) { // the audit shows it until somebody gives it back
+		slog.ErrorContext(ctx, "money without a purchase", "attempt", claim.AttemptID, "tx", proof.Transaction.Hex(), "error", err)
+		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("money of %s: %w", claim.ID, err)

@@ -172,7 +172,7 @@ func (s *Service) reopenTx(ctx context.Context, tx pgx.Tx, row queries.Settlemen
 		return err
 	}
 	// Whoever holds the signature may still send it himself: look once it is worthless.
-	worthless := time.Unix(claim.ValidBefore, 0).Add(time.Minute)
+	worthless := time.Unix(claim.ValidBefore, 0).Add(worthlessAfter)
 	if _, err := s.jobs.InsertTx(ctx, tx, LookArgs{Claim: claim.ID}, &river.InsertOpts{ScheduledAt: worthless}); err != nil {
 		return err
 	}
@@ -183,6 +183,9 @@ func (s *Service) reopenTx(ctx context.Context, tx pgx.Tx, row queries.Settlemen
 	_, err = s.jobs.InsertTx(ctx, tx, ExpireArgs{Attempt: a.ID}, &river.InsertOpts{ScheduledAt: a.ExpiresAt})
 	return err
 }
+
+// worthlessAfter is how long after validBefore a payment is looked for.
+const worthlessAfter = time.Minute
 
 // fail ends a purchase whose payment can never be mined any more.
 func (s *Service) fail(ctx context.Context, row queries.Settlement, cause error) error {
@@ -222,11 +225,14 @@ func (s *Service) Look(ctx context.Context, claim id.Claim) error {
 	proof, err := chain.Resolve(ctx, unpack(row))
 	switch {
 	case errors.Is(err, evm.ErrVoid):
-		return nil
 	case errors.Is(err, evm.ErrOpen):
 		return river.JobSnooze(time.Minute)
 	case err != nil:
 		return fmt.Errorf("look for %s: %w", claim, err)
+	default:
+		if err := s.recordFound(ctx, row, proof); err != nil {
+			return err
+		}
 	}
-	return s.recordFound(ctx, row, proof)
+	return q.ClaimLooked(ctx, s.pool, queries.ClaimLookedParams{ID: claim, Now: s.now()})
 }

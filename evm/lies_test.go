@@ -17,71 +17,73 @@ import (
 	"xsynesis/money"
 )
 
+// lies are what a node may say of receipts and logs.
+var lies = map[string]func(t *testing.T, method string, result json.RawMessage) json.RawMessage{
+	"receipts without logs": func(t *testing.T, _ string, result json.RawMessage) json.RawMessage {
+		return edit(t, result, func(r map[string]any) {
+			if r["logs"] != nil {
+				r["logs"] = []any{}
+			}
+		})
+	},
+	"receipts of another transaction": func(t *testing.T, _ string, result json.RawMessage) json.RawMessage {
+		return edit(t, result, func(r map[string]any) {
+			if r["status"] != nil {
+				r["transactionHash"] = random().Hex()
+			}
+		})
+	},
+	"receipts of another block": func(t *testing.T, _ string, result json.RawMessage) json.RawMessage {
+		return edit(t, result, func(r map[string]any) {
+			if r["status"] != nil {
+				r["blockHash"] = random().Hex()
+			}
+		})
+	},
+	"logs of another token": func(t *testing.T, _ string, result json.RawMessage) json.RawMessage {
+		return editLogs(t, result, func(l map[string]any) { l["address"] = address(newKey()).Hex() })
+	},
+	"another amount": func(t *testing.T, _ string, result json.RawMessage) json.RawMessage {
+		return editLogs(t, result, func(l map[string]any) {
+			if l["data"] != "0x" {
+				l["data"] = common.BigToHash(ether(1)).Hex()
+			}
+		})
+	},
+	"another payee": func(t *testing.T, _ string, result json.RawMessage) json.RawMessage {
+		return editLogs(t, result, func(l map[string]any) {
+			if l["data"] != "0x" {
+				l["topics"].([]any)[2] = random().Hex() //nolint:forcetypeassert // A log's.
+			}
+		})
+	},
+	"removed logs": func(t *testing.T, _ string, result json.RawMessage) json.RawMessage {
+		return editLogs(t, result, func(l map[string]any) { l["removed"] = true })
+	},
+	"only the authorization, not the transfer": func(t *testing.T, _ string, result json.RawMessage) json.RawMessage {
+		return edit(t, result, func(r map[string]any) {
+			if logs, ok := r["logs"].([]any); ok && len(logs) > 1 {
+				r["logs"] = logs[:1]
+			}
+		})
+	},
+	"a failure": func(t *testing.T, _ string, result json.RawMessage) json.RawMessage {
+		return edit(t, result, func(r map[string]any) {
+			if r["status"] != nil {
+				r["status"] = "0x0"
+			}
+		})
+	},
+	"nothing": func(_ *testing.T, method string, result json.RawMessage) json.RawMessage {
+		if strings.Contains(method, "Receipt") || method == "eth_getLogs" {
+			return json.RawMessage("null")
+		}
+		return result
+	},
+}
+
 func TestALyingNodeProvesNothing(t *testing.T) {
 	t.Parallel()
-	lies := map[string]func(t *testing.T, method string, result json.RawMessage) json.RawMessage{
-		"receipts without logs": func(t *testing.T, _ string, result json.RawMessage) json.RawMessage {
-			return edit(t, result, func(r map[string]any) {
-				if r["logs"] != nil {
-					r["logs"] = []any{}
-				}
-			})
-		},
-		"receipts of another transaction": func(t *testing.T, _ string, result json.RawMessage) json.RawMessage {
-			return edit(t, result, func(r map[string]any) {
-				if r["status"] != nil {
-					r["transactionHash"] = random().Hex()
-				}
-			})
-		},
-		"receipts of another block": func(t *testing.T, _ string, result json.RawMessage) json.RawMessage {
-			return edit(t, result, func(r map[string]any) {
-				if r["status"] != nil {
-					r["blockHash"] = random().Hex()
-				}
-			})
-		},
-		"logs of another token": func(t *testing.T, _ string, result json.RawMessage) json.RawMessage {
-			return editLogs(t, result, func(l map[string]any) { l["address"] = address(newKey()).Hex() })
-		},
-		"another amount": func(t *testing.T, _ string, result json.RawMessage) json.RawMessage {
-			return editLogs(t, result, func(l map[string]any) {
-				if l["data"] != "0x" {
-					l["data"] = common.BigToHash(ether(1)).Hex()
-				}
-			})
-		},
-		"another payee": func(t *testing.T, _ string, result json.RawMessage) json.RawMessage {
-			return editLogs(t, result, func(l map[string]any) {
-				if l["data"] != "0x" {
-					l["topics"].([]any)[2] = random().Hex() //nolint:forcetypeassert // A log's.
-				}
-			})
-		},
-		"removed logs": func(t *testing.T, _ string, result json.RawMessage) json.RawMessage {
-			return editLogs(t, result, func(l map[string]any) { l["removed"] = true })
-		},
-		"only the authorization, not the transfer": func(t *testing.T, _ string, result json.RawMessage) json.RawMessage {
-			return edit(t, result, func(r map[string]any) {
-				if logs, ok := r["logs"].([]any); ok && len(logs) > 1 {
-					r["logs"] = logs[:1]
-				}
-			})
-		},
-		"a failure": func(t *testing.T, _ string, result json.RawMessage) json.RawMessage {
-			return edit(t, result, func(r map[string]any) {
-				if r["status"] != nil {
-					r["status"] = "0x0"
-				}
-			})
-		},
-		"nothing": func(_ *testing.T, method string, result json.RawMessage) json.RawMessage {
-			if strings.Contains(method, "Receipt") || method == "eth_getLogs" {
-				return json.RawMessage("null")
-			}
-			return result
-		},
-	}
 	for name, lie := range lies {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -235,7 +237,8 @@ func TestWhatWasStoredIsSentLater(t *testing.T) {
 	s2 := *s
 	s2.key = stranger(t) // no relayer of this key is running
 	r := evm.NewRelayer(s.pool, dial(t, deaf.URL), s2.key, evm.RelayerOptions{})
-	_, err := r.Settle(within(t, time.Second), newRef(), a, signature, unnoticed)
+	ctx, stored := abandoned(t)
+	_, err := r.Settle(ctx, newRef(), a, signature, stored)
 	require.ErrorIs(t, err, evm.ErrUnknown)
 	_, err = s.chain.Resolve(t.Context(), a)
 	require.ErrorIs(t, err, evm.ErrOpen)

@@ -26,6 +26,10 @@ import (
 // lookEvery is how long [Relayer.Settle] relies on the block follower before it asks the chain itself.
 const lookEvery = 4 * time.Second
 
+// storers is how many database connections may stand at the nonce's row: one that commits, one that is next. More
+// would only wait there and be missed elsewhere.
+const storers = 2
+
 // RelayerOptions are the habits of a [Relayer]; the zero value is fit for production.
 type RelayerOptions struct {
 	Poll      time.Duration // how often the head is looked at while transfers are under way; 200 ms
@@ -78,9 +82,10 @@ type Relayer struct {
 	o       RelayerOptions
 	log     *slog.Logger
 
-	slots  chan struct{}
-	fees   fees
-	flight flight
+	slots   chan struct{}
+	storing chan struct{}
+	fees    fees
+	flight  flight
 
 	opening sync.Mutex
 	opened  bool
@@ -101,6 +106,7 @@ func NewRelayer(pool *pgxpool.Pool, c *Chain, key *ecdsa.PrivateKey, o RelayerOp
 		o:       o,
 		log:     o.Logger.With("network", c.network.ID),
 		slots:   make(chan struct{}, o.InFlight),
+		storing: make(chan struct{}, storers),
 		flight:  newFlight(),
 		calm:    -1,
 	}
@@ -176,7 +182,7 @@ func before(begun *relay, err error) error {
 	if begun == nil || errors.Is(err, ErrVoid) || errors.Is(err, ErrUnknown) {
 		return err
 	}
-	return fmt.Errorf("%w: sent before; now: %s", ErrUnknown, err.Error()) //nolint:errorlint // Its class must not show.
+	return fmt.Errorf("%w: sent before; now: %s", ErrUnknown, err.Error()) // its class must not show
 }
 
 // begin simulates, stores, and returns what is to be sent; or the proof, if somebody else has sent it already.

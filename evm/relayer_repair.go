@@ -359,7 +359,7 @@ func (r *Relayer) recheck(ctx context.Context, all bool) error {
 	network, address := r.row()
 	for after := int64(-1); ; {
 		rows, err := r.queries.RelayUnfinal(ctx, r.pool, queries.RelayUnfinalParams{
-			Network: network, Address: address, AfterNonce: after, UpToBlock: int64(upTo), MaxRows: repairRows, //nolint:gosec // A block number.
+			Network: network, Address: address, AfterNonce: after, UpToBlock: int64(upTo), MaxRows: repairRows,
 		})
 		if err != nil {
 			return fmt.Errorf("list mined transactions: %w", err)

@@ -48,45 +48,44 @@ func Funded(ctx context.Context, db queries.DBTX, network string, now time.Time)
 // follow reads each new block once, for all who wait.
 func (r *Relayer) follow(ctx context.Context, reorganised chan<- struct{}) {
 	var last Block
-	for {
-		pause := r.o.Poll
-		if r.flight.empty() {
-			pause *= idlePolls
-		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		case <-r.flight.begun:
-		case <-timer.C:
-		}
-		timer.Stop()
+	for r.awaitPoll(ctx) {
 		head, err := r.chain.Head(ctx)
-		if err != nil {
-			r.complain(ctx, "the head of the chain cannot be read", err)
-			r.sleep(ctx, r.o.Poll)
-			continue
-		}
-		r.fees.note(min(head.BaseFee, r.o.MaxFee))
-		if head.Hash == last.Hash {
-			// A waiter who has just begun is better served by the next block than by this one, again.
-			r.sleep(ctx, min(r.o.Poll, 100*time.Millisecond))
-			continue
-		}
-		if r.torn(ctx, last, head) {
-			select {
-			case reorganised <- struct{}{}:
-			default:
+		if err == nil && head.Hash != last.Hash {
+			r.fees.note(min(head.BaseFee, r.o.MaxFee))
+			if r.torn(ctx, last, head) {
+				select {
+				case reorganised <- struct{}{}:
+				default:
+				}
+			}
+			err = r.read(ctx, last, head)
+			if err == nil {
+				last = head
 			}
 		}
-		if err := r.read(ctx, last, head); err != nil {
-			r.complain(ctx, "a block cannot be read", err)
-			r.sleep(ctx, r.o.Poll)
-			continue
+		if err != nil {
+			r.complain(ctx, "the chain cannot be followed", err)
 		}
-		last = head
+		// However many begin to wait, the node is not asked more often than this.
+		r.sleep(ctx, r.o.Poll/2)
 	}
+}
+
+// awaitPoll returns when the head is due for a look: soon while somebody waits, at once when somebody begins to.
+func (r *Relayer) awaitPoll(ctx context.Context) bool {
+	pause := r.o.Poll / 2
+	if r.flight.empty() {
+		pause = r.o.Poll * idlePolls
+	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-r.flight.begun:
+	case <-timer.C:
+	}
+	return ctx.Err() == nil
 }
 
 // torn reports whether the new head surely does not stand on the last one.

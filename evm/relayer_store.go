@@ -76,6 +76,12 @@ func errNoVersion(versions []queries.RelayVersion) error {
 func (r *Relayer) store(ctx context.Context, ref id.Settlement, unsigned types.DynamicFeeTx,
 	stored func(ctx context.Context, tx pgx.Tx, hash common.Hash) error,
 ) (*relay, error) {
+	select {
+	case r.storing <- struct{}{}:
+		defer func() { <-r.storing }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: wait for a nonce: %w", ErrUnavailable, ctx.Err())
+	}
 	var current *relay
 	network, address := r.row()
 	err := pgx.BeginFunc(ctx, r.pool, func(tx pgx.Tx) error {

@@ -308,8 +308,9 @@ func TestAFeeThatIsTooLowIsRaised(t *testing.T) {
 	a, signature := s.payment(t, money.One)
 	ref := newRef()
 	var low common.Hash
-	_, err := poor.Settle(within(t, 2*time.Second), ref, a, signature,
-		func(_ context.Context, _ pgx.Tx, hash common.Hash) error { low = hash; return nil })
+	ctx, stored := abandoned(t)
+	_, err := poor.Settle(ctx, ref, a, signature,
+		func(ctx context.Context, tx pgx.Tx, hash common.Hash) error { low = hash; return stored(ctx, tx, hash) })
 	require.ErrorIs(t, err, evm.ErrUnknown)
 
 	able := s.run(t, s.chain, evm.RelayerOptions{BumpAfter: time.Second, Resend: time.Second})
@@ -340,10 +341,11 @@ func TestANonceLostToAStrangerIsReplaced(t *testing.T) {
 	s := setup(t)
 	a, signature := s.payment(t, money.One)
 	ref := newRef()
-	_, err := s.relayer.Settle(within(t, 3*time.Second), ref, a, signature,
-		func(ctx context.Context, _ pgx.Tx, _ common.Hash) error {
+	ctx, stored := abandoned(t)
+	_, err := s.relayer.Settle(ctx, ref, a, signature,
+		func(ctx context.Context, tx pgx.Tx, hash common.Hash) error {
 			_, err := send(ctx, s.key, 0, address(s.key), nil) // the key is used elsewhere
-			return err
+			return errors.Join(err, stored(ctx, tx, hash))
 		})
 	require.ErrorIs(t, err, evm.ErrUnknown)
 	var proof evm.Proof

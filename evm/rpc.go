@@ -171,7 +171,7 @@ func decodeErrorString(data []byte) (string, bool) {
 		return "", false
 	}
 	length, ok := smallUint(data[4+word : head])
-	if !ok || length > uint64(len(data)-head) {
+	if !ok || length > uint64(len(data)-head) { //nolint:gosec // At least zero, checked above.
 		return "", false
 	}
 	return strings.ToValidUTF8(string(data[head:head+length]), "?"), true

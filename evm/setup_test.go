@@ -162,6 +162,17 @@ func newRef() id.Settlement { return id.New[id.Settlement](time.Now()) }
 
 func unnoticed(context.Context, pgx.Tx, common.Hash) error { return nil }
 
+// abandoned is a context that ends a moment after the transaction was stored.
+func abandoned(t *testing.T) (context.Context, func(context.Context, pgx.Tx, common.Hash) error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	return ctx, func(context.Context, pgx.Tx, common.Hash) error {
+		time.AfterFunc(time.Second, cancel)
+		return nil
+	}
+}
+
 func within(t *testing.T, d time.Duration) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), d)
@@ -244,7 +255,7 @@ func runChild(dir string) {
 // child starts a chain in a process of its own, to be killed.
 func child(t *testing.T, dir string, env ...string) (url string, kill func()) {
 	t.Helper()
-	command := exec.Command(os.Args[0]) //nolint:gosec,noctx // This very test.
+	command := exec.Command(os.Args[0])
 	command.Env = append(append(os.Environ(), "EVM_TEST_CHAIN="+dir), env...)
 	out, err := command.StdoutPipe()
 	require.NoError(t, err)

@@ -98,7 +98,7 @@ func smallUint(w []byte) (uint64, bool) {
 func decodeString(data []byte) (string, error) {
 	const head = 2 * word
 	if len(data) >= head {
-		if length, ok := smallUint(data[word:head]); ok && length <= uint64(len(data)-head) {
+		if length, ok := smallUint(data[word:head]); ok && length <= uint64(len(data)-head) { //nolint:gosec // At least zero, checked above.
 			return string(data[head : head+length]), nil
 		}
 	}

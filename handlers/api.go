@@ -101,8 +101,8 @@ func owns(who access.Caller, merchant id.Merchant, livemode bool) bool {
 	return who.Merchant != "" && who.Merchant == merchant && who.Livemode == livemode
 }
 
-// settleCall is only there where simulated payments are.
-var settleCall = func(h *Handlers) bool { return !h.DevSettle }
+// noSimulation tells whether the call for simulated payments is not there.
+func noSimulation(h *Handlers) bool { return !h.DevSettle }
 
 // apiCalls is every call under /api.
 func apiCalls() []apiCall {
@@ -131,7 +131,7 @@ func linkCalls() []apiCall {
 		},
 		{
 			method: http.MethodGet, path: "/api/link/{token}", summary: "What a payment link offers.",
-			status: 200, answer: offerJSON{}, refusals: []int{404, 409, 410}, run: api.offer,
+			status: 200, answer: offerJSON{}, refusals: []int{401, 404, 409, 410}, run: api.offer,
 		},
 		{
 			method: http.MethodGet, path: "/api/qr", summary: "A payment link's address as a QR code.",
@@ -139,7 +139,7 @@ func linkCalls() []apiCall {
 				{"token", "The link's token."}, {"size", "Width and height in pixels, 100 to 1000; 300 if not given."},
 				{"format", "png (the default), svg or json."},
 			},
-			status: 200, answer: qrJSON{}, content: []string{"image/png", "image/svg+xml"}, refusals: []int{400, 404}, run: api.qr,
+			status: 200, answer: qrJSON{}, content: []string{"image/png", "image/svg+xml"}, refusals: []int{400, 401, 404, 409}, run: api.qr,
 		},
 	}
 }
@@ -164,10 +164,10 @@ func purchaseCalls() []apiCall {
 			summary: "Pay a purchase: by a PAYMENT-SIGNATURE or X-PAYMENT header, or with what the wallet signed. " +
 				"202 while the network has not answered: the same payment may be sent again, no other.",
 			request: paymentRequest{}, required: []string{"signature", "authorization"}, status: 200, answer: receiptJSON{}, headers: receipts,
-			refusals: []int{202, 400, 402, 404, 409, 410, 503}, run: api.pay,
+			refusals: []int{202, 400, 401, 402, 404, 409, 410, 503}, run: api.pay,
 		},
 		{
-			method: http.MethodPost, path: "/api/dev/settle", scope: access.PaymentsDev, off: settleCall,
+			method: http.MethodPost, path: "/api/dev/settle", scope: access.PaymentsDev, off: noSimulation,
 			summary: "Pay an open purchase with simulated money. Only where the gateway is started with DEV_SETTLE_ENABLED=true.",
 			request: settleRequest{}, required: []string{"payment_attempt_id"}, status: 200, answer: attemptJSON{},
 			refusals: []int{400, 401, 403, 404, 409, 422}, run: api.settle,

@@ -75,7 +75,7 @@ func decode(c echo.Context, into any, later ...string) error {
 
 // expected says what a member must be, to somebody who sent something else.
 func expected(v reflect.Value) string {
-	var example any = v.Interface()
+	example := v.Interface()
 	if f, ok := example.(interface{ example() any }); ok {
 		example = f.example()
 	}

@@ -7,7 +7,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"xsynesis/id"
-	"xsynesis/money"
 	"xsynesis/shop"
 )
 
@@ -70,14 +69,6 @@ func list[R, J any](rows []R, limit int, cursor func(R) string, row func(R) J) l
 	}
 	return out
 }
-
-// amountJSON is an amount as every answer carries it.
-type amountJSON struct {
-	Amount      string `json:"amount"`
-	AmountCents int64  `json:"amount_cents"`
-}
-
-func amountOfJSON(a money.USDC) amountJSON { return amountJSON{a.Units(), a.Cents()} }
 
 // usdc is the one currency that is asked for.
 const usdc = "USDC"

@@ -28,8 +28,8 @@ type paymentRequest struct {
 type refusalJSON struct {
 	X402Version int                  `json:"x402Version"`
 	Error       any                  `json:"error"`
-	Reason      string               `json:"reason"`
-	Message     string               `json:"message"`
+	Reason      string               `json:"reason,omitempty"`
+	Message     string               `json:"message,omitempty"`
 	Accepts     []x402.RequirementV1 `json:"accepts"`
 }
 

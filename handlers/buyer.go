@@ -193,6 +193,8 @@ func (h *Handlers) purchaseState(c echo.Context, purchase checkout.Purchase) err
 		return c.JSON(http.StatusOK, h.receipt(purchase, purchase.IsBuyer(c.QueryParam("k"))))
 	case checkout.Reversed:
 		return checkout.ErrReversed
+	case checkout.Failed:
+		return checkout.ErrFailed
 	default:
 		return checkout.ErrExpired
 	}

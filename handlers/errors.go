@@ -43,6 +43,7 @@ var replies = []reply{
 	{shop.ErrNoPayee, 409, "no_receiving_address", "The shop has no address to be paid at yet."},
 	{shop.ErrUnproven, 409, "address_unproven", "The shop has not proven its receiving address yet."},
 	{checkout.ErrExpired, 410, "expired", "The time to pay this purchase is over."},
+	{checkout.ErrFailed, 410, "payment_failed", "The payment could not be carried out any more. Nothing was taken; begin again."},
 	{checkout.ErrInProgress, 409, "attempt_in_progress", "Somebody else is paying this purchase right now."},
 	{checkout.ErrPaid, 409, "already_paid", "This purchase is paid already."},
 	{checkout.ErrAlreadyUsed, 409, "payment_already_used", "This payment was used for something else."},

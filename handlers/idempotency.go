@@ -99,15 +99,7 @@ func keyScope(call apiCall, who access.Caller, body []byte) string {
 
 // keep runs the call and stores its answer before anybody sees it, so that a lost connection loses nothing.
 func (a api) keep(c echo.Context, call apiCall, running *access.Idempotency, run func() error) error {
-	sent := c.Response()
-	draft := &answer{header: sent.Header(), status: http.StatusOK}
-	c.SetResponse(echo.NewResponse(draft, c.Echo()))
-	problem := run()
-	if problem != nil {
-		a.fail(problem, c)
-	}
-	c.SetResponse(sent)
-
+	draft, problem := a.rehearse(c, run)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Request().Context()), keepTime)
 	defer cancel()
 	var err error
@@ -121,11 +113,24 @@ func (a api) keep(c echo.Context, call apiCall, running *access.Idempotency, run
 	if err != nil {
 		slog.ErrorContext(ctx, "answer to an idempotency key is not stored", "request_id", requestID(c), "error", err)
 	}
-	sent.WriteHeader(draft.status)
-	if _, err := sent.Write(draft.body.Bytes()); err != nil {
+	c.Response().WriteHeader(draft.status)
+	if _, err := c.Response().Write(draft.body.Bytes()); err != nil {
 		return err
 	}
 	return problem
+}
+
+// rehearse runs a call without sending its answer, also that of an error.
+func (a api) rehearse(c echo.Context, run func() error) (*answer, error) {
+	stage := c.Response()
+	defer c.SetResponse(stage)
+	draft := &answer{header: stage.Header(), status: http.StatusOK}
+	c.SetResponse(echo.NewResponse(draft, c.Echo()))
+	problem := run()
+	if problem != nil {
+		a.fail(problem, c)
+	}
+	return draft, problem
 }
 
 // repeatable tells whether an answer stands: all others invite the caller to try again.

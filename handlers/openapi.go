@@ -153,7 +153,7 @@ func (s schemas) of(t reflect.Type) doc {
 	if f, ok := reflect.Zero(t).Interface().(interface{ example() any }); ok {
 		return s.of(reflect.TypeOf(f.example()))
 	}
-	switch t.Kind() { //nolint:exhaustive // our own types are made of these
+	switch t.Kind() {
 	case reflect.String:
 		return doc{"type": "string"}
 	case reflect.Bool:

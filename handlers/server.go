@@ -3,11 +3,14 @@ package handlers
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
@@ -59,7 +62,7 @@ func New(o Options) *echo.Echo {
 	e.HTTPErrorHandler = h.fail
 	e.IPExtractor = ipExtractor(o.TrustedProxies)
 	e.Pre(middleware.RequestIDWithConfig(middleware.RequestIDConfig{RequestIDHandler: func(echo.Context, string) {}}))
-	e.Use(h.log, middleware.Recover(), h.checkHost, secure, h.sameOrigin, middleware.BodyLimit(maxBody))
+	e.Use(h.log, middleware.Recover(), h.checkHost, secure, readable, h.sameOrigin, middleware.BodyLimit(maxBody))
 	h.routes(e)
 	return e
 }
@@ -111,7 +114,7 @@ func (h *Handlers) log(next echo.HandlerFunc) echo.HandlerFunc {
 			slog.String("request_id", requestID(c)), slog.String("method", r.Method), slog.String("route", c.Path()),
 			slog.Int("status", status), slog.Duration("took", h.Now().Sub(began)),
 		}
-		if status >= http.StatusInternalServerError {
+		if status >= http.StatusInternalServerError && !errors.Is(err, context.Canceled) { // a reader who left is no fault
 			level = slog.LevelError
 		}
 		if err != nil {
@@ -132,6 +135,19 @@ func (h *Handlers) checkHost(next echo.HandlerFunc) echo.HandlerFunc {
 			return next(c)
 		}
 		return errMisdirected
+	}
+}
+
+// readable refuses addresses with text that no row can hold.
+func readable(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		query, err := url.QueryUnescape(c.Request().URL.RawQuery)
+		for _, text := range []string{c.Request().URL.Path, query} {
+			if err != nil || strings.ContainsRune(text, 0) || !utf8.ValidString(text) {
+				return echo.ErrBadRequest
+			}
+		}
+		return next(c)
 	}
 }
 

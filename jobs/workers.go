@@ -3,6 +3,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -17,6 +18,7 @@ const timeout = 60 * time.Second
 func Workers(c *checkout.Service) *river.Workers {
 	w := river.NewWorkers()
 	river.AddWorker(w, &settle{checkout: c})
+	river.AddWorker(w, &resume{checkout: c})
 	river.AddWorker(w, &expire{checkout: c})
 	river.AddWorker(w, &look{checkout: c})
 	river.AddWorker(w, &sweep{checkout: c})
@@ -51,6 +53,20 @@ func (w *settle) Work(ctx context.Context, job *river.Job[checkout.SettleArgs]) 
 }
 func (w *settle) Timeout(*river.Job[checkout.SettleArgs]) time.Duration { return timeout }
 func (w *settle) NextRetry(*river.Job[checkout.SettleArgs]) time.Time   { return soon() }
+
+type resume struct {
+	river.WorkerDefaults[checkout.ResumeArgs]
+	checkout *checkout.Service
+}
+
+func (w *resume) Work(ctx context.Context, job *river.Job[checkout.ResumeArgs]) error {
+	err := w.checkout.Settle(ctx, job.Args.Settlement)
+	if open := (&river.JobSnoozeError{}); errors.As(err, &open) {
+		return nil
+	}
+	return err
+}
+func (w *resume) Timeout(*river.Job[checkout.ResumeArgs]) time.Duration { return timeout }
 
 type expire struct {
 	river.WorkerDefaults[checkout.ExpireArgs]

@@ -193,8 +193,11 @@ CREATE TABLE claims (
     request      bytea NOT NULL,
     created_at   timestamptz NOT NULL,
     released_at  timestamptz,
-    refusal      text NOT NULL DEFAULT ''
+    refusal      text NOT NULL DEFAULT '',
+    -- When the chain was asked, for the last time, whether somebody else sent a released payment.
+    looked_at    timestamptz
 );
+CREATE INDEX claims_unlooked ON claims (valid_before) WHERE released_at IS NOT NULL AND looked_at IS NULL;
 CREATE UNIQUE INDEX claims_authorization ON claims (network, asset, payer, nonce) WHERE released_at IS NULL;
 CREATE UNIQUE INDEX claims_of_attempt ON claims (attempt_id) WHERE released_at IS NULL;
 CREATE INDEX claims_history ON claims (attempt_id, id DESC);

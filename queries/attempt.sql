@@ -105,3 +105,12 @@ SELECT * FROM claims WHERE attempt_id = @attempt_id AND released_at IS NULL;
 UPDATE claims SET released_at = @now::timestamptz, refusal = @refusal
 WHERE id = @id AND released_at IS NULL
 RETURNING *;
+
+-- name: ClaimLooked :exec
+UPDATE claims SET looked_at = @now::timestamptz WHERE id = @id;
+
+-- name: ClaimUnlooked :many
+-- Released payments that are worthless by now, and that nobody asked the chain about.
+SELECT id FROM claims
+WHERE released_at IS NOT NULL AND looked_at IS NULL AND valid_before < @before::bigint
+ORDER BY valid_before LIMIT @most;

@@ -730,7 +730,7 @@ func (q *Queries) AttemptUnpaidOfLink(ctx context.Context, db DBTX, linkID *id.L
 }
 
 const claimByAuthorization = `-- name: ClaimByAuthorization :one
-SELECT id, attempt_id, network, asset, payer, nonce, pay_to, value, valid_after, valid_before, signature, version, request, created_at, released_at, refusal FROM claims
+SELECT id, attempt_id, network, asset, payer, nonce, pay_to, value, valid_after, valid_before, signature, version, request, created_at, released_at, refusal, looked_at FROM claims
 WHERE network = $1 AND asset = $2 AND payer = $3 AND nonce = $4
 ORDER BY released_at IS NULL DESC, id DESC LIMIT 1
 `
@@ -768,12 +768,13 @@ func (q *Queries) ClaimByAuthorization(ctx context.Context, db DBTX, arg ClaimBy
 		&i.CreatedAt,
 		&i.ReleasedAt,
 		&i.Refusal,
+		&i.LookedAt,
 	)
 	return i, err
 }
 
 const claimByID = `-- name: ClaimByID :one
-SELECT id, attempt_id, network, asset, payer, nonce, pay_to, value, valid_after, valid_before, signature, version, request, created_at, released_at, refusal FROM claims WHERE id = $1
+SELECT id, attempt_id, network, asset, payer, nonce, pay_to, value, valid_after, valid_before, signature, version, request, created_at, released_at, refusal, looked_at FROM claims WHERE id = $1
 `
 
 func (q *Queries) ClaimByID(ctx context.Context, db DBTX, argID id.Claim) (Claim, error) {
@@ -796,6 +797,7 @@ func (q *Queries) ClaimByID(ctx context.Context, db DBTX, argID id.Claim) (Claim
 		&i.CreatedAt,
 		&i.ReleasedAt,
 		&i.Refusal,
+		&i.LookedAt,
 	)
 	return i, err
 }
@@ -843,7 +845,7 @@ func (q *Queries) ClaimInsert(ctx context.Context, db DBTX, arg ClaimInsertParam
 }
 
 const claimLiving = `-- name: ClaimLiving :one
-SELECT id, attempt_id, network, asset, payer, nonce, pay_to, value, valid_after, valid_before, signature, version, request, created_at, released_at, refusal FROM claims WHERE attempt_id = $1 AND released_at IS NULL
+SELECT id, attempt_id, network, asset, payer, nonce, pay_to, value, valid_after, valid_before, signature, version, request, created_at, released_at, refusal, looked_at FROM claims WHERE attempt_id = $1 AND released_at IS NULL
 `
 
 func (q *Queries) ClaimLiving(ctx context.Context, db DBTX, attemptID id.Attempt) (Claim, error) {
@@ -866,14 +868,29 @@ func (q *Queries) ClaimLiving(ctx context.Context, db DBTX, attemptID id.Attempt
 		&i.CreatedAt,
 		&i.ReleasedAt,
 		&i.Refusal,
+		&i.LookedAt,
 	)
 	return i, err
+}
+
+const claimLooked = `-- name: ClaimLooked :exec
+UPDATE claims SET looked_at = $1::timestamptz WHERE id = $2
+`
+
+type ClaimLookedParams struct {
+	Now time.Time
+	ID  id.Claim
+}
+
+func (q *Queries) ClaimLooked(ctx context.Context, db DBTX, arg ClaimLookedParams) error {
+	_, err := db.Exec(ctx, claimLooked, arg.Now, arg.ID)
+	return err
 }
 
 const claimRelease = `-- name: ClaimRelease :one
 UPDATE claims SET released_at = $1::timestamptz, refusal = $2
 WHERE id = $3 AND released_at IS NULL
-RETURNING id, attempt_id, network, asset, payer, nonce, pay_to, value, valid_after, valid_before, signature, version, request, created_at, released_at, refusal
+RETURNING id, attempt_id, network, asset, payer, nonce, pay_to, value, valid_after, valid_before, signature, version, request, created_at, released_at, refusal, looked_at
 `
 
 type ClaimReleaseParams struct {
@@ -902,6 +919,39 @@ func (q *Queries) ClaimRelease(ctx context.Context, db DBTX, arg ClaimReleasePar
 		&i.CreatedAt,
 		&i.ReleasedAt,
 		&i.Refusal,
+		&i.LookedAt,
 	)
 	return i, err
+}
+
+const claimUnlooked = `-- name: ClaimUnlooked :many
+SELECT id FROM claims
+WHERE released_at IS NOT NULL AND looked_at IS NULL AND valid_before < $1::bigint
+ORDER BY valid_before LIMIT $2
+`
+
+type ClaimUnlookedParams struct {
+	Before int64
+	Most   int32
+}
+
+// Released payments that are worthless by now, and that nobody asked the chain about.
+func (q *Queries) ClaimUnlooked(ctx context.Context, db DBTX, arg ClaimUnlookedParams) ([]id.Claim, error) {
+	rows, err := db.Query(ctx, claimUnlooked, arg.Before, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []id.Claim{}
+	for rows.Next() {
+		var id id.Claim
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

@@ -92,6 +92,7 @@ type Claim struct {
 	CreatedAt   time.Time
 	ReleasedAt  *time.Time
 	Refusal     string
+	LookedAt    *time.Time
 }
 
 type Entry struct {

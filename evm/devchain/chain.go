@@ -10,7 +10,6 @@ import (
 	"crypto/ecdsa"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -89,7 +88,6 @@ func Start(ctx context.Context, o Options) (*Chain, error) {
 		return nil, fmt.Errorf("start the development chain: %w", err)
 	}
 	c.settleHead()
-	//nolint:gosec // The chain outlives the call that starts it; Stop ends it.
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	c.cancel = cancel
 	c.miner.Go(func() { c.mine(run) })
@@ -136,8 +134,8 @@ func nodeConfig(first *core.Genesis) ethconfig.Config {
 	ec.Genesis, ec.NetworkId = first, ChainID
 	ec.SyncMode = ethconfig.FullSync
 	ec.StateScheme, ec.NoPruning = "hash", true
-	ec.TransactionHistory, ec.TxLookupLimit = 0, 0 // every receipt stays findable
-	ec.LogNoHistory = true                         // logs are searched in the blocks themselves: no index to lag or to lose
+	ec.TransactionHistory = 0 // every receipt stays findable
+	ec.LogNoHistory = true    // logs are searched in the blocks themselves: no index to lag or to lose
 	ec.DatabaseCache, ec.TrieCleanCache, ec.TrieDirtyCache, ec.SnapshotCache = 32, 16, 16, 0
 	ec.TxPool.NoLocals, ec.TxPool.Journal = true, ""
 	// One relayer sends everything here, so one account may have as much pending as the whole pool.
@@ -189,5 +187,5 @@ func portFree(port int) error {
 
 // silence stops the node's own logging, which is per process and starts out loud.
 var silence = sync.OnceFunc(func() {
-	log.SetDefault(log.NewLogger(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelError + 8})))
+	log.SetDefault(log.NewLogger(slog.DiscardHandler))
 })

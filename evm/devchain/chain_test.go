@@ -218,7 +218,7 @@ func transfer(t *testing.T, nonce uint64, key *ecdsa.PrivateKey) string {
 
 func child(t *testing.T, dir string) (url string, kill func()) {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // This very test.
+	command := exec.CommandContext(t.Context(), os.Args[0])
 	command.Env = append(os.Environ(), "DEVCHAIN_TEST_DIR="+dir)
 	var out lockedBuffer
 	command.Stdout = &out
@@ -237,9 +237,9 @@ func post(t *testing.T, url, body string) string {
 	request.Header.Set("Content-Type", "application/json")
 	response, err := http.DefaultClient.Do(request)
 	require.NoError(t, err)
-	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
 	return string(text)
 }
 

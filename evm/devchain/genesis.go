@@ -90,7 +90,7 @@ func storedGenesis(dir string, g *core.Genesis) (*core.Genesis, error) {
 		return g, nil
 	}
 	path := filepath.Join(dir, "genesis.json")
-	text, err := os.ReadFile(path) //nolint:gosec // The operator's own data folder.
+	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if text, err = json.Marshal(g); err != nil {
 			return nil, fmt.Errorf("write the first block: %w", err)
@@ -110,7 +110,7 @@ func storedGenesis(dir string, g *core.Genesis) (*core.Genesis, error) {
 // replaceFile leaves either the old file or the whole new one.
 func replaceFile(path string, text []byte) error {
 	half := path + ".new"
-	f, err := os.OpenFile(half, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600) //nolint:gosec // The operator's own data folder.
+	f, err := os.OpenFile(half, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
