@@ -41,6 +41,8 @@ type Caller struct {
 	Merchant id.Merchant
 	Livemode bool
 	Scopes   []string
+	// Once is the call's idempotency key, hashed with its scope, for what the call makes; nil for none.
+	Once []byte
 }
 
 // May tells whether the key has the scope.

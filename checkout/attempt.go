@@ -109,6 +109,7 @@ type Attempt struct {
 	SettledAt      *time.Time
 
 	tokenHash []byte
+	once      []byte
 }
 
 // Claimed is the payment that a purchase is, or was last, tied to.

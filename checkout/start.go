@@ -31,11 +31,16 @@ type Begin struct {
 	CancelURL  string
 	Reference  string
 	Metadata   json.RawMessage
+	// Once is an idempotency key, hashed with its scope: it begins one purchase, for ever. Nil for none.
+	Once []byte
 }
 
 // Start begins a purchase at a link: what is limited is held, the quote is frozen, its end is scheduled.
 // Errors: [shop.ErrNotFound], [shop.ErrLinkExpired], [shop.ErrSoldOut], [ErrTooManyUnpaid], [ErrUnfunded], [*shop.FieldError].
 func (s *Service) Start(ctx context.Context, b Begin) (Attempt, error) {
+	if before, err := s.startedBy(ctx, b.Once); err != nil || before.ID != "" {
+		return before, err
+	}
 	offer, err := s.shop.Offer(ctx, b.Token)
 	if err != nil {
 		return Attempt{}, err
@@ -57,12 +62,31 @@ func (s *Service) Start(ctx context.Context, b Begin) (Attempt, error) {
 		fault.At(fault.StartTaken)
 		return nil
 	})
+	if errors.Is(err, errClaimed) { // the same call, at the same moment
+		return s.startedBy(ctx, b.Once)
+	}
 	if err != nil {
 		return Attempt{}, fmt.Errorf("start purchase at %s: %w", offer.Link.ID, err)
 	}
 	fault.At(fault.StartCommitted)
 	s.hub.Changed(a.ID, a.Merchant)
 	return a, nil
+}
+
+// startedBy returns the purchase that an idempotency key began, or none.
+func (s *Service) startedBy(ctx context.Context, once []byte) (Attempt, error) {
+	if once == nil {
+		return Attempt{}, nil
+	}
+	attempt, err := queries.New().AttemptByOnce(ctx, s.pool, once)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Attempt{}, nil
+	}
+	if err != nil {
+		return Attempt{}, fmt.Errorf("purchase of an idempotency key: %w", err)
+	}
+	p, err := s.Purchase(ctx, attempt)
+	return p.Attempt, err
 }
 
 // draft freezes the quote of one purchase; nothing is written.
@@ -73,6 +97,7 @@ func (s *Service) draft(o shop.Offer, price money.USDC, b Begin) (Attempt, error
 		Channel: b.Channel, Livemode: o.Link.Livemode, Status: Open, Network: o.Link.Network, PayTo: common.HexToAddress(o.PayTo),
 		Amount: price, Title: o.Link.Title, SuccessURL: b.SuccessURL, CancelURL: b.CancelURL, Reference: b.Reference, Metadata: b.Metadata,
 		Lines:     []Line{{ItemID: string(o.Link.ID), Title: o.Link.Title, Qty: 1, UnitAmount: price}},
+		once:      b.Once,
 		ExpiresAt: now.Add(s.o.Hold).Truncate(time.Second), CreatedAt: now, UpdatedAt: now,
 	}
 	if a.Channel == "" {
@@ -114,9 +139,9 @@ func (s *Service) startTx(ctx context.Context, tx pgx.Tx, o shop.Offer, a *Attem
 		Asset: lower(a.Network.Token.Address), PayTo: lower(a.PayTo), Amount: a.Amount, Title: a.Title, CartSalt: a.Salt[:],
 		CartHash: a.CartHash[:], Nonce: a.Nonce.Hex(), BuyerTokenHash: a.tokenHash, FromAddress: from, HoldsPayment: holds,
 		Direct: direct, SuccessUrl: a.SuccessURL, CancelUrl: a.CancelURL, Reference: a.Reference, Metadata: a.Metadata,
-		ExpiresAt: a.ExpiresAt, CreatedAt: a.CreatedAt,
+		Once: a.once, ExpiresAt: a.ExpiresAt, CreatedAt: a.CreatedAt,
 	}); err != nil {
-		return fmt.Errorf("insert attempt: %w", err)
+		return raced(fmt.Errorf("insert attempt: %w", err))
 	}
 	for i, l := range a.Lines {
 		if err := q.AttemptLineInsert(ctx, tx, queries.AttemptLineInsertParams{

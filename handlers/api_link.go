@@ -106,7 +106,7 @@ func (a api) createLink(c echo.Context, who access.Caller) error {
 	if err := decode(c, &request, linkLater...); err != nil {
 		return err
 	}
-	form := shop.LinkForm{Network: request.Network.Value}
+	form := shop.LinkForm{Network: request.Network.Value, Once: who.Once}
 	if !request.Price.Set && !request.AmountCents.Set {
 		return &shop.FieldError{Field: "price", Message: "Give a price such as 12.50."}
 	}

@@ -56,6 +56,7 @@ func (a api) createSession(c echo.Context, who access.Caller) error {
 	if err != nil {
 		return err
 	}
+	begin.Once = who.Once
 	if who.Merchant == "" {
 		begin.From = c.RealIP()
 	} else if err := a.checkOwnLink(c, who, request.LinkToken); err != nil {

@@ -3,6 +3,7 @@ package handlers
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -29,10 +30,9 @@ const (
 
 // once runs a call: with an idempotency key a second time only if the first had no effect worth repeating.
 func (a api) once(c echo.Context, call apiCall, who access.Caller) error {
-	run := func() error { return call.run(a, c, who) }
 	keys := c.Request().Header.Values(headerKey)
 	if len(keys) == 0 {
-		return run()
+		return call.run(a, c, who)
 	}
 	if len(keys) > 1 || !goodKey(keys[0], who.Merchant == "") {
 		return errKeyForm
@@ -48,7 +48,8 @@ func (a api) once(c echo.Context, call apiCall, who access.Caller) error {
 		return err
 	}
 	c.Request().Body = io.NopCloser(bytes.NewReader(body))
-	running, first, err := a.Access.Idempotent(c.Request().Context(), keyScope(call, who, body), keys[0], sum[:])
+	scope := keyScope(call, who, body)
+	running, first, err := a.Access.Idempotent(c.Request().Context(), scope, keys[0], sum[:])
 	switch {
 	case err != nil:
 		if replyStatus(err) == http.StatusConflict {
@@ -59,7 +60,9 @@ func (a api) once(c echo.Context, call apiCall, who access.Caller) error {
 		c.Response().Header().Set(headerReplayed, "true")
 		return c.Blob(first.Status, first.ContentType, a.reveal(call, first.Body))
 	}
-	return a.keep(c, call, running, run)
+	hash := sha256.Sum256([]byte(scope + "\x00" + keys[0]))
+	who.Once = hash[:]
+	return a.keep(c, call, running, func() error { return call.run(a, c, who) })
 }
 
 func replyStatus(err error) int {

@@ -85,6 +85,8 @@ CREATE TABLE links (
     success_url    text NOT NULL DEFAULT '',
     reference      text NOT NULL DEFAULT '',
     metadata       jsonb NOT NULL DEFAULT '{}',
+    -- The idempotency key of the call that made it, hashed with its scope: a key has one effect, for ever.
+    once           bytea UNIQUE,
     created_at     timestamptz NOT NULL,
     updated_at     timestamptz NOT NULL,
     CHECK (max_payments IS NULL OR payments_taken <= max_payments)
@@ -137,6 +139,7 @@ CREATE TABLE attempts (
     cancel_url       text NOT NULL DEFAULT '',
     reference        text NOT NULL DEFAULT '',
     metadata         jsonb NOT NULL DEFAULT '{}',
+    once             bytea UNIQUE,
     expires_at       timestamptz NOT NULL,
     created_at       timestamptz NOT NULL,
     updated_at       timestamptz NOT NULL,

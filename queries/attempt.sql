@@ -1,10 +1,10 @@
 -- name: AttemptInsert :exec
 INSERT INTO attempts (id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, title,
     cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, success_url, cancel_url, reference, metadata,
-    expires_at, created_at, updated_at)
+    once, expires_at, created_at, updated_at)
 VALUES (@id, @merchant_id, @link_id, @channel, @livemode, 'open', @network, @asset, @pay_to, @amount, @title,
     @cart_salt, @cart_hash, @nonce, @buyer_token_hash, @from_address, @holds_payment, @direct, @success_url, @cancel_url, @reference, @metadata,
-    @expires_at, @created_at, @created_at);
+    @once, @expires_at, @created_at, @created_at);
 
 -- name: AttemptLineInsert :exec
 INSERT INTO attempt_lines (attempt_id, line, item_id, title, qty, unit_amount)
@@ -114,3 +114,6 @@ UPDATE claims SET looked_at = @now::timestamptz WHERE id = @id;
 SELECT id FROM claims
 WHERE released_at IS NOT NULL AND looked_at IS NULL AND valid_before < @before::bigint
 ORDER BY valid_before LIMIT @most;
+
+-- name: AttemptByOnce :one
+SELECT id FROM attempts WHERE once = @once;

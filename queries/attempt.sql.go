@@ -14,7 +14,7 @@ import (
 )
 
 const attemptByID = `-- name: AttemptByID :one
-SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, merchants.id, merchants.slug, merchants.name, merchants.domain, merchants.created_at, coalesce(links.token, '')::text AS link_token
+SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, merchants.id, merchants.slug, merchants.name, merchants.domain, merchants.created_at, coalesce(links.token, '')::text AS link_token
 FROM attempts
 JOIN merchants ON merchants.id = attempts.merchant_id
 LEFT JOIN links ON links.id = attempts.link_id
@@ -57,6 +57,7 @@ func (q *Queries) AttemptByID(ctx context.Context, db DBTX, argID id.Attempt) (A
 		&i.Attempt.CancelUrl,
 		&i.Attempt.Reference,
 		&i.Attempt.Metadata,
+		&i.Attempt.Once,
 		&i.Attempt.ExpiresAt,
 		&i.Attempt.CreatedAt,
 		&i.Attempt.UpdatedAt,
@@ -71,10 +72,21 @@ func (q *Queries) AttemptByID(ctx context.Context, db DBTX, argID id.Attempt) (A
 	return i, err
 }
 
+const attemptByOnce = `-- name: AttemptByOnce :one
+SELECT id FROM attempts WHERE once = $1
+`
+
+func (q *Queries) AttemptByOnce(ctx context.Context, db DBTX, once []byte) (id.Attempt, error) {
+	row := db.QueryRow(ctx, attemptByOnce, once)
+	var id id.Attempt
+	err := row.Scan(&id)
+	return id, err
+}
+
 const attemptClaim = `-- name: AttemptClaim :one
 UPDATE attempts SET status = 'settling', refusal = '', updated_at = $1::timestamptz
 WHERE id = $2 AND status = 'open' AND expires_at > $1::timestamptz
-RETURNING id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, amount_received, title, cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, refusals, refusal, simulated, success_url, cancel_url, reference, metadata, expires_at, created_at, updated_at, settled_at
+RETURNING id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, amount_received, title, cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, refusals, refusal, simulated, success_url, cancel_url, reference, metadata, once, expires_at, created_at, updated_at, settled_at
 `
 
 type AttemptClaimParams struct {
@@ -113,6 +125,7 @@ func (q *Queries) AttemptClaim(ctx context.Context, db DBTX, arg AttemptClaimPar
 		&i.CancelUrl,
 		&i.Reference,
 		&i.Metadata,
+		&i.Once,
 		&i.ExpiresAt,
 		&i.CreatedAt,
 		&i.UpdatedAt,
@@ -124,7 +137,7 @@ func (q *Queries) AttemptClaim(ctx context.Context, db DBTX, arg AttemptClaimPar
 const attemptExpire = `-- name: AttemptExpire :one
 UPDATE attempts SET status = 'expired', updated_at = $1::timestamptz
 WHERE id = $2 AND status = 'open' AND expires_at <= $1::timestamptz
-RETURNING id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, amount_received, title, cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, refusals, refusal, simulated, success_url, cancel_url, reference, metadata, expires_at, created_at, updated_at, settled_at
+RETURNING id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, amount_received, title, cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, refusals, refusal, simulated, success_url, cancel_url, reference, metadata, once, expires_at, created_at, updated_at, settled_at
 `
 
 type AttemptExpireParams struct {
@@ -162,6 +175,7 @@ func (q *Queries) AttemptExpire(ctx context.Context, db DBTX, arg AttemptExpireP
 		&i.CancelUrl,
 		&i.Reference,
 		&i.Metadata,
+		&i.Once,
 		&i.ExpiresAt,
 		&i.CreatedAt,
 		&i.UpdatedAt,
@@ -171,7 +185,7 @@ func (q *Queries) AttemptExpire(ctx context.Context, db DBTX, arg AttemptExpireP
 }
 
 const attemptForUpdate = `-- name: AttemptForUpdate :one
-SELECT id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, amount_received, title, cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, refusals, refusal, simulated, success_url, cancel_url, reference, metadata, expires_at, created_at, updated_at, settled_at FROM attempts WHERE id = $1 FOR UPDATE
+SELECT id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, amount_received, title, cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, refusals, refusal, simulated, success_url, cancel_url, reference, metadata, once, expires_at, created_at, updated_at, settled_at FROM attempts WHERE id = $1 FOR UPDATE
 `
 
 func (q *Queries) AttemptForUpdate(ctx context.Context, db DBTX, argID id.Attempt) (Attempt, error) {
@@ -204,6 +218,7 @@ func (q *Queries) AttemptForUpdate(ctx context.Context, db DBTX, argID id.Attemp
 		&i.CancelUrl,
 		&i.Reference,
 		&i.Metadata,
+		&i.Once,
 		&i.ExpiresAt,
 		&i.CreatedAt,
 		&i.UpdatedAt,
@@ -227,10 +242,10 @@ func (q *Queries) AttemptGivePayment(ctx context.Context, db DBTX, argID id.Atte
 const attemptInsert = `-- name: AttemptInsert :exec
 INSERT INTO attempts (id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, title,
     cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, success_url, cancel_url, reference, metadata,
-    expires_at, created_at, updated_at)
+    once, expires_at, created_at, updated_at)
 VALUES ($1, $2, $3, $4, $5, 'open', $6, $7, $8, $9, $10,
     $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
-    $22, $23, $23)
+    $22, $23, $24, $24)
 `
 
 type AttemptInsertParams struct {
@@ -255,6 +270,7 @@ type AttemptInsertParams struct {
 	CancelUrl      string
 	Reference      string
 	Metadata       []byte
+	Once           []byte
 	ExpiresAt      time.Time
 	CreatedAt      time.Time
 }
@@ -282,6 +298,7 @@ func (q *Queries) AttemptInsert(ctx context.Context, db DBTX, arg AttemptInsertP
 		arg.CancelUrl,
 		arg.Reference,
 		arg.Metadata,
+		arg.Once,
 		arg.ExpiresAt,
 		arg.CreatedAt,
 	)
@@ -346,7 +363,7 @@ func (q *Queries) AttemptLines(ctx context.Context, db DBTX, attemptID id.Attemp
 }
 
 const attemptListOfLink = `-- name: AttemptListOfLink :many
-SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, coalesce(claims.payer, '')::text AS payer
+SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, coalesce(claims.payer, '')::text AS payer
 FROM attempts LEFT JOIN claims ON claims.attempt_id = attempts.id AND claims.released_at IS NULL
 WHERE attempts.merchant_id = $1 AND attempts.link_id = $2 ORDER BY attempts.id DESC LIMIT $3
 `
@@ -398,6 +415,7 @@ func (q *Queries) AttemptListOfLink(ctx context.Context, db DBTX, arg AttemptLis
 			&i.Attempt.CancelUrl,
 			&i.Attempt.Reference,
 			&i.Attempt.Metadata,
+			&i.Attempt.Once,
 			&i.Attempt.ExpiresAt,
 			&i.Attempt.CreatedAt,
 			&i.Attempt.UpdatedAt,
@@ -415,7 +433,7 @@ func (q *Queries) AttemptListOfLink(ctx context.Context, db DBTX, arg AttemptLis
 }
 
 const attemptListUnderWay = `-- name: AttemptListUnderWay :many
-SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, coalesce(claims.payer, '')::text AS payer
+SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, coalesce(claims.payer, '')::text AS payer
 FROM attempts LEFT JOIN claims ON claims.attempt_id = attempts.id AND claims.released_at IS NULL
 WHERE attempts.merchant_id = $1 AND attempts.livemode = $2 AND attempts.status IN ('settling', 'unknown')
 ORDER BY attempts.id DESC LIMIT $3
@@ -468,6 +486,7 @@ func (q *Queries) AttemptListUnderWay(ctx context.Context, db DBTX, arg AttemptL
 			&i.Attempt.CancelUrl,
 			&i.Attempt.Reference,
 			&i.Attempt.Metadata,
+			&i.Attempt.Once,
 			&i.Attempt.ExpiresAt,
 			&i.Attempt.CreatedAt,
 			&i.Attempt.UpdatedAt,
@@ -487,7 +506,7 @@ func (q *Queries) AttemptListUnderWay(ctx context.Context, db DBTX, arg AttemptL
 const attemptMove = `-- name: AttemptMove :one
 UPDATE attempts SET status = $1, updated_at = $2::timestamptz
 WHERE id = $3 AND status = ANY ($4::text[])
-RETURNING id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, amount_received, title, cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, refusals, refusal, simulated, success_url, cancel_url, reference, metadata, expires_at, created_at, updated_at, settled_at
+RETURNING id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, amount_received, title, cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, refusals, refusal, simulated, success_url, cancel_url, reference, metadata, once, expires_at, created_at, updated_at, settled_at
 `
 
 type AttemptMoveParams struct {
@@ -533,6 +552,7 @@ func (q *Queries) AttemptMove(ctx context.Context, db DBTX, arg AttemptMoveParam
 		&i.CancelUrl,
 		&i.Reference,
 		&i.Metadata,
+		&i.Once,
 		&i.ExpiresAt,
 		&i.CreatedAt,
 		&i.UpdatedAt,
@@ -587,7 +607,7 @@ func (q *Queries) AttemptOverdue(ctx context.Context, db DBTX, arg AttemptOverdu
 const attemptReopen = `-- name: AttemptReopen :one
 UPDATE attempts SET status = 'open', refusals = refusals + 1, refusal = $1, updated_at = $2::timestamptz
 WHERE id = $3 AND status = 'settling'
-RETURNING id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, amount_received, title, cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, refusals, refusal, simulated, success_url, cancel_url, reference, metadata, expires_at, created_at, updated_at, settled_at
+RETURNING id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, amount_received, title, cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, refusals, refusal, simulated, success_url, cancel_url, reference, metadata, once, expires_at, created_at, updated_at, settled_at
 `
 
 type AttemptReopenParams struct {
@@ -626,6 +646,7 @@ func (q *Queries) AttemptReopen(ctx context.Context, db DBTX, arg AttemptReopenP
 		&i.CancelUrl,
 		&i.Reference,
 		&i.Metadata,
+		&i.Once,
 		&i.ExpiresAt,
 		&i.CreatedAt,
 		&i.UpdatedAt,
@@ -639,7 +660,7 @@ UPDATE attempts SET
     status = CASE WHEN status IN ('expired', 'cancelled') THEN 'settled_late' ELSE 'settled' END,
     amount_received = $1, simulated = $2, settled_at = $3::timestamptz, updated_at = $3::timestamptz
 WHERE id = $4 AND status IN ('open', 'settling', 'unknown', 'expired', 'cancelled')
-RETURNING id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, amount_received, title, cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, refusals, refusal, simulated, success_url, cancel_url, reference, metadata, expires_at, created_at, updated_at, settled_at
+RETURNING id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, amount_received, title, cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, refusals, refusal, simulated, success_url, cancel_url, reference, metadata, once, expires_at, created_at, updated_at, settled_at
 `
 
 type AttemptSettleParams struct {
@@ -684,6 +705,7 @@ func (q *Queries) AttemptSettle(ctx context.Context, db DBTX, arg AttemptSettleP
 		&i.CancelUrl,
 		&i.Reference,
 		&i.Metadata,
+		&i.Once,
 		&i.ExpiresAt,
 		&i.CreatedAt,
 		&i.UpdatedAt,

@@ -8,9 +8,12 @@ SELECT * FROM payees WHERE merchant_id = @merchant_id AND network = @network;
 -- name: PayeeList :many
 SELECT * FROM payees WHERE merchant_id = @merchant_id ORDER BY network;
 
--- name: LinkInsert :exec
-INSERT INTO links (id, merchant_id, token, livemode, title, description, price, network, expires_at, max_payments, success_url, reference, metadata, created_at, updated_at)
-VALUES (@id, @merchant_id, @token, @livemode, @title, @description, @price, @network, @expires_at, @max_payments, @success_url, @reference, @metadata, @created_at, @created_at);
+-- name: LinkInsert :one
+-- A key that made a link before gives that link again.
+INSERT INTO links (id, merchant_id, token, livemode, title, description, price, network, expires_at, max_payments, success_url, reference, metadata, once, created_at, updated_at)
+VALUES (@id, @merchant_id, @token, @livemode, @title, @description, @price, @network, @expires_at, @max_payments, @success_url, @reference, @metadata, @once, @created_at, @created_at)
+ON CONFLICT (once) DO UPDATE SET once = excluded.once
+RETURNING id;
 
 -- name: LinkByToken :one
 SELECT sqlc.embed(links), sqlc.embed(merchants), payees.address AS pay_to, payees.proven_at

@@ -14,7 +14,7 @@ import (
 )
 
 const linkByID = `-- name: LinkByID :one
-SELECT id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, max_payments, payments_taken, success_url, reference, metadata, created_at, updated_at FROM links WHERE merchant_id = $1 AND id = $2
+SELECT id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at FROM links WHERE merchant_id = $1 AND id = $2
 `
 
 type LinkByIDParams struct {
@@ -41,6 +41,7 @@ func (q *Queries) LinkByID(ctx context.Context, db DBTX, arg LinkByIDParams) (Li
 		&i.SuccessUrl,
 		&i.Reference,
 		&i.Metadata,
+		&i.Once,
 		&i.CreatedAt,
 		&i.UpdatedAt,
 	)
@@ -48,7 +49,7 @@ func (q *Queries) LinkByID(ctx context.Context, db DBTX, arg LinkByIDParams) (Li
 }
 
 const linkByToken = `-- name: LinkByToken :one
-SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.created_at, links.updated_at, merchants.id, merchants.slug, merchants.name, merchants.domain, merchants.created_at, payees.address AS pay_to, payees.proven_at
+SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, merchants.id, merchants.slug, merchants.name, merchants.domain, merchants.created_at, payees.address AS pay_to, payees.proven_at
 FROM links
 JOIN merchants ON merchants.id = links.merchant_id
 LEFT JOIN payees ON payees.merchant_id = links.merchant_id AND payees.network = links.network
@@ -81,6 +82,7 @@ func (q *Queries) LinkByToken(ctx context.Context, db DBTX, token string) (LinkB
 		&i.Link.SuccessUrl,
 		&i.Link.Reference,
 		&i.Link.Metadata,
+		&i.Link.Once,
 		&i.Link.CreatedAt,
 		&i.Link.UpdatedAt,
 		&i.Merchant.ID,
@@ -97,7 +99,7 @@ func (q *Queries) LinkByToken(ctx context.Context, db DBTX, token string) (LinkB
 const linkExpire = `-- name: LinkExpire :one
 UPDATE links SET expired_at = coalesce(expired_at, $1::timestamptz), updated_at = $1::timestamptz
 WHERE merchant_id = $2 AND id = $3
-RETURNING id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, max_payments, payments_taken, success_url, reference, metadata, created_at, updated_at
+RETURNING id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at
 `
 
 type LinkExpireParams struct {
@@ -125,6 +127,7 @@ func (q *Queries) LinkExpire(ctx context.Context, db DBTX, arg LinkExpireParams)
 		&i.SuccessUrl,
 		&i.Reference,
 		&i.Metadata,
+		&i.Once,
 		&i.CreatedAt,
 		&i.UpdatedAt,
 	)
@@ -132,7 +135,7 @@ func (q *Queries) LinkExpire(ctx context.Context, db DBTX, arg LinkExpireParams)
 }
 
 const linkForUpdate = `-- name: LinkForUpdate :one
-SELECT id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, max_payments, payments_taken, success_url, reference, metadata, created_at, updated_at FROM links WHERE merchant_id = $1 AND id = $2 FOR UPDATE
+SELECT id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at FROM links WHERE merchant_id = $1 AND id = $2 FOR UPDATE
 `
 
 type LinkForUpdateParams struct {
@@ -159,6 +162,7 @@ func (q *Queries) LinkForUpdate(ctx context.Context, db DBTX, arg LinkForUpdateP
 		&i.SuccessUrl,
 		&i.Reference,
 		&i.Metadata,
+		&i.Once,
 		&i.CreatedAt,
 		&i.UpdatedAt,
 	)
@@ -186,9 +190,11 @@ func (q *Queries) LinkHold(ctx context.Context, db DBTX, linkID *id.Link) error 
 	return err
 }
 
-const linkInsert = `-- name: LinkInsert :exec
-INSERT INTO links (id, merchant_id, token, livemode, title, description, price, network, expires_at, max_payments, success_url, reference, metadata, created_at, updated_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14)
+const linkInsert = `-- name: LinkInsert :one
+INSERT INTO links (id, merchant_id, token, livemode, title, description, price, network, expires_at, max_payments, success_url, reference, metadata, once, created_at, updated_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15)
+ON CONFLICT (once) DO UPDATE SET once = excluded.once
+RETURNING id
 `
 
 type LinkInsertParams struct {
@@ -205,11 +211,13 @@ type LinkInsertParams struct {
 	SuccessUrl  string
 	Reference   string
 	Metadata    []byte
+	Once        []byte
 	CreatedAt   time.Time
 }
 
-func (q *Queries) LinkInsert(ctx context.Context, db DBTX, arg LinkInsertParams) error {
-	_, err := db.Exec(ctx, linkInsert,
+// A key that made a link before gives that link again.
+func (q *Queries) LinkInsert(ctx context.Context, db DBTX, arg LinkInsertParams) (id.Link, error) {
+	row := db.QueryRow(ctx, linkInsert,
 		arg.ID,
 		arg.MerchantID,
 		arg.Token,
@@ -223,13 +231,16 @@ func (q *Queries) LinkInsert(ctx context.Context, db DBTX, arg LinkInsertParams)
 		arg.SuccessUrl,
 		arg.Reference,
 		arg.Metadata,
+		arg.Once,
 		arg.CreatedAt,
 	)
-	return err
+	var id id.Link
+	err := row.Scan(&id)
+	return id, err
 }
 
 const linkList = `-- name: LinkList :many
-SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.created_at, links.updated_at, coalesce(t.payments, 0)::bigint AS payments, coalesce(t.received, 0)::bigint AS received, coalesce(t.last_paid_at, 'epoch')::timestamptz AS last_paid_at
+SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, coalesce(t.payments, 0)::bigint AS payments, coalesce(t.received, 0)::bigint AS received, coalesce(t.last_paid_at, 'epoch')::timestamptz AS last_paid_at
 FROM links
 LEFT JOIN LATERAL (
     SELECT sum(link_totals.payments)::bigint AS payments, sum(link_totals.amount)::bigint AS received, max(link_totals.last_paid_at) AS last_paid_at
@@ -284,6 +295,7 @@ func (q *Queries) LinkList(ctx context.Context, db DBTX, arg LinkListParams) ([]
 			&i.Link.SuccessUrl,
 			&i.Link.Reference,
 			&i.Link.Metadata,
+			&i.Link.Once,
 			&i.Link.CreatedAt,
 			&i.Link.UpdatedAt,
 			&i.Payments,
@@ -301,7 +313,7 @@ func (q *Queries) LinkList(ctx context.Context, db DBTX, arg LinkListParams) ([]
 }
 
 const linkListAfter = `-- name: LinkListAfter :many
-SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.created_at, links.updated_at, coalesce(t.payments, 0)::bigint AS payments, coalesce(t.received, 0)::bigint AS received, coalesce(t.last_paid_at, 'epoch')::timestamptz AS last_paid_at
+SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, coalesce(t.payments, 0)::bigint AS payments, coalesce(t.received, 0)::bigint AS received, coalesce(t.last_paid_at, 'epoch')::timestamptz AS last_paid_at
 FROM links
 LEFT JOIN LATERAL (
     SELECT sum(link_totals.payments)::bigint AS payments, sum(link_totals.amount)::bigint AS received, max(link_totals.last_paid_at) AS last_paid_at
@@ -357,6 +369,7 @@ func (q *Queries) LinkListAfter(ctx context.Context, db DBTX, arg LinkListAfterP
 			&i.Link.SuccessUrl,
 			&i.Link.Reference,
 			&i.Link.Metadata,
+			&i.Link.Once,
 			&i.Link.CreatedAt,
 			&i.Link.UpdatedAt,
 			&i.Payments,
@@ -490,7 +503,7 @@ UPDATE links SET title = $1, description = $2, price = $3, expires_at = $4,
     max_payments = $5, payments_taken = $6, success_url = $7,
     reference = $8, metadata = $9, updated_at = $10
 WHERE merchant_id = $11 AND id = $12
-RETURNING id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, max_payments, payments_taken, success_url, reference, metadata, created_at, updated_at
+RETURNING id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at
 `
 
 type LinkUpdateParams struct {
@@ -540,6 +553,7 @@ func (q *Queries) LinkUpdate(ctx context.Context, db DBTX, arg LinkUpdateParams)
 		&i.SuccessUrl,
 		&i.Reference,
 		&i.Metadata,
+		&i.Once,
 		&i.CreatedAt,
 		&i.UpdatedAt,
 	)

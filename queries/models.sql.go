@@ -51,6 +51,7 @@ type Attempt struct {
 	CancelUrl      string
 	Reference      string
 	Metadata       []byte
+	Once           []byte
 	ExpiresAt      time.Time
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
@@ -134,6 +135,7 @@ type Link struct {
 	SuccessUrl    string
 	Reference     string
 	Metadata      []byte
+	Once          []byte
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
 }

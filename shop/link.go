@@ -109,6 +109,8 @@ type LinkForm struct {
 	SuccessURL  string
 	Reference   string
 	Metadata    json.RawMessage
+	// Once is an idempotency key, hashed with its scope: it makes one link, for ever. Nil for none.
+	Once []byte
 }
 
 const (
@@ -202,12 +204,12 @@ func (s *Service) CreateLink(ctx context.Context, merchant id.Merchant, livemode
 	if err != nil {
 		return Link{}, err
 	}
-	link := id.New[id.Link](now)
-	if err := queries.New().LinkInsert(ctx, s.pool, queries.LinkInsertParams{
-		ID: link, MerchantID: merchant, Token: id.NewToken(), Livemode: livemode, Title: f.Title, Description: f.Description,
+	link, err := queries.New().LinkInsert(ctx, s.pool, queries.LinkInsertParams{
+		ID: id.New[id.Link](now), MerchantID: merchant, Token: id.NewToken(), Livemode: livemode, Title: f.Title, Description: f.Description,
 		Price: f.Price, Network: payee.Network, ExpiresAt: f.ExpiresAt, MaxPayments: limit(f.MaxPayments), SuccessUrl: f.SuccessURL,
-		Reference: f.Reference, Metadata: f.Metadata, CreatedAt: now,
-	}); err != nil {
+		Reference: f.Reference, Metadata: f.Metadata, Once: f.Once, CreatedAt: now,
+	})
+	if err != nil {
 		return Link{}, fmt.Errorf("create link for %s: %w", merchant, err)
 	}
 	return s.Link(ctx, merchant, link)
