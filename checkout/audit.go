@@ -3,6 +3,7 @@ package checkout
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -98,7 +99,7 @@ type arrival struct {
 // auditChain holds every confirmed settlement against a Transfer of the token, and the other way round.
 func (s *Service) auditChain(ctx context.Context, network string, chain *evm.Chain) ([]Finding, error) {
 	q := queries.New()
-	// The settlements are read before the chain, so that money which arrives meanwhile is not missed in them.
+	// The settlements are read before the chain, so that what they say is there must be.
 	settlements, err := q.AuditConfirmed(ctx, s.pool, network)
 	if err != nil {
 		return nil, err
@@ -119,15 +120,17 @@ func (s *Service) auditChain(ctx context.Context, network string, chain *evm.Cha
 	if err != nil {
 		return nil, err
 	}
-	return compare(settlements, transfers), nil
+	findings, unexplained := compare(settlements, transfers)
+	more, err := s.auditUnexplained(ctx, network, unexplained)
+	return append(findings, more...), err
 }
 
-func compare(settlements []queries.Settlement, transfers []evm.Proof) []Finding {
+// compare finds the settlements that are not on the chain, and the transfers that no settlement names.
+func compare(settlements []queries.Settlement, transfers []evm.Proof) (findings []Finding, unexplained []evm.Proof) {
 	came := make(map[arrival]evm.Proof, len(transfers))
 	for _, t := range transfers {
 		came[arrival{t.Transaction, t.LogIndex}] = t
 	}
-	var findings []Finding
 	for _, row := range settlements {
 		at := arrival{common.HexToHash(row.Transaction), uint(*row.LogIndex)}
 		t, ok := came[at]
@@ -140,7 +143,34 @@ func compare(settlements []queries.Settlement, transfers []evm.Proof) []Finding 
 		delete(came, at)
 	}
 	for _, t := range came {
-		findings = append(findings, Finding{"a transfer to a shop is explained", fmt.Sprintf("%s USDC from %s in %s is not", t.Value, t.Payer, t.Transaction)})
+		unexplained = append(unexplained, t)
 	}
-	return findings
+	return findings, unexplained
+}
+
+// auditUnexplained looks a second time: a transfer may be that of a settlement which is under way, as after a crash,
+// or which was confirmed since the first look.
+func (s *Service) auditUnexplained(ctx context.Context, network string, transfers []evm.Proof) ([]Finding, error) {
+	if len(transfers) == 0 {
+		return nil, nil
+	}
+	transactions := make([]string, len(transfers))
+	for i, t := range transfers {
+		transactions[i] = t.Transaction.Hex()
+	}
+	moving, err := queries.New().AuditMoving(ctx, s.pool, queries.AuditMovingParams{Network: network, Transactions: transactions})
+	if err != nil {
+		return nil, err
+	}
+	var findings []Finding
+	for _, t := range transfers {
+		explained := slices.ContainsFunc(moving, func(m queries.AuditMovingRow) bool {
+			return m.Transaction == t.Transaction.Hex() && m.Payer == lower(t.Payer) && m.PayTo == lower(t.Payee) && m.Amount == t.Value &&
+				(m.LogIndex == nil || uint(*m.LogIndex) == t.LogIndex)
+		})
+		if !explained {
+			findings = append(findings, Finding{"a transfer to a shop is explained", fmt.Sprintf("%s USDC from %s in %s is not", t.Value, t.Payer, t.Transaction)})
+		}
+	}
+	return findings, nil
 }

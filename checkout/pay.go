@@ -58,6 +58,9 @@ func (s *Service) PayLink(ctx context.Context, offer shop.Offer, p x402.Payment,
 		}
 		return s.claimTx(ctx, tx, a, p, r)
 	})
+	if errors.Is(err, shop.ErrSoldOut) {
+		err = s.tookLast(ctx, offer.Link.Network, p.Authorization, err)
+	}
 	if errors.Is(err, errClaimed) { // by the same payment, at the same moment
 		return s.PayLink(ctx, offer, p, r)
 	}
@@ -67,6 +70,18 @@ func (s *Service) PayLink(ctx context.Context, offer shop.Offer, p x402.Payment,
 	fault.At(fault.PayCommitted)
 	s.hub.Changed(a.ID, a.Merchant)
 	return s.await(ctx, a.ID, p)
+}
+
+// tookLast turns soldOut into [errClaimed] where the last one went to this very payment, sent at the same moment.
+func (s *Service) tookLast(ctx context.Context, n evm.Network, a x402.Authorization, soldOut error) error {
+	claim, err := s.claimOf(ctx, n, a)
+	if err != nil {
+		return err
+	}
+	if claim == nil {
+		return soldOut
+	}
+	return errClaimed
 }
 
 // wanted is what the link costs, or cost while the offer that this payment answers was out.

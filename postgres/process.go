@@ -89,7 +89,7 @@ func (p place) evict(ctx context.Context) error {
 	if runtime.GOOS != "linux" {
 		return nil // inhabitants cannot be seen; PostgreSQL judges the file by itself
 	}
-	return os.RemoveAll(pidFile)
+	return errors.Join(os.RemoveAll(pidFile), os.RemoveAll(filepath.Join(p.socket, ".s.PGSQL."+port+".lock")))
 }
 
 // inhabitants are the processes that work in the data folder, which is every server's working directory.

@@ -77,3 +77,12 @@ SELECT * FROM settlements WHERE network = @network AND status IN ('confirmed', '
 
 -- name: AuditPayees :many
 SELECT DISTINCT address FROM payees WHERE network = @network AND proven_at IS NOT NULL;
+
+-- name: AuditMoving :many
+-- Settlements that are not failed, by the transactions that move, or may move, their money.
+SELECT s.payer, s.pay_to, s.amount, s.log_index, v.hash AS transaction
+FROM relay_versions v JOIN relays r USING (network, address, nonce) JOIN settlements s ON s.id = r.settlement
+WHERE v.network = @network AND v.hash = ANY (@transactions::text[]) AND s.status <> 'failed'
+UNION
+SELECT payer, pay_to, amount, log_index, transaction FROM settlements
+WHERE network = @network AND transaction = ANY (@transactions::text[]) AND status <> 'failed';

@@ -7,6 +7,8 @@ package queries
 
 import (
 	"context"
+
+	"xsynesis/money"
 )
 
 const auditAuthorizations = `-- name: AuditAuthorizations :many
@@ -238,6 +240,55 @@ func (q *Queries) AuditLinks(ctx context.Context, db DBTX) ([]string, error) {
 			return nil, err
 		}
 		items = append(items, column_1)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const auditMoving = `-- name: AuditMoving :many
+SELECT s.payer, s.pay_to, s.amount, s.log_index, v.hash AS transaction
+FROM relay_versions v JOIN relays r USING (network, address, nonce) JOIN settlements s ON s.id = r.settlement
+WHERE v.network = $1 AND v.hash = ANY ($2::text[]) AND s.status <> 'failed'
+UNION
+SELECT payer, pay_to, amount, log_index, transaction FROM settlements
+WHERE network = $1 AND transaction = ANY ($2::text[]) AND status <> 'failed'
+`
+
+type AuditMovingParams struct {
+	Network      string
+	Transactions []string
+}
+
+type AuditMovingRow struct {
+	Payer       string
+	PayTo       string
+	Amount      money.USDC
+	LogIndex    *int32
+	Transaction string
+}
+
+// Settlements that are not failed, by the transactions that move, or may move, their money.
+func (q *Queries) AuditMoving(ctx context.Context, db DBTX, arg AuditMovingParams) ([]AuditMovingRow, error) {
+	rows, err := db.Query(ctx, auditMoving, arg.Network, arg.Transactions)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []AuditMovingRow{}
+	for rows.Next() {
+		var i AuditMovingRow
+		if err := rows.Scan(
+			&i.Payer,
+			&i.PayTo,
+			&i.Amount,
+			&i.LogIndex,
+			&i.Transaction,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

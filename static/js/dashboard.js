@@ -7,21 +7,28 @@ Object.assign(htmx.config, { includeIndicatorStyles: false, allowEval: false, hi
 const all = (selector, root = document) => root.querySelectorAll(selector);
 
 // A hidden page listens to nothing: phones kill the stream anyway, and servers count them.
-// A page that comes back asks at once for what it missed.
+// A page that comes back asks at once for what it missed. A page that is left lets go first: otherwise the
+// stream that breaks with it would be reported as an error.
 (() => {
   let waiting = null;
-  document.addEventListener("visibilitychange", () => {
+  function rest() {
     const stream = document.getElementById("live-updates");
-    if (document.hidden && stream) {
-      waiting = { copy: stream.cloneNode(), parent: stream.parentNode };
-      htmx.remove(stream);
-    } else if (!document.hidden && waiting) {
-      waiting.parent.append(waiting.copy);
-      htmx.process(waiting.copy);
-      htmx.trigger(waiting.copy, "sse:changed");
-      waiting = null;
-    }
-  });
+    if (!stream) return;
+    waiting = { copy: stream.cloneNode(), parent: stream.parentNode };
+    htmx.trigger(stream, "htmx:beforeCleanupElement"); // removing alone would leave the stream open
+    stream.remove();
+  }
+  function wake() {
+    if (!waiting || document.hidden) return;
+    const { copy, parent } = waiting;
+    waiting = null;
+    parent.append(copy);
+    htmx.process(copy);
+    htmx.trigger(copy, "sse:changed");
+  }
+  document.addEventListener("visibilitychange", () => (document.hidden ? rest() : wake()));
+  addEventListener("pagehide", rest);
+  addEventListener("pageshow", wake);
 })();
 
 // Folds that the seller opened stay open when the fragment around them is fetched again.
