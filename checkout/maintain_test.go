@@ -1,0 +1,154 @@
+package checkout_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+
+	"xsynesis/checkout"
+)
+
+var statuses = []checkout.Status{
+	checkout.Open, checkout.Settling, checkout.Unknown, checkout.Settled, checkout.SettledLate,
+	checkout.Expired, checkout.Cancelled, checkout.Failed, checkout.Reversed,
+}
+
+var errUndo = errors.New("undo")
+
+func TestCodeAndDatabaseAgreeOnEveryMove(t *testing.T) {
+	t.Parallel()
+	s := newShopWith(t, plan{quiet: true})
+	a := s.begin(t)
+	legal := 0
+	for _, from := range statuses {
+		for _, to := range statuses {
+			if from == to {
+				continue
+			}
+			var moved error
+			err := pgx.BeginFunc(t.Context(), s.pool, func(tx pgx.Tx) error {
+				if err := place(t.Context(), tx, a, from); err != nil {
+					return err
+				}
+				_, moved = tx.Exec(t.Context(), `UPDATE attempts SET status = $2 WHERE id = $1`, a.ID, to)
+				return errUndo
+			})
+			require.ErrorIs(t, err, errUndo)
+			if from.CanBecome(to) {
+				legal++
+				require.NoError(t, moved, "%s to %s", from, to)
+				continue
+			}
+			var refused *pgconn.PgError
+			require.ErrorAs(t, moved, &refused, "%s to %s", from, to)
+			require.Equal(t, "23514", refused.Code, "%s to %s", from, to)
+		}
+	}
+	require.Equal(t, 15, legal)
+}
+
+// place puts an attempt where no legal way may lead.
+func place(ctx context.Context, tx pgx.Tx, a checkout.Attempt, at checkout.Status) error {
+	for _, sql := range []string{
+		`ALTER TABLE attempts DISABLE TRIGGER attempt_moves`,
+		fmt.Sprintf(`UPDATE attempts SET status = '%s' WHERE id = '%s'`, at, a.ID),
+		`ALTER TABLE attempts ENABLE TRIGGER attempt_moves`,
+	} {
+		if _, err := tx.Exec(ctx, sql); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func TestNoStatusIsUnknownToTheDatabase(t *testing.T) {
+	t.Parallel()
+	s := newShopWith(t, plan{quiet: true})
+	a := s.begin(t)
+	for _, status := range statuses {
+		err := pgx.BeginFunc(t.Context(), s.pool, func(tx pgx.Tx) error { return errors.Join(place(t.Context(), tx, a, status), errUndo) })
+		require.ErrorIs(t, err, errUndo)
+		var refused *pgconn.PgError
+		require.NotErrorAs(t, err, &refused, status)
+	}
+	err := pgx.BeginFunc(t.Context(), s.pool, func(tx pgx.Tx) error { return place(t.Context(), tx, a, "lost") })
+	require.ErrorContains(t, err, "check constraint")
+}
+
+func TestTheSweepReplacesLostJobs(t *testing.T) {
+	t.Parallel()
+	s := newShopWith(t, plan{quiet: true, limit: 4, wait: time.Second})
+	paying, _ := s.claimed(t)
+	simulated, leaving := s.beginFrom(t, ""), s.beginFrom(t, "")
+	_, err := s.checkout.Simulate(t.Context(), s.merchant, simulated.ID, checkout.Worker)
+	require.NoError(t, err)
+	s.exec(t, `DELETE FROM river_job`)
+	require.NoError(t, s.checkout.Sweep(t.Context()))
+	require.Zero(t, s.count(t, `SELECT count(*) FROM river_job`), "too young to be lost")
+
+	s.clock.advance(16 * time.Second)
+	require.NoError(t, s.checkout.Sweep(t.Context()))
+	require.Equal(t, 2, s.count(t, `SELECT count(*) FROM river_job`))
+	s.start(t, role{settles: true, works: true})
+	p := s.awaitStatus(t, paying.ID, checkout.Settled)
+	s.awaitStatus(t, simulated.ID, checkout.Settled)
+	require.Equal(t, price, balanceOf(t, s.payee))
+	require.Equal(t, price, s.received(t))
+	require.NotNil(t, p.Claim)
+
+	s.clock.advance(s.hold)
+	require.NoError(t, s.checkout.Sweep(t.Context()))
+	s.awaitStatus(t, leaving.ID, checkout.Expired)
+	require.Equal(t, 2, s.offer(t).Link.PaymentsTaken)
+}
+
+func TestSweepsDoNotPileUpJobs(t *testing.T) {
+	t.Parallel()
+	l := newLine(t)
+	s := newShopWith(t, plan{rpc: l.URL})
+	l.setCut(true)
+	a, _ := s.claimed(t)
+	const unfinished = `SELECT count(*) FROM river_job WHERE kind IN ('settle', 'resume') AND finalized_at IS NULL`
+	for range 5 {
+		s.clock.advance(16 * time.Second)
+		require.NoError(t, s.checkout.Sweep(t.Context()))
+	}
+	require.Eventually(t, func() bool { return s.count(t, unfinished) == 1 }, 20*time.Second, 50*time.Millisecond,
+		"each sweep leaves a job that stays")
+	l.mend()
+	s.soldOnce(t, s.awaitStatus(t, a.ID, checkout.Settled))
+}
+
+func TestConfirmedPaymentsBecomeFinal(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	a, simulated := s.begin(t), s.begin(t)
+	_, err := s.checkout.Pay(t.Context(), a.ID, s.sign(t, a, s.buyer))
+	require.NoError(t, err)
+	_, err = s.checkout.Simulate(t.Context(), s.merchant, simulated.ID, checkout.Direct)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		require.NoError(t, s.checkout.Finalize(t.Context()))
+		return s.count(t, `SELECT count(*) FROM settlements WHERE status = 'final'`) == 1
+	}, 40*time.Second, 200*time.Millisecond)
+	p, err := s.checkout.Purchase(t.Context(), a.ID)
+	require.NoError(t, err)
+	require.Equal(t, checkout.Settled, p.Status)
+	require.Equal(t, "final", p.Settlement.Status)
+	require.Equal(t, 1, s.count(t, `SELECT count(*) FROM settlements WHERE simulated AND status = 'confirmed'`))
+	s.answersAgain(t, a, p)
+}
+
+// answersAgain wants a payment that is final to be answered as before.
+func (s *testShop) answersAgain(t *testing.T, a checkout.Attempt, p checkout.Purchase) {
+	t.Helper()
+	again, err := s.checkout.Pay(t.Context(), a.ID, s.sign(t, a, s.buyer))
+	require.NoError(t, err)
+	require.Equal(t, p, again)
+}
