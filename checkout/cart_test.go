@@ -40,7 +40,7 @@ func TestCartVector(t *testing.T) {
 	t.Parallel()
 	text, err := vector.JSON()
 	require.NoError(t, err)
-	require.Equal(t, vectorJSON, string(text))
+	require.Equal(t, vectorJSON, string(text)) //nolint:testifylint // canonical: to the byte
 	hash, err := vector.Hash()
 	require.NoError(t, err)
 	require.Equal(t, vectorHash, hash.Hex())

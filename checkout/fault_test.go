@@ -17,6 +17,7 @@ import (
 	"xsynesis/id"
 	"xsynesis/migrations"
 	"xsynesis/postgres"
+	"xsynesis/shop"
 	"xsynesis/x402"
 )
 
@@ -245,7 +246,7 @@ func TestAWorkerThatLostItsLeaseDecidesNothing(t *testing.T) {
 		require.Equal(t, checkout.Open, s.status(t, a.ID), "refused")
 		s.claim(t, a, s.sign(t, a, s.buyer))
 		one.setCut(true)
-		<-done
+		require.Error(t, <-done, "it looks again")
 		require.Equal(t, checkout.Settling, s.status(t, a.ID))
 		s.start(t, role{settles: true, works: true})
 		s.soldOnce(t, s.awaitStatus(t, a.ID, checkout.Settled))
@@ -276,6 +277,32 @@ func TestAnOutcomeThatCannotBeWrittenIsTriedAgain(t *testing.T) {
 	mended := time.Now()
 	s.soldOnce(t, s.awaitStatus(t, a.ID, checkout.Settled))
 	require.Less(t, time.Since(mended), 15*time.Second, "it waits for its own lease")
+}
+
+func TestALimitIsSetWhileAPaymentIsRecorded(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.exec(t, `CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(2); RETURN NEW; END'`)
+	s.exec(t, `CREATE TRIGGER slowly BEFORE INSERT ON sales FOR EACH ROW EXECUTE FUNCTION slowly()`)
+	a := s.begin(t)
+	payment := s.sign(t, a, s.buyer)
+	paid := make(chan error, 1)
+	go func() {
+		_, err := s.checkout.Pay(t.Context(), a.ID, payment)
+		paid <- err
+	}()
+	require.Eventually(t, func() bool {
+		return s.count(t, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'`) == 1
+	}, 20*time.Second, 10*time.Millisecond, "it is not recorded")
+	// The two may wait for each other; then the database ends one of them, which is tried again.
+	_, err := s.shop.UpdateLink(t.Context(), s.merchant, s.link.ID, shop.LinkForm{Title: "Tea", Price: price, MaxPayments: 5})
+	require.NoError(t, <-paid)
+	if err != nil {
+		_, err = s.shop.UpdateLink(t.Context(), s.merchant, s.link.ID, shop.LinkForm{Title: "Tea", Price: price, MaxPayments: 5})
+	}
+	require.NoError(t, err)
+	s.soldOnce(t, s.awaitStatus(t, a.ID, checkout.Settled))
+	require.Equal(t, 1, s.offer(t).Link.PaymentsTaken)
 }
 
 // TestTheDatabaseRestarts takes the whole server away in the middle of a payment.

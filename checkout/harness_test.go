@@ -44,7 +44,6 @@ type plan struct {
 	quiet    bool // no worker settles anything until the test starts one
 	broke    bool // nobody has gas money
 	dirty    bool // the audit must find something at the end
-	skewed   bool // the processes' clocks differ: what they say of each other's heartbeats is the test's affair
 }
 
 // testShop is a shop with one link, a process that serves it and one that settles its payments.

@@ -297,23 +297,32 @@ func (s *Service) await(ctx context.Context, attempt id.Attempt, p x402.Payment)
 	defer deadline.Stop()
 	look := time.NewTicker(heal)
 	defer look.Stop()
-	for {
-		purchase, err := s.Purchase(ctx, attempt)
+	for waiting := true; waiting; {
+		// Many wait and look often, so they look at no more than they must.
+		status, err := queries.New().AttemptStatus(ctx, s.pool, attempt)
 		if err != nil {
-			return Purchase{}, err
+			return Purchase{}, fmt.Errorf("wait for %s: %w", attempt, err)
 		}
-		if purchase.Status != Settling {
-			return purchase, s.outcome(ctx, purchase, p)
+		if Status(status) != Settling {
+			break
 		}
 		select {
 		case <-ctx.Done():
-			return purchase, ctx.Err()
+			return Purchase{}, ctx.Err()
 		case <-deadline.C:
-			return purchase, ErrPending
+			waiting = false
 		case <-changed:
 		case <-look.C:
 		}
 	}
+	purchase, err := s.Purchase(ctx, attempt)
+	if err != nil {
+		return Purchase{}, err
+	}
+	if purchase.Status == Settling {
+		return purchase, ErrPending
+	}
+	return purchase, s.outcome(ctx, purchase, p)
 }
 
 // outcome says what a purchase that is no longer settling means for this payment.

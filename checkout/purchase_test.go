@@ -377,7 +377,10 @@ func TestAnotherProcessHearsOfAChange(t *testing.T) {
 	other := s.start(t, role{})
 	changed, cancel := other.hub.Subscribe(string(s.merchant))
 	defer cancel()
-	time.Sleep(200 * time.Millisecond) // it begins to listen
+	require.Eventually(t, func() bool {
+		return s.count(t, `SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND query LIKE 'LISTEN%'`, other.name) == 1
+	}, 10*time.Second, 10*time.Millisecond, "it does not listen")
+	time.Sleep(100 * time.Millisecond) // what it missed before is told
 	for len(changed) > 0 {
 		<-changed
 	}

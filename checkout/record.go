@@ -9,12 +9,14 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
 
 	"xsynesis/evm"
 	"xsynesis/fault"
 	"xsynesis/id"
 	"xsynesis/ledger"
 	"xsynesis/money"
+	"xsynesis/postgres"
 	"xsynesis/queries"
 )
 
@@ -24,17 +26,23 @@ const Simulated = "SIM"
 // record writes down a settlement that the chain has proven, with all that follows from it.
 func (s *Service) record(ctx context.Context, row queries.Settlement, proof evm.Proof) error {
 	fault.At(fault.RelayMined)
+	return s.recordSettlement(ctx, proven(row.ID, proof, s.now()))
+}
+
+// proven is what a settlement becomes by its proof.
+func proven(settlement id.Settlement, proof evm.Proof, now time.Time) queries.SettlementConfirmParams {
 	block, index, hash := int64(proof.Block), int32(proof.LogIndex), proof.BlockHash.Hex()
-	return s.recordSettlement(ctx, queries.SettlementConfirmParams{
-		ID: row.ID, Transaction: proof.Transaction.Hex(), BlockNumber: &block, BlockHash: &hash, LogIndex: &index, Now: s.now(),
-	})
+	return queries.SettlementConfirmParams{
+		ID: settlement, Transaction: proof.Transaction.Hex(), BlockNumber: &block, BlockHash: &hash, LogIndex: &index, Now: now,
+	}
 }
 
 // recordSettlement turns a proven settlement into a sale, in one transaction and once: whoever comes
 // second finds the settlement confirmed and changes nothing.
 func (s *Service) recordSettlement(ctx context.Context, confirm queries.SettlementConfirmParams) error {
 	var a queries.Attempt
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+	// Counters and balances are rows that simultaneous payments share.
+	err := postgres.HotTx(ctx, s.pool, func(tx pgx.Tx) error {
 		row, err := queries.New().SettlementConfirm(ctx, tx, confirm)
 		if err != nil {
 			return err
@@ -52,9 +60,14 @@ func (s *Service) recordSettlement(ctx context.Context, confirm queries.Settleme
 		return fmt.Errorf("record %s: %w", confirm.ID, err)
 	}
 	fault.At(fault.SettleRecorded)
-	slog.InfoContext(ctx, "paid", "attempt", a.ID, "merchant", a.MerchantID, "amount", a.Amount, "tx", confirm.Transaction)
-	s.hub.Changed(a.ID, a.MerchantID)
+	s.sold(ctx, a, confirm.Transaction)
 	return nil
+}
+
+// sold tells of a sale that is committed.
+func (s *Service) sold(ctx context.Context, a queries.Attempt, transaction string) {
+	slog.InfoContext(ctx, "paid", "attempt", a.ID, "merchant", a.MerchantID, "amount", a.Amount, "tx", transaction)
+	s.hub.Changed(a.ID, a.MerchantID)
 }
 
 var errUnsellable = errors.New("checkout: money for a purchase that cannot be sold")
@@ -135,37 +148,50 @@ func countTx(ctx context.Context, tx pgx.Tx, now time.Time, a queries.Attempt) e
 	return nil
 }
 
-// recordFound records money that came by a refused payment, unless the purchase was paid otherwise since.
+// recordFound records money that came by a refused payment, unless the purchase was paid otherwise since. It is
+// one transaction, so that nobody begins to pay a purchase whose money is found.
 func (s *Service) recordFound(ctx context.Context, claim queries.Claim, proof evm.Proof) error {
-	q, now := queries.New(), s.now()
-	var settlement id.Settlement
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		a, err := q.AttemptForUpdate(ctx, tx, claim.AttemptID)
-		if err != nil {
-			return err
-		}
-		if s := Status(a.Status); s.UnderWay() || !s.CanBecome(Settled) && !s.CanBecome(SettledLate) {
-			return fmt.Errorf("%w: %s is %s", errUnsellable, a.ID, a.Status)
-		}
-		settlement = id.New[id.Settlement](now)
-		return q.SettlementInsert(ctx, tx, queries.SettlementInsertParams{
-			ID: settlement, MerchantID: a.MerchantID, AttemptID: &a.ID, ClaimID: &claim.ID, Livemode: a.Livemode, Facilitator: "own",
-			Network: claim.Network, Asset: claim.Asset, Payer: claim.Payer, Nonce: claim.Nonce, PayTo: claim.PayTo, Amount: claim.Value, CreatedAt: now,
-		})
+	var a queries.Attempt
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
+		a, err = s.recordFoundTx(ctx, tx, claim, proof)
+		return err
 	})
-	if err = raced(err); errors.Is(err, errClaimed) {
+	switch {
+	case err == nil:
+		s.sold(ctx, a, proof.Transaction.Hex())
+		return nil
+	case errors.Is(err, errClaimed):
 		return nil // its settlement exists
-	}
-	if errors.Is(err, errUnsellable) { // the audit shows it until somebody gives it back
+	case errors.Is(err, errUnsellable): // the audit shows it until somebody gives it back
 		slog.ErrorContext(ctx, "money without a purchase", "attempt", claim.AttemptID, "tx", proof.Transaction.Hex(), "error", err)
 		return nil
-	}
-	if err != nil {
+	default:
 		return fmt.Errorf("money of %s: %w", claim.ID, err)
 	}
-	row, err := q.SettlementByID(ctx, s.pool, settlement)
+}
+
+func (s *Service) recordFoundTx(ctx context.Context, tx pgx.Tx, claim queries.Claim, proof evm.Proof) (queries.Attempt, error) {
+	q, now := queries.New(), s.now()
+	a, err := q.AttemptForUpdate(ctx, tx, claim.AttemptID)
 	if err != nil {
-		return fmt.Errorf("settlement %s: %w", settlement, err)
+		return a, err
 	}
-	return s.record(ctx, row, proof)
+	switch was := Status(a.Status); {
+	case was.UnderWay(): // by another payment, which may be refused yet
+		return a, river.JobSnooze(time.Minute)
+	case !was.CanBecome(Settled) && !was.CanBecome(SettledLate):
+		return a, fmt.Errorf("%w: %s is %s", errUnsellable, a.ID, was)
+	}
+	settlement := id.New[id.Settlement](now)
+	if err := q.SettlementInsert(ctx, tx, queries.SettlementInsertParams{
+		ID: settlement, MerchantID: a.MerchantID, AttemptID: &a.ID, ClaimID: &claim.ID, Livemode: a.Livemode, Facilitator: "own",
+		Network: claim.Network, Asset: claim.Asset, Payer: claim.Payer, Nonce: claim.Nonce, PayTo: claim.PayTo, Amount: claim.Value, CreatedAt: now,
+	}); err != nil {
+		return a, raced(err)
+	}
+	row, err := q.SettlementConfirm(ctx, tx, proven(settlement, proof, now))
+	if err != nil {
+		return a, err
+	}
+	return sellTx(ctx, tx, now, row)
 }

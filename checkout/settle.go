@@ -42,15 +42,34 @@ func (s *Service) Settle(ctx context.Context, settlement id.Settlement) error {
 		return fmt.Errorf("lease %s: %w", settlement, err)
 	}
 	fault.At(fault.SettleLeased)
+	err = s.settleLeased(ctx, row, lease)
+	if later := (&river.JobSnoozeError{}); err != nil && !errors.As(err, &later) {
+		s.unlease(ctx, row, lease, err)
+	}
+	return err
+}
+
+func (s *Service) settleLeased(ctx context.Context, row queries.Settlement, lease []byte) error {
 	if row.Simulated {
 		return s.recordSimulated(ctx, row)
 	}
 	claim, err := queries.New().ClaimByID(ctx, s.pool, *row.ClaimID)
 	if err != nil {
-		return fmt.Errorf("claim of %s: %w", settlement, err)
+		return fmt.Errorf("claim of %s: %w", row.ID, err)
 	}
 	proof, err := s.move(ctx, row, claim, lease)
 	return s.conclude(ctx, row, claim, lease, proof, err)
+}
+
+// unlease lets the next try begin at once, after one that could not write down what it found.
+func (s *Service) unlease(ctx context.Context, row queries.Settlement, lease []byte, cause error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if _, err := queries.New().SettlementUnlease(ctx, s.pool, queries.SettlementUnleaseParams{
+		ID: row.ID, Lease: lease, LastError: reason(cause), Now: s.now(),
+	}); err != nil {
+		slog.WarnContext(ctx, "giving back a lease", "settlement", row.ID, "error", err)
+	}
 }
 
 // move sends the payment, or finds out what became of it when it was sent before.
@@ -87,7 +106,7 @@ func (s *Service) conclude(ctx context.Context, row queries.Settlement, claim qu
 	case err == nil:
 		return s.record(ctx, row, proof)
 	case errors.As(err, &invalid):
-		return s.refuse(ctx, row, claim, invalid)
+		return s.refuse(ctx, row, claim, lease, invalid)
 	case errors.Is(err, evm.ErrVoid):
 		return s.fail(ctx, row, err)
 	case errors.Is(err, errLost):
@@ -104,7 +123,8 @@ func (s *Service) leave(ctx context.Context, row queries.Settlement, lease []byt
 	q, now := queries.New(), s.now()
 	var moved bool
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		if _, err := q.SettlementUnlease(ctx, tx, queries.SettlementUnleaseParams{ID: row.ID, Lease: lease, LastError: reason(cause), Now: now}); err != nil {
+		n, err := q.SettlementUnlease(ctx, tx, queries.SettlementUnleaseParams{ID: row.ID, Lease: lease, LastError: reason(cause), Now: now})
+		if err != nil || n == 0 { // another worker has it, and will say how it stands
 			return err
 		}
 		current, err := q.SettlementByID(ctx, tx, row.ID)
@@ -140,10 +160,18 @@ func reason(err error) string {
 	}
 }
 
-// refuse lets go of a payment that surely was not broadcast: the purchase may be paid again.
-func (s *Service) refuse(ctx context.Context, row queries.Settlement, claim queries.Claim, why *x402.Invalid) error {
+// refuse lets go of a payment that surely was not broadcast: the purchase may be paid again. That is sure only while
+// the lease is ours, since nobody else can store a transaction meanwhile.
+func (s *Service) refuse(ctx context.Context, row queries.Settlement, claim queries.Claim, lease []byte, why *x402.Invalid) error {
 	q, now := queries.New(), s.now()
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		n, err := q.SettlementUnlease(ctx, tx, queries.SettlementUnleaseParams{ID: row.ID, Lease: lease, Now: now})
+		if err == nil && n == 0 {
+			err = errLost
+		}
+		if err != nil {
+			return err
+		}
 		if _, err := q.SettlementFail(ctx, tx, queries.SettlementFailParams{ID: row.ID, LastError: string(why.Kind), Now: now}); err != nil {
 			return err
 		}
@@ -152,8 +180,8 @@ func (s *Service) refuse(ctx context.Context, row queries.Settlement, claim quer
 		}
 		return s.reopenTx(ctx, tx, row, claim, why)
 	})
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil // somebody else ended it
+	if errors.Is(err, errLost) || errors.Is(err, pgx.ErrNoRows) {
+		return nil // somebody else has it, or ended it
 	}
 	if err != nil {
 		return fmt.Errorf("refuse %s: %w", row.ID, err)

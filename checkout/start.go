@@ -62,10 +62,11 @@ func (s *Service) Start(ctx context.Context, b Begin) (Attempt, error) {
 		fault.At(fault.StartTaken)
 		return nil
 	})
-	if errors.Is(err, errClaimed) { // the same call, at the same moment
-		return s.startedBy(ctx, b.Once)
-	}
 	if err != nil {
+		// The same call may have begun it at the same moment, and taken the last one.
+		if before, lookErr := s.startedBy(ctx, b.Once); lookErr == nil && before.ID != "" {
+			return before, nil
+		}
 		return Attempt{}, fmt.Errorf("start purchase at %s: %w", offer.Link.ID, err)
 	}
 	fault.At(fault.StartCommitted)
@@ -149,6 +150,9 @@ func (s *Service) startTx(ctx context.Context, tx pgx.Tx, o shop.Offer, a *Attem
 		}); err != nil {
 			return fmt.Errorf("insert line: %w", err)
 		}
+	}
+	if direct { // it is paid for in this very transaction, and ends if that payment is refused
+		return nil
 	}
 	if _, err := s.jobs.InsertTx(ctx, tx, ExpireArgs{Attempt: a.ID}, &river.InsertOpts{ScheduledAt: a.ExpiresAt}); err != nil {
 		return fmt.Errorf("schedule end of %s: %w", a.ID, err)

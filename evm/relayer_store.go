@@ -14,6 +14,7 @@ import (
 
 	"xsynesis/fault"
 	"xsynesis/id"
+	"xsynesis/postgres"
 	"xsynesis/queries"
 )
 
@@ -84,7 +85,7 @@ func (r *Relayer) store(ctx context.Context, ref id.Settlement, unsigned types.D
 	}
 	var current *relay
 	network, address := r.row()
-	err := pgx.BeginFunc(ctx, r.pool, func(tx pgx.Tx) error {
+	err := postgres.HotTx(ctx, r.pool, func(tx pgx.Tx) error {
 		nonce, err := r.queries.RelayerNonce(ctx, tx, queries.RelayerNonceParams{Network: network, Address: address})
 		if err != nil {
 			return fmt.Errorf("reserve a nonce: %w", err)

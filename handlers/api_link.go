@@ -175,6 +175,7 @@ func (a api) answerLink(c echo.Context, link shop.Link, err error) error {
 	if err != nil {
 		return err
 	}
+	a.shelf.forget(link.Token)
 	totals, err := a.Shop.Totals(c.Request().Context(), link.ID)
 	if err != nil {
 		return err

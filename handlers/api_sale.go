@@ -148,7 +148,7 @@ type settlementJSON struct {
 func (a api) settlementJSON(s checkout.Settlement) settlementJSON {
 	return settlementJSON{
 		ID: s.ID, PaymentAttemptID: s.Attempt, Status: s.Status, Facilitator: s.Facilitator, Transaction: s.Transaction,
-		ExplorerURL: transactionURL(s.Network.Explorer, s.Transaction, s.Simulated || s.Transaction == ""), Network: s.Network.ID,
+		ExplorerURL: transactionURL(s.Network.Explorer, s.Transaction, s.Simulated), Network: s.Network.ID,
 		Payer: checksum(s.Payer), PayTo: checksum(s.PayTo), Amount: s.Amount.Units(), AmountCents: s.Amount.Cents(),
 		Currency: currencyOf(s.Simulated), Simulated: s.Simulated, AgeSeconds: int64(a.Now().Sub(s.CreatedAt) / time.Second),
 		LastError: s.LastError, CreatedAt: s.CreatedAt.UTC(), UpdatedAt: s.UpdatedAt.UTC(), ConfirmedAt: utc(s.ConfirmedAt),

@@ -1,12 +1,14 @@
 package handlers
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"io"
 	"net/http"
 	"net/url"
 
+	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
 
 	"xsynesis/checkout"
@@ -32,6 +34,9 @@ func nothing(c echo.Context) error { return c.NoContent(http.StatusNoContent) }
 // link shows what a link offers: to people a page, to programs a 402 or, for a payment, the goods.
 func (h *Handlers) link(c echo.Context) error {
 	c.Response().Header().Set("Vary", vary)
+	if sent, err := h.shelvedPage(c); sent {
+		return err
+	}
 	offer, err := h.Shop.Offer(c.Request().Context(), c.Param("token"))
 	if err != nil {
 		return err
@@ -55,18 +60,28 @@ func (h *Handlers) linkPage(c echo.Context, offer shop.Offer, want x402.Requirem
 	if err != nil {
 		return err
 	}
+	page, status := views.LinkPage(v), http.StatusGone
+	if v.Closed == "" && problem == nil {
+		return h.offerPage(c, offer.Link, want, page)
+	}
 	c.Response().Header().Set("Cache-Control", "private, no-cache")
-	status := http.StatusOK
-	switch {
-	case v.Closed != "":
-		status = http.StatusGone
-	case problem != nil:
+	if v.Closed == "" {
 		status = http.StatusServiceUnavailable
 		c.Response().Header().Set("Retry-After", retryAfter[status])
-	default:
-		c.Response().Header().Set(x402.HeaderRequired, x402.Header("Payment required", want))
 	}
-	return h.Page(c, status, views.LinkPage(v))
+	return h.Page(c, status, page)
+}
+
+// offerPage draws, keeps and sends the page of a link that can be paid.
+func (h *Handlers) offerPage(c echo.Context, l shop.Link, want x402.Requirement, page templ.Component) error {
+	now := h.Now()
+	var b bytes.Buffer
+	if err := page.Render(c.Request().Context(), &b); err != nil {
+		return err
+	}
+	offer := x402.Header("Payment required", want)
+	h.shelf.put(l, now, offer, b.Bytes())
+	return h.sendOffer(c, offer, b.Bytes())
 }
 
 // begin is the tap on Pay.

@@ -81,7 +81,7 @@ func (h *Handlers) viewPayment(v *views.PurchaseView, p checkout.Purchase) {
 const certainAfter = 30 * time.Minute
 
 func transactionURL(explorer, transaction string, simulated bool) string {
-	if explorer == "" || simulated {
+	if explorer == "" || transaction == "" || simulated {
 		return ""
 	}
 	return explorer + "/tx/" + transaction

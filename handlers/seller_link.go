@@ -95,6 +95,7 @@ func (h *Handlers) updateLink(c echo.Context, s seller) error {
 	if err == nil {
 		form.Metadata = l.Metadata
 		if l, err = h.Shop.UpdateLink(c.Request().Context(), s.Merchant, l.ID, form); err == nil {
+			h.shelf.forget(l.Token)
 			return c.Redirect(http.StatusSeeOther, views.LinkDetailPath(l.ID))
 		}
 	}
@@ -223,6 +224,7 @@ func (h *Handlers) expireLink(c echo.Context, s seller) error {
 	if _, err := h.Shop.ExpireLink(c.Request().Context(), s.Merchant, l.ID); err != nil {
 		return err
 	}
+	h.shelf.forget(l.Token)
 	return c.Redirect(http.StatusSeeOther, views.LinkDetailPath(l.ID))
 }
 

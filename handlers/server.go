@@ -49,6 +49,7 @@ type Options struct {
 type Handlers struct {
 	Options
 	streams *streams
+	shelf   *shelf
 }
 
 // maxBody is the largest request body, before any handler reads it.
@@ -56,7 +57,7 @@ const maxBody = "256K"
 
 // New returns the whole site.
 func New(o Options) *echo.Echo {
-	h := &Handlers{Options: o, streams: newStreams()}
+	h := &Handlers{Options: o, streams: newStreams(), shelf: newShelf()}
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = h.fail

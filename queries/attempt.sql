@@ -20,6 +20,9 @@ JOIN merchants ON merchants.id = attempts.merchant_id
 LEFT JOIN links ON links.id = attempts.link_id
 WHERE attempts.id = @id;
 
+-- name: AttemptStatus :one
+SELECT status FROM attempts WHERE id = @id;
+
 -- name: AttemptForUpdate :one
 SELECT * FROM attempts WHERE id = @id FOR UPDATE;
 

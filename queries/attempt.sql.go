@@ -714,6 +714,17 @@ func (q *Queries) AttemptSettle(ctx context.Context, db DBTX, arg AttemptSettleP
 	return i, err
 }
 
+const attemptStatus = `-- name: AttemptStatus :one
+SELECT status FROM attempts WHERE id = $1
+`
+
+func (q *Queries) AttemptStatus(ctx context.Context, db DBTX, argID id.Attempt) (string, error) {
+	row := db.QueryRow(ctx, attemptStatus, argID)
+	var status string
+	err := row.Scan(&status)
+	return status, err
+}
+
 const attemptTakePayment = `-- name: AttemptTakePayment :exec
 UPDATE attempts SET holds_payment = true WHERE id = $1
 `

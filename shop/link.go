@@ -167,7 +167,7 @@ func CheckReturnURL(field, s string) error {
 		return nil
 	}
 	u, err := url.Parse(s)
-	bad := err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || len(s) > 2048 ||
+	bad := err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || len(s) > 2048 || !utf8.ValidString(s) ||
 		strings.ContainsFunc(s, func(r rune) bool { return r == '\\' || r <= ' ' || unicode.IsControl(r) })
 	if bad {
 		return &FieldError{field, "Give a full address that begins with https://."}

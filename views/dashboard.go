@@ -76,6 +76,14 @@ func day(t time.Time) string    { return t.Format("Mon 2 Jan") }
 func date(t time.Time) string   { return t.Format("2 Jan 2006") }
 func moment(t time.Time) string { return t.Format("2 Jan 2006, 15:04:05") }
 
+// clockOrDay writes a moment of today by the clock and an older one by its day.
+func clockOrDay(t, today time.Time) string {
+	if t.Before(today) {
+		return t.Format("2 Jan")
+	}
+	return clock(t)
+}
+
 // machineTime is the value of a datetime attribute.
 func machineTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 

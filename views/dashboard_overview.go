@@ -1,5 +1,7 @@
 package views
 
+import "time"
+
 // step is one row of the checklist that a new shop sees.
 type step struct {
 	done       bool
@@ -27,4 +29,12 @@ func done(steps []step) int {
 		}
 	}
 	return n
+}
+
+// today is the last day of the chart.
+func (v OverviewView) today() time.Time {
+	if len(v.Chart.Days) == 0 {
+		return time.Time{}
+	}
+	return v.Chart.Days[len(v.Chart.Days)-1].Day
 }

@@ -1,0 +1,31 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+const (
+	beginHot = `BEGIN; SET LOCAL synchronous_commit = off`
+	// An empty message in the log, in a transaction whose commit waits for the disk: with it, all before it is there.
+	// Many that wait at a time share one write.
+	flush = `SELECT pg_logical_emit_message(true, 'xsynesis', '')`
+)
+
+// HotTx runs do in a transaction that takes locks on rows which many others want, and returns when what it did is
+// safe on the disk. The locks are given back before that: others wait for the statements and not for the disk. What
+// they then commit is on the disk only after this is, because the database writes its log in order.
+//
+// An error after the commit leaves it unknown whether a crash of the database could still undo it.
+func HotTx(ctx context.Context, pool *pgxpool.Pool, do func(tx pgx.Tx) error) error {
+	if err := pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{BeginQuery: beginHot}, do); err != nil {
+		return err
+	}
+	if _, err := pool.Exec(ctx, flush); err != nil {
+		return fmt.Errorf("wait for the disk: %w", err)
+	}
+	return nil
+}

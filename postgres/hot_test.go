@@ -1,0 +1,55 @@
+package postgres_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"xsynesis/postgres"
+	"xsynesis/postgres/pgtest"
+)
+
+func TestHotTx(t *testing.T) {
+	t.Parallel()
+	config := pgtest.New(t).Config()
+	config.ConnConfig.RuntimeParams["synchronous_commit"] = "on" // the tests' server is in a hurry
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	_, err = pool.Exec(t.Context(), `CREATE TABLE counters (n int NOT NULL); INSERT INTO counters VALUES (0)`)
+	require.NoError(t, err)
+	count := func(tx pgx.Tx) error {
+		_, err := tx.Exec(t.Context(), `UPDATE counters SET n = n + 1`)
+		return err
+	}
+	counted := func(t *testing.T) (n int) {
+		require.NoError(t, pool.QueryRow(t.Context(), `SELECT n FROM counters`).Scan(&n))
+		return n
+	}
+
+	t.Run("what it did is committed", func(t *testing.T) {
+		before := counted(t)
+		require.NoError(t, postgres.HotTx(t.Context(), pool, count))
+		require.Equal(t, before+1, counted(t))
+	})
+
+	t.Run("an error undoes it", func(t *testing.T) {
+		before, undo := counted(t), errors.New("undo")
+		err := postgres.HotTx(t.Context(), pool, func(tx pgx.Tx) error { return errors.Join(count(tx), undo) })
+		require.ErrorIs(t, err, undo)
+		require.Equal(t, before, counted(t))
+	})
+
+	t.Run("the connection's next transaction waits for the disk again", func(t *testing.T) {
+		var inside, outside string
+		require.NoError(t, postgres.HotTx(t.Context(), pool, func(tx pgx.Tx) error {
+			return tx.QueryRow(t.Context(), `SHOW synchronous_commit`).Scan(&inside)
+		}))
+		require.Equal(t, "off", inside)
+		require.NoError(t, pool.QueryRow(t.Context(), `SHOW synchronous_commit`).Scan(&outside))
+		require.Equal(t, "on", outside)
+	})
+}
