@@ -58,11 +58,13 @@ generate: ## make the Go of queries/*.sql and views/*.templ
 golden: ## write the expected pages of the tests anew; look at the difference before you commit it
 	go test ./views -update
 
-bench: ## measure
-	go test -p 1 -run '^$$' -bench . -benchmem ./...
+bench: build ## measure a whole shop against what cannot be left out; fails where a bound is broken
+	@scripts/install postgres
+	go run ./bench
 
-soak: ## pay for an hour while processes are killed; FOR=10m for less
-	go test -count 1 -timeout 0 -v -run '^TestSoak$$' ./bench -soak $(or $(FOR),1h)
+soak: ## kill the whole shop 20 times while it is paid (KILLS=100 for more), every step of a payment, and one of two workers
+	@scripts/install postgres clients
+	go test -count 1 -timeout 0 -v -run '^(TestKilledTree|TestCrash|TestFleet)$$' ./e2e -kills $(or $(KILLS),20)
 
 ci: check test ## what has to pass before a change is taken
 

@@ -204,6 +204,7 @@ CREATE INDEX claims_unlooked ON claims (valid_before) WHERE released_at IS NOT N
 CREATE UNIQUE INDEX claims_authorization ON claims (network, asset, payer, nonce) WHERE released_at IS NULL;
 CREATE UNIQUE INDEX claims_of_attempt ON claims (attempt_id) WHERE released_at IS NULL;
 CREATE INDEX claims_history ON claims (attempt_id, id DESC);
+CREATE INDEX claims_nonce ON claims (payer, nonce); -- also of those that were released
 
 CREATE TABLE settlements (
     id           text PRIMARY KEY COLLATE "C",
@@ -235,6 +236,7 @@ CREATE TABLE settlements (
 CREATE UNIQUE INDEX settlements_authorization ON settlements (network, asset, payer, nonce) WHERE status <> 'failed';
 CREATE UNIQUE INDEX settlements_log ON settlements (network, transaction, log_index) WHERE log_index IS NOT NULL AND status <> 'failed';
 CREATE UNIQUE INDEX settlements_of_attempt ON settlements (attempt_id) WHERE status IN ('confirmed', 'final');
+CREATE INDEX settlements_history ON settlements (attempt_id, id DESC);
 CREATE INDEX settlements_of_merchant ON settlements (merchant_id, livemode, id DESC);
 CREATE INDEX settlements_unsettled ON settlements (created_at) WHERE status IN ('queued', 'signed', 'broadcast', 'requested');
 CREATE INDEX settlements_not_final ON settlements (network, block_number) WHERE status = 'confirmed' AND NOT simulated;

@@ -30,6 +30,7 @@ CREATE TABLE relays (
 );
 -- A settlement has one transaction. Only after one that reverted, or whose nonce was lost, it gets another.
 CREATE UNIQUE INDEX relays_settlement ON relays (settlement) WHERE current;
+CREATE INDEX relays_open ON relays (network, address, nonce) WHERE state = 'open';
 CREATE INDEX relays_unfinal ON relays (network, address, nonce) WHERE NOT final;
 
 -- The same transaction at rising fees: any one of them may be mined, so none is forgotten.

@@ -26,7 +26,8 @@ WHERE links.token = @token;
 SELECT * FROM links WHERE merchant_id = @merchant_id AND id = @id;
 
 -- name: LinkForUpdate :one
-SELECT * FROM links WHERE merchant_id = @merchant_id AND id = @id FOR UPDATE;
+-- Sales refer to the link meanwhile, and must not wait for it.
+SELECT * FROM links WHERE merchant_id = @merchant_id AND id = @id FOR NO KEY UPDATE;
 
 -- name: LinkPaymentsTaken :one
 SELECT count(*)::int FROM attempts

@@ -135,7 +135,7 @@ func (q *Queries) LinkExpire(ctx context.Context, db DBTX, arg LinkExpireParams)
 }
 
 const linkForUpdate = `-- name: LinkForUpdate :one
-SELECT id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at FROM links WHERE merchant_id = $1 AND id = $2 FOR UPDATE
+SELECT id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at FROM links WHERE merchant_id = $1 AND id = $2 FOR NO KEY UPDATE
 `
 
 type LinkForUpdateParams struct {
@@ -143,6 +143,7 @@ type LinkForUpdateParams struct {
 	ID         id.Link
 }
 
+// Sales refer to the link meanwhile, and must not wait for it.
 func (q *Queries) LinkForUpdate(ctx context.Context, db DBTX, arg LinkForUpdateParams) (Link, error) {
 	row := db.QueryRow(ctx, linkForUpdate, arg.MerchantID, arg.ID)
 	var i Link

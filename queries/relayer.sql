@@ -55,7 +55,7 @@ ORDER BY v.version;
 -- Every version of what is not mined yet, lowest nonce first.
 SELECT sqlc.embed(r), sqlc.embed(v)
 FROM relays r JOIN relay_versions v USING (network, address, nonce)
-WHERE r.network = @network AND r.address = @address AND r.state = 'open' AND NOT r.final
+WHERE r.network = @network AND r.address = @address AND r.state = 'open'
 ORDER BY r.nonce, v.version LIMIT @max_rows;
 
 -- name: RelayUnfinal :many

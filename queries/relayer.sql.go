@@ -139,7 +139,7 @@ func (q *Queries) RelayNonces(ctx context.Context, db DBTX, arg RelayNoncesParam
 const relayOpenVersions = `-- name: RelayOpenVersions :many
 SELECT r.network, r.address, r.nonce, r.settlement, r.current, r.state, r.hash, r.block, r.block_hash, r.final, r.created_at, v.network, v.address, v.nonce, v.version, v.hash, v.raw, v.created_at
 FROM relays r JOIN relay_versions v USING (network, address, nonce)
-WHERE r.network = $1 AND r.address = $2 AND r.state = 'open' AND NOT r.final
+WHERE r.network = $1 AND r.address = $2 AND r.state = 'open'
 ORDER BY r.nonce, v.version LIMIT $3
 `
 

@@ -18,7 +18,7 @@ import (
 
 // How the queue behaves: quick to fetch, and quick to take over from a process that died.
 const (
-	fetchCooldown = 10 * time.Millisecond
+	fetchCooldown = 50 * time.Millisecond
 	jobTimeout    = 60 * time.Second
 	rescueAfter   = 90 * time.Second
 	softStop      = 12 * time.Second
