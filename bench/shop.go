@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/jackc/pgx/v5"
 
 	"xsynesis/bench/buyer"
 	"xsynesis/postgres"
@@ -89,6 +90,16 @@ func (s *openedShop) work(ctx context.Context) error {
 	}
 	// Before a worker has looked at its gas money, no payment is asked for.
 	return await(ctx, func() bool { return answers(ctx, s.linkURL()) })
+}
+
+// analyze does what the database does by itself once a minute.
+func (s *openedShop) analyze(ctx context.Context) error {
+	conn, err := pgx.Connect(ctx, s.cluster.URL())
+	if err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, "ANALYZE")
+	return errors.Join(err, conn.Close(ctx))
 }
 
 func (s *openedShop) linkURL() string { return s.site + "/link/" + s.Link }

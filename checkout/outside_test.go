@@ -182,6 +182,9 @@ func TestMoneyOfARefusedPaymentIsFound(t *testing.T) {
 		require.NoError(t, s.checkout.Expire(t.Context(), a.ID))
 		require.NoError(t, s.checkout.Sweep(t.Context()))
 		s.soldOnce(t, s.awaitStatus(t, a.ID, checkout.SettledLate))
+		require.Eventually(t, func() bool { // noted once the sale is committed
+			return s.count(t, `SELECT count(*) FROM claims WHERE looked_at IS NOT NULL`) == 1
+		}, 10*time.Second, 20*time.Millisecond)
 		s.exec(t, `DELETE FROM river_job WHERE kind = 'look'`)
 		s.clock.advance(time.Minute)
 		require.NoError(t, s.checkout.Sweep(t.Context()))

@@ -51,6 +51,7 @@ func (s *Service) PayLink(ctx context.Context, offer shop.Offer, p x402.Payment,
 	if err != nil {
 		return Purchase{}, err
 	}
+	a.Status = Settling // it is begun by its payment
 	fault.At(fault.PayChecked)
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		if err := s.startTx(ctx, tx, offer, &a, "", true); err != nil {
@@ -245,11 +246,12 @@ var errClaimed = errors.New("checkout: claimed by another request")
 // claimTx ties the payment to the purchase and asks a worker to settle it.
 func (s *Service) claimTx(ctx context.Context, tx pgx.Tx, a Attempt, p x402.Payment, r Request) error {
 	q, now, auth := queries.New(), s.now(), p.Authorization
-	if _, err := q.AttemptClaim(ctx, tx, queries.AttemptClaimParams{ID: a.ID, Now: now}); err != nil {
-		if errors.Is(err, pgx.ErrNoRows) {
+	if a.Status == Open {
+		if _, err := q.AttemptClaim(ctx, tx, queries.AttemptClaimParams{ID: a.ID, Now: now}); errors.Is(err, pgx.ErrNoRows) {
 			return ErrNotOpen
+		} else if err != nil {
+			return fmt.Errorf("claim %s: %w", a.ID, err)
 		}
-		return fmt.Errorf("claim %s: %w", a.ID, err)
 	}
 	claim, settlement := id.New[id.Claim](now), id.New[id.Settlement](now)
 	asset := lower(a.Network.Token.Address)

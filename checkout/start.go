@@ -136,7 +136,7 @@ func (s *Service) startTx(ctx context.Context, tx pgx.Tx, o shop.Offer, a *Attem
 	}
 	q := queries.New()
 	if err := q.AttemptInsert(ctx, tx, queries.AttemptInsertParams{
-		ID: a.ID, MerchantID: a.Merchant, LinkID: &a.Link, Channel: a.Channel, Livemode: a.Livemode, Network: a.Network.ID,
+		ID: a.ID, MerchantID: a.Merchant, LinkID: &a.Link, Channel: a.Channel, Livemode: a.Livemode, Status: string(a.Status), Network: a.Network.ID,
 		Asset: lower(a.Network.Token.Address), PayTo: lower(a.PayTo), Amount: a.Amount, Title: a.Title, CartSalt: a.Salt[:],
 		CartHash: a.CartHash[:], Nonce: a.Nonce.Hex(), BuyerTokenHash: a.tokenHash, FromAddress: from, HoldsPayment: holds,
 		Direct: direct, SuccessUrl: a.SuccessURL, CancelUrl: a.CancelURL, Reference: a.Reference, Metadata: a.Metadata,

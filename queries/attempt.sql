@@ -2,7 +2,7 @@
 INSERT INTO attempts (id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, title,
     cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, success_url, cancel_url, reference, metadata,
     once, expires_at, created_at, updated_at)
-VALUES (@id, @merchant_id, @link_id, @channel, @livemode, 'open', @network, @asset, @pay_to, @amount, @title,
+VALUES (@id, @merchant_id, @link_id, @channel, @livemode, @status, @network, @asset, @pay_to, @amount, @title,
     @cart_salt, @cart_hash, @nonce, @buyer_token_hash, @from_address, @holds_payment, @direct, @success_url, @cancel_url, @reference, @metadata,
     @once, @expires_at, @created_at, @created_at);
 

@@ -243,9 +243,9 @@ const attemptInsert = `-- name: AttemptInsert :exec
 INSERT INTO attempts (id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, title,
     cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, success_url, cancel_url, reference, metadata,
     once, expires_at, created_at, updated_at)
-VALUES ($1, $2, $3, $4, $5, 'open', $6, $7, $8, $9, $10,
-    $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
-    $22, $23, $24, $24)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
+    $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
+    $23, $24, $25, $25)
 `
 
 type AttemptInsertParams struct {
@@ -254,6 +254,7 @@ type AttemptInsertParams struct {
 	LinkID         *id.Link
 	Channel        string
 	Livemode       bool
+	Status         string
 	Network        string
 	Asset          string
 	PayTo          string
@@ -282,6 +283,7 @@ func (q *Queries) AttemptInsert(ctx context.Context, db DBTX, arg AttemptInsertP
 		arg.LinkID,
 		arg.Channel,
 		arg.Livemode,
+		arg.Status,
 		arg.Network,
 		arg.Asset,
 		arg.PayTo,

@@ -18,7 +18,7 @@ import (
 
 // How the queue behaves: quick to fetch, and quick to take over from a process that died.
 const (
-	fetchCooldown = 50 * time.Millisecond
+	fetchCooldown = 20 * time.Millisecond
 	jobTimeout    = 60 * time.Second
 	rescueAfter   = 90 * time.Second
 	softStop      = 12 * time.Second
