@@ -1,9 +1,6 @@
 -- name: MerchantInsert :exec
 INSERT INTO merchants (id, slug, name, domain, created_at) VALUES (@id, @slug, @name, @domain, @created_at);
 
--- name: MerchantByID :one
-SELECT * FROM merchants WHERE id = @id;
-
 -- name: MerchantBySlug :one
 SELECT * FROM merchants WHERE slug = @slug;
 
@@ -38,9 +35,6 @@ WHERE sessions.hash = @hash AND sessions.expires_at > @now::timestamptz;
 -- name: SessionDelete :exec
 DELETE FROM sessions WHERE hash = @hash;
 
--- name: SessionSweep :exec
-DELETE FROM sessions WHERE expires_at < @now::timestamptz;
-
 -- name: KeyInsert :exec
 INSERT INTO api_keys (id, merchant_id, livemode, name, hash, scopes, created_at, expires_at)
 VALUES (@id, @merchant_id, @livemode, @name, @hash, @scopes, @created_at, @expires_at);
@@ -66,6 +60,3 @@ WHERE scope = @scope AND key = @key;
 
 -- name: IdempotencyRelease :exec
 DELETE FROM idempotency_keys WHERE scope = @scope AND key = @key AND status IS NULL;
-
--- name: IdempotencySweep :exec
-DELETE FROM idempotency_keys WHERE created_at < @before::timestamptz;

@@ -105,15 +105,6 @@ func (q *Queries) IdempotencyRelease(ctx context.Context, db DBTX, arg Idempoten
 	return err
 }
 
-const idempotencySweep = `-- name: IdempotencySweep :exec
-DELETE FROM idempotency_keys WHERE created_at < $1::timestamptz
-`
-
-func (q *Queries) IdempotencySweep(ctx context.Context, db DBTX, before time.Time) error {
-	_, err := db.Exec(ctx, idempotencySweep, before)
-	return err
-}
-
 const keyByHash = `-- name: KeyByHash :one
 SELECT id, merchant_id, livemode, name, hash, scopes, created_at, expires_at, revoked_at FROM api_keys
 WHERE hash = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2::timestamptz)
@@ -252,23 +243,6 @@ func (q *Queries) MemberRole(ctx context.Context, db DBTX, arg MemberRoleParams)
 	return role, err
 }
 
-const merchantByID = `-- name: MerchantByID :one
-SELECT id, slug, name, domain, created_at FROM merchants WHERE id = $1
-`
-
-func (q *Queries) MerchantByID(ctx context.Context, db DBTX, argID id.Merchant) (Merchant, error) {
-	row := db.QueryRow(ctx, merchantByID, argID)
-	var i Merchant
-	err := row.Scan(
-		&i.ID,
-		&i.Slug,
-		&i.Name,
-		&i.Domain,
-		&i.CreatedAt,
-	)
-	return i, err
-}
-
 const merchantBySlug = `-- name: MerchantBySlug :one
 SELECT id, slug, name, domain, created_at FROM merchants WHERE slug = $1
 `
@@ -395,14 +369,5 @@ func (q *Queries) SessionInsert(ctx context.Context, db DBTX, arg SessionInsertP
 		arg.CreatedAt,
 		arg.ExpiresAt,
 	)
-	return err
-}
-
-const sessionSweep = `-- name: SessionSweep :exec
-DELETE FROM sessions WHERE expires_at < $1::timestamptz
-`
-
-func (q *Queries) SessionSweep(ctx context.Context, db DBTX, now time.Time) error {
-	_, err := db.Exec(ctx, sessionSweep, now)
 	return err
 }

@@ -58,9 +58,6 @@ RETURNING *;
 -- name: AttemptGivePayment :execrows
 UPDATE attempts SET holds_payment = false WHERE id = @id AND holds_payment;
 
--- name: AttemptTakePayment :exec
-UPDATE attempts SET holds_payment = true WHERE id = @id;
-
 -- name: AttemptUnpaidCount :one
 SELECT count(*)::int FROM attempts
 WHERE link_id = @link_id AND from_address = @from_address AND status = 'open' AND holds_payment;

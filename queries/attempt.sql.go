@@ -727,15 +727,6 @@ func (q *Queries) AttemptStatus(ctx context.Context, db DBTX, argID id.Attempt) 
 	return status, err
 }
 
-const attemptTakePayment = `-- name: AttemptTakePayment :exec
-UPDATE attempts SET holds_payment = true WHERE id = $1
-`
-
-func (q *Queries) AttemptTakePayment(ctx context.Context, db DBTX, argID id.Attempt) error {
-	_, err := db.Exec(ctx, attemptTakePayment, argID)
-	return err
-}
-
 const attemptUnpaidCount = `-- name: AttemptUnpaidCount :one
 SELECT count(*)::int FROM attempts
 WHERE link_id = $1 AND from_address = $2 AND status = 'open' AND holds_payment

@@ -23,9 +23,6 @@ SELECT EXISTS (
     WHERE network = @network AND seen_at >= @seen_since::timestamptz AND settlements_left >= @settlements_min
 )::bool;
 
--- name: RelayerList :many
-SELECT * FROM relayers ORDER BY network, address;
-
 -- name: RelayInsert :execrows
 -- A nonce is inserted once: on a conflict somebody else has filled the gap.
 INSERT INTO relays (network, address, nonce, settlement, created_at)

@@ -422,37 +422,6 @@ func (q *Queries) RelayerFunded(ctx context.Context, db DBTX, arg RelayerFundedP
 	return column_1, err
 }
 
-const relayerList = `-- name: RelayerList :many
-SELECT network, address, next_nonce, gas_balance, settlements_left, seen_at FROM relayers ORDER BY network, address
-`
-
-func (q *Queries) RelayerList(ctx context.Context, db DBTX) ([]Relayer, error) {
-	rows, err := db.Query(ctx, relayerList)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []Relayer{}
-	for rows.Next() {
-		var i Relayer
-		if err := rows.Scan(
-			&i.Network,
-			&i.Address,
-			&i.NextNonce,
-			&i.GasBalance,
-			&i.SettlementsLeft,
-			&i.SeenAt,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const relayerNextNonce = `-- name: RelayerNextNonce :one
 SELECT next_nonce FROM relayers WHERE network = $1 AND address = $2
 `

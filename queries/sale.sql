@@ -33,9 +33,6 @@ WHERE merchant_id = @merchant_id AND livemode = @livemode
 -- name: SaleOfAttempt :many
 SELECT * FROM sales WHERE attempt_id = @attempt_id ORDER BY line;
 
--- name: SaleByID :one
-SELECT * FROM sales WHERE merchant_id = @merchant_id AND id = @id;
-
 -- name: SalesDayAdd :exec
 INSERT INTO sales_days (merchant_id, livemode, day, channel, network, slot, sales, amount)
 VALUES (@merchant_id, @livemode, @day, @channel, @network, @slot, 1, @amount)

@@ -13,44 +13,6 @@ import (
 	"xsynesis/money"
 )
 
-const saleByID = `-- name: SaleByID :one
-SELECT id, merchant_id, livemode, attempt_id, line, settlement_id, reservation_id, link_id, item_id, item_title, qty, amount, currency, purchaser_address, network, transaction, channel, reference, late, simulated, created_at FROM sales WHERE merchant_id = $1 AND id = $2
-`
-
-type SaleByIDParams struct {
-	MerchantID id.Merchant
-	ID         id.Sale
-}
-
-func (q *Queries) SaleByID(ctx context.Context, db DBTX, arg SaleByIDParams) (Sale, error) {
-	row := db.QueryRow(ctx, saleByID, arg.MerchantID, arg.ID)
-	var i Sale
-	err := row.Scan(
-		&i.ID,
-		&i.MerchantID,
-		&i.Livemode,
-		&i.AttemptID,
-		&i.Line,
-		&i.SettlementID,
-		&i.ReservationID,
-		&i.LinkID,
-		&i.ItemID,
-		&i.ItemTitle,
-		&i.Qty,
-		&i.Amount,
-		&i.Currency,
-		&i.PurchaserAddress,
-		&i.Network,
-		&i.Transaction,
-		&i.Channel,
-		&i.Reference,
-		&i.Late,
-		&i.Simulated,
-		&i.CreatedAt,
-	)
-	return i, err
-}
-
 const saleControl = `-- name: SaleControl :one
 SELECT count(*)::bigint AS sales, coalesce(sum(amount) FILTER (WHERE NOT simulated), 0)::bigint AS amount
 FROM sales
