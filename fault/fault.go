@@ -37,6 +37,16 @@ var Steps = []Step{
 	SettleRecording, SettleRecorded, PayAnswering,
 }
 
+// The moments in which a merchant's server is told of it, in their order.
+const (
+	WebhookClaimed  Step = "webhook.claimed"  // the try is committed, nothing is sent
+	WebhookAnswered Step = "webhook.answered" // the server has answered, nothing is recorded
+	WebhookRecorded Step = "webhook.recorded" // the answer is committed, the job is not finished
+)
+
+// WebhookSteps lists them; a payment does not meet them.
+var WebhookSteps = []Step{WebhookClaimed, WebhookAnswered, WebhookRecorded}
+
 var armed atomic.Pointer[Step]
 
 // Arm makes the next [At] of this step kill the process with SIGKILL.

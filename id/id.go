@@ -35,6 +35,16 @@ type (
 	Posting string
 	// Key is an API key's row, never its secret.
 	Key string
+	// Event is something that happened, as merchants' servers are told it.
+	Event string
+	// Subscription is a merchant's server that wants to be told.
+	Subscription string
+	// Delivery is one event on its way to one subscription.
+	Delivery string
+	// Replay is a group of failed deliveries that are sent again.
+	Replay string
+	// Notice is a line in the dashboard's bell.
+	Notice string
 )
 
 // Prefix returns "sel_".
@@ -67,6 +77,21 @@ func (Posting) Prefix() string { return "pst_" }
 // Prefix returns "key_".
 func (Key) Prefix() string { return "key_" }
 
+// Prefix returns "evt_".
+func (Event) Prefix() string { return "evt_" }
+
+// Prefix returns "ws_".
+func (Subscription) Prefix() string { return "ws_" }
+
+// Prefix returns "dlv_".
+func (Delivery) Prefix() string { return "dlv_" }
+
+// Prefix returns "rpl_".
+func (Replay) Prefix() string { return "rpl_" }
+
+// Prefix returns "ntc_".
+func (Notice) Prefix() string { return "ntc_" }
+
 type kind interface {
 	~string
 	Prefix() string
@@ -83,6 +108,14 @@ func New[T kind](now time.Time) T {
 	var b [16]byte
 	binary.BigEndian.PutUint64(b[:8], uint64(now.UnixMilli())<<16)
 	_, _ = rand.Read(b[6:])
+	var zero T
+	return T(zero.Prefix() + base58(b[:]))
+}
+
+// First returns what sorts before every id made at or after a time, and after every id made a millisecond earlier.
+func First[T kind](at time.Time) T {
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:8], uint64(at.UnixMilli())<<16)
 	var zero T
 	return T(zero.Prefix() + base58(b[:]))
 }

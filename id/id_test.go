@@ -54,3 +54,15 @@ func TestToken(t *testing.T) {
 		seen[token] = true
 	}
 }
+
+func TestFirst(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	first := id.First[id.Delivery](at)
+	for range 100 {
+		require.Less(t, string(id.New[id.Delivery](at.Add(-time.Millisecond))), string(first))
+		require.LessOrEqual(t, string(first), string(id.New[id.Delivery](at)))
+	}
+	_, err := id.Parse[id.Delivery](string(first))
+	require.NoError(t, err)
+}

@@ -8,14 +8,16 @@ import (
 
 	"github.com/riverqueue/river"
 
+	"xsynesis/access"
 	"xsynesis/checkout"
+	"xsynesis/webhook"
 )
 
 // timeout ends a job that hangs; the row's lease outlives it.
 const timeout = 60 * time.Second
 
 // Workers registers a worker for every kind of job.
-func Workers(c *checkout.Service) *river.Workers {
+func Workers(c *checkout.Service, hooks *webhook.Service, people *access.Service) *river.Workers {
 	w := river.NewWorkers()
 	river.AddWorker(w, &settle{checkout: c})
 	river.AddWorker(w, &resume{checkout: c})
@@ -23,20 +25,31 @@ func Workers(c *checkout.Service) *river.Workers {
 	river.AddWorker(w, &look{checkout: c})
 	river.AddWorker(w, &sweep{checkout: c})
 	river.AddWorker(w, &finalize{checkout: c})
+	river.AddWorker(w, &deliver{webhook: hooks})
+	river.AddWorker(w, &replay{webhook: hooks})
+	river.AddWorker(w, &webhookSweep{webhook: hooks})
+	river.AddWorker(w, &webhookPurge{webhook: hooks})
+	river.AddWorker(w, &accessPurge{access: people})
 	return w
 }
 
 // Periodic lists the work that comes round by itself; every process that may lead registers all of it.
-func Periodic(c *checkout.Service) []*river.PeriodicJob {
+func Periodic(c *checkout.Service, hooks *webhook.Service) []*river.PeriodicJob {
 	at := func(every time.Duration, args river.JobArgs) *river.PeriodicJob {
 		once := &river.InsertOpts{UniqueOpts: river.UniqueOpts{ByArgs: true, ByPeriod: every}}
 		return river.NewPeriodicJob(river.PeriodicInterval(every),
 			func() (river.JobArgs, *river.InsertOpts) { return args, once }, &river.PeriodicJobOpts{RunOnStart: true})
 	}
-	return []*river.PeriodicJob{at(c.SweepEvery(), checkout.SweepArgs{}), at(finalizeEvery, checkout.FinalizeArgs{})}
+	return []*river.PeriodicJob{
+		at(c.SweepEvery(), checkout.SweepArgs{}), at(finalizeEvery, checkout.FinalizeArgs{}),
+		at(hooks.SweepEvery(), webhook.SweepArgs{}), at(purgeEvery, webhook.PurgeArgs{}), at(purgeEvery, access.PurgeArgs{}),
+	}
 }
 
-const finalizeEvery = 15 * time.Second
+const (
+	finalizeEvery = 15 * time.Second
+	purgeEvery    = time.Hour
+)
 
 // soon is when a job that failed is tried again: the rows, not the queue, know how long to go on.
 func soon() time.Time { return time.Now().Add(retry) }
@@ -103,4 +116,13 @@ type finalize struct {
 
 func (w *finalize) Work(ctx context.Context, _ *river.Job[checkout.FinalizeArgs]) error {
 	return w.checkout.Finalize(ctx)
+}
+
+type accessPurge struct {
+	river.WorkerDefaults[access.PurgeArgs]
+	access *access.Service
+}
+
+func (w *accessPurge) Work(ctx context.Context, _ *river.Job[access.PurgeArgs]) error {
+	return w.access.Purge(ctx)
 }

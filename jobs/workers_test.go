@@ -29,6 +29,7 @@ import (
 	"xsynesis/jobs"
 	"xsynesis/postgres/pgtest"
 	"xsynesis/shop"
+	"xsynesis/webhook"
 )
 
 const sepolia = "eip155:84532"
@@ -60,12 +61,19 @@ var contract = []struct {
 	{checkout.LookArgs{Claim: claim}, "look", "chain", `{"claim":"clm_1ChHQgZvF7Y4JLiQa34ooR"}`},
 	{checkout.SweepArgs{}, "sweep", "maint", `{}`},
 	{checkout.FinalizeArgs{}, "finalize", "chain", `{}`},
+	{webhook.DeliverArgs{Delivery: delivery}, "deliver", "webhook", `{"delivery":"dlv_1ChHQgZvF7Y4JLiQa34ooR"}`},
+	{webhook.ReplayArgs{Replay: again}, "replay", "webhook", `{"replay":"rpl_1ChHQgZvF7Y4JLiQa34ooR"}`},
+	{webhook.SweepArgs{}, "webhook_sweep", "webhook", `{}`},
+	{webhook.PurgeArgs{}, "webhook_purge", "maint", `{}`},
+	{access.PurgeArgs{}, "access_purge", "maint", `{}`},
 }
 
 const (
 	attempt    id.Attempt    = "pa_1ChHQgZvF7Y4JLiQa34ooR"
 	claim      id.Claim      = "clm_1ChHQgZvF7Y4JLiQa34ooR"
 	settlement id.Settlement = "stl_1ChHQgZvF7Y4JLiQa34ooR"
+	delivery   id.Delivery   = "dlv_1ChHQgZvF7Y4JLiQa34ooR"
+	again      id.Replay     = "rpl_1ChHQgZvF7Y4JLiQa34ooR"
 )
 
 func TestEveryKindOfJobHasAWorker(t *testing.T) {
@@ -75,7 +83,9 @@ func TestEveryKindOfJobHasAWorker(t *testing.T) {
 		kinds = append(kinds, c.kind)
 	}
 	slices.Sort(kinds)
-	require.Equal(t, kindsInSource(t, "../checkout"), kinds, "a kind of job is missing here")
+	declared := slices.Concat(kindsInSource(t, "../checkout"), kindsInSource(t, "../webhook"), kindsInSource(t, "../access"))
+	slices.Sort(declared)
+	require.Equal(t, declared, kinds, "a kind of job is missing here")
 
 	w := open(t)
 	w.refuse(t)
@@ -121,8 +131,8 @@ func kindsInSource(t *testing.T, dir string) (kinds []string) {
 func TestWhatComesRoundIsWorkedFromTheStart(t *testing.T) {
 	t.Parallel()
 	w := open(t)
-	w.work(t, jobs.Periodic(w.checkout))
-	for _, kind := range []string{"sweep", "finalize"} {
+	w.work(t, jobs.Periodic(w.checkout, w.hooks))
+	for _, kind := range []string{"sweep", "finalize", "webhook_sweep", "webhook_purge"} {
 		require.Eventually(t, func() bool {
 			return w.count(t, `SELECT count(*) FROM river_job WHERE kind = $1 AND state = 'completed'`, kind) > 0
 		}, 20*time.Second, 50*time.Millisecond, kind)
@@ -151,6 +161,8 @@ func TestOnlyTheFirstJobOfAPaymentComesBack(t *testing.T) {
 type world struct {
 	pool     *pgxpool.Pool
 	checkout *checkout.Service
+	hooks    *webhook.Service
+	people   *access.Service
 }
 
 func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
@@ -163,11 +175,12 @@ func open(t *testing.T) world {
 	require.NoError(t, err)
 	queue, err := river.NewClient(riverpgxv5.New(pool), &river.Config{Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
+	hooks := webhook.New(pool, queue, webhook.Options{Now: now, Lease: time.Minute, Sweep: 15 * time.Second})
 	return world{pool, checkout.New(pool, queue, checkout.Options{
-		Networks: networks, Chains: map[string]*evm.Chain{sepolia: evm.Dial(network, evm.Options{})},
-		Shop: shop.New(pool, networks, now), Hub: checkout.NewHub(pool), MasterKey: make([]byte, 32), PublicURL: "https://pay.example",
+		Webhooks: hooks, Networks: networks, Chains: map[string]*evm.Chain{sepolia: evm.Dial(network, evm.Options{})},
+		Shop: shop.New(pool, networks, nil, now), Hub: checkout.NewHub(pool), MasterKey: make([]byte, 32), PublicURL: "https://pay.example",
 		Hold: time.Minute, Wait: time.Second, Lease: time.Minute, Sweep: 15 * time.Second, Now: now,
-	})}
+	}), hooks, access.New(pool, now)}
 }
 
 func (w world) work(t *testing.T, periodic []*river.PeriodicJob) *river.Client[pgx.Tx] {
@@ -175,8 +188,9 @@ func (w world) work(t *testing.T, periodic []*river.PeriodicJob) *river.Client[p
 	queue, err := river.NewClient(riverpgxv5.New(w.pool), &river.Config{
 		Queues: map[string]river.QueueConfig{
 			checkout.QueueSettle: {MaxWorkers: 4}, checkout.QueueChain: {MaxWorkers: 4}, checkout.QueueMaint: {MaxWorkers: 4},
+			webhook.QueueWebhook: {MaxWorkers: 4}, webhook.QueueWebhookSlow: {MaxWorkers: 4},
 		},
-		Workers: jobs.Workers(w.checkout), PeriodicJobs: periodic, FetchCooldown: 10 * time.Millisecond, FetchPollInterval: 100 * time.Millisecond,
+		Workers: jobs.Workers(w.checkout, w.hooks, w.people), PeriodicJobs: periodic, FetchCooldown: 10 * time.Millisecond, FetchPollInterval: 100 * time.Millisecond,
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)

@@ -78,7 +78,9 @@ CREATE TABLE links (
     price          bigint NOT NULL CHECK (price > 0),
     network        text NOT NULL,
     expires_at     timestamptz,
-    expired_at     timestamptz,
+    expired_at     timestamptz, -- by its seller
+    -- Whether its end was told of, since it was last open.
+    end_told       boolean NOT NULL DEFAULT false,
     max_payments   int CHECK (max_payments > 0),
     -- Purchases that hold or used one of max_payments; kept only while there is a limit.
     payments_taken int NOT NULL DEFAULT 0 CHECK (payments_taken >= 0),
@@ -92,6 +94,7 @@ CREATE TABLE links (
     CHECK (max_payments IS NULL OR payments_taken <= max_payments)
 );
 CREATE INDEX links_of_merchant ON links (merchant_id, livemode, id DESC);
+CREATE INDEX links_ending ON links (expires_at) WHERE NOT end_told AND expires_at IS NOT NULL;
 
 -- Former prices, honoured while an offer that named them may still be out.
 CREATE TABLE link_prices (
@@ -139,12 +142,13 @@ CREATE TABLE attempts (
     cancel_url       text NOT NULL DEFAULT '',
     reference        text NOT NULL DEFAULT '',
     metadata         jsonb NOT NULL DEFAULT '{}',
-    once             bytea UNIQUE,
+    once             bytea,
     expires_at       timestamptz NOT NULL,
     created_at       timestamptz NOT NULL,
     updated_at       timestamptz NOT NULL,
     settled_at       timestamptz
 );
+CREATE UNIQUE INDEX attempts_once ON attempts (once) WHERE once IS NOT NULL;
 CREATE INDEX attempts_of_link ON attempts (link_id, id DESC);
 CREATE INDEX attempts_under_way ON attempts (merchant_id, livemode, id DESC) WHERE status IN ('settling', 'unknown');
 CREATE INDEX attempts_open ON attempts (expires_at) WHERE status = 'open';
@@ -208,7 +212,7 @@ CREATE INDEX claims_nonce ON claims (payer, nonce); -- also of those that were r
 
 CREATE TABLE settlements (
     id           text PRIMARY KEY COLLATE "C",
-    merchant_id  text NOT NULL REFERENCES merchants,
+    merchant_id  text NOT NULL,
     attempt_id   text REFERENCES attempts,
     claim_id     text REFERENCES claims,
     livemode     boolean NOT NULL,
@@ -243,13 +247,13 @@ CREATE INDEX settlements_not_final ON settlements (network, block_number) WHERE 
 
 CREATE TABLE sales (
     id                text PRIMARY KEY COLLATE "C",
-    merchant_id       text NOT NULL REFERENCES merchants,
+    merchant_id       text NOT NULL,
     livemode          boolean NOT NULL,
     attempt_id        text NOT NULL REFERENCES attempts,
     line              smallint NOT NULL,
     settlement_id     text REFERENCES settlements,
     reservation_id    text NOT NULL DEFAULT '',
-    link_id           text REFERENCES links,
+    link_id           text,
     item_id           text NOT NULL,
     item_title        text NOT NULL,
     qty               int NOT NULL,
@@ -283,7 +287,7 @@ CREATE TABLE sales_days (
 -- Double entry: the entries of a posting sum to zero for each network and asset, and are never changed.
 CREATE TABLE postings (
     id          text PRIMARY KEY COLLATE "C",
-    merchant_id text NOT NULL REFERENCES merchants,
+    merchant_id text NOT NULL,
     kind        text NOT NULL CHECK (kind IN ('sale', 'simulated_sale')),
     source      text NOT NULL,
     created_at  timestamptz NOT NULL,
@@ -293,7 +297,7 @@ CREATE TABLE postings (
 CREATE TABLE entries (
     posting_id  text NOT NULL REFERENCES postings,
     line        smallint NOT NULL,
-    merchant_id text NOT NULL REFERENCES merchants,
+    merchant_id text NOT NULL,
     account     text NOT NULL CHECK (account IN ('wallet', 'sales', 'simulated_wallet', 'simulated_sales')),
     network     text NOT NULL,
     asset       text NOT NULL,
@@ -314,6 +318,9 @@ CREATE TABLE balances (
     PRIMARY KEY (merchant_id, account, network, asset, slot)
 );
 
+-- Which open purchases have a job that will end them; the sweeper asks it often.
+CREATE INDEX river_job_expiring ON river_job ((args->>'attempt')) WHERE kind = 'expire' AND finalized_at IS NULL;
+
 -- +goose StatementBegin
 CREATE FUNCTION append_only() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -325,12 +332,16 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON entries FOR EA
 
 -- +goose StatementBegin
 CREATE FUNCTION entries_balance() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    broken text;
 BEGIN
-    IF EXISTS (SELECT FROM entries WHERE posting_id = NEW.posting_id GROUP BY network, asset HAVING sum(amount) <> 0) THEN
-        RAISE EXCEPTION 'posting % does not sum to zero', NEW.posting_id USING ERRCODE = 'check_violation';
+    SELECT posting_id INTO broken FROM fresh GROUP BY posting_id, network, asset HAVING sum(amount) <> 0 LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'posting % does not sum to zero', broken USING ERRCODE = 'check_violation';
     END IF;
     RETURN NULL;
 END $$;
 -- +goose StatementEnd
-CREATE CONSTRAINT TRIGGER entries_balance AFTER INSERT ON entries
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION entries_balance();
+-- All entries of a posting are written by one statement, and others balance each for itself.
+CREATE TRIGGER entries_balance AFTER INSERT ON entries
+    REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION entries_balance();

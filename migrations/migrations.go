@@ -50,6 +50,10 @@ func Up(ctx context.Context, pool *pgxpool.Pool) error {
 	if err := upOurs(ctx, pool); err != nil {
 		return fmt.Errorf("migrate the schema: %w", err)
 	}
+	// A restored database may stand on a server whose transactions count from anew.
+	if _, err := conn.Exec(ctx, `SELECT events_rebase()`); err != nil {
+		return fmt.Errorf("look after the order of events: %w", err)
+	}
 	return nil
 }
 

@@ -24,6 +24,11 @@ func HotTx(ctx context.Context, pool *pgxpool.Pool, do func(tx pgx.Tx) error) er
 	if err := pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{BeginQuery: beginHot}, do); err != nil {
 		return err
 	}
+	return Flush(ctx, pool)
+}
+
+// Flush returns when all that is visible is safe on the disk: for whoever tells others of what he read.
+func Flush(ctx context.Context, pool *pgxpool.Pool) error {
 	if _, err := pool.Exec(ctx, flush); err != nil {
 		return fmt.Errorf("wait for the disk: %w", err)
 	}

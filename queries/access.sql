@@ -35,6 +35,9 @@ WHERE sessions.hash = @hash AND sessions.expires_at > @now::timestamptz;
 -- name: SessionDelete :exec
 DELETE FROM sessions WHERE hash = @hash;
 
+-- name: SessionForget :exec
+DELETE FROM sessions WHERE expires_at <= @now::timestamptz;
+
 -- name: KeyInsert :exec
 INSERT INTO api_keys (id, merchant_id, livemode, name, hash, scopes, created_at, expires_at)
 VALUES (@id, @merchant_id, @livemode, @name, @hash, @scopes, @created_at, @expires_at);
@@ -60,3 +63,18 @@ WHERE scope = @scope AND key = @key;
 
 -- name: IdempotencyRelease :exec
 DELETE FROM idempotency_keys WHERE scope = @scope AND key = @key AND status IS NULL;
+
+-- name: IdempotencyForget :exec
+DELETE FROM idempotency_keys WHERE created_at < @before::timestamptz;
+
+-- name: OperatorSessionInsert :exec
+INSERT INTO operator_sessions (hash, created_at, expires_at) VALUES (@hash, @created_at, @expires_at);
+
+-- name: OperatorSessionLives :one
+SELECT EXISTS (SELECT FROM operator_sessions WHERE hash = @hash AND expires_at > @now::timestamptz)::bool;
+
+-- name: OperatorSessionDelete :exec
+DELETE FROM operator_sessions WHERE hash = @hash;
+
+-- name: OperatorSessionForget :exec
+DELETE FROM operator_sessions WHERE expires_at <= @now::timestamptz;

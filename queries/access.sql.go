@@ -91,6 +91,15 @@ func (q *Queries) IdempotencyClaim(ctx context.Context, db DBTX, arg Idempotency
 	return key, err
 }
 
+const idempotencyForget = `-- name: IdempotencyForget :exec
+DELETE FROM idempotency_keys WHERE created_at < $1::timestamptz
+`
+
+func (q *Queries) IdempotencyForget(ctx context.Context, db DBTX, before time.Time) error {
+	_, err := db.Exec(ctx, idempotencyForget, before)
+	return err
+}
+
 const idempotencyRelease = `-- name: IdempotencyRelease :exec
 DELETE FROM idempotency_keys WHERE scope = $1 AND key = $2 AND status IS NULL
 `
@@ -283,6 +292,55 @@ func (q *Queries) MerchantInsert(ctx context.Context, db DBTX, arg MerchantInser
 	return err
 }
 
+const operatorSessionDelete = `-- name: OperatorSessionDelete :exec
+DELETE FROM operator_sessions WHERE hash = $1
+`
+
+func (q *Queries) OperatorSessionDelete(ctx context.Context, db DBTX, hash []byte) error {
+	_, err := db.Exec(ctx, operatorSessionDelete, hash)
+	return err
+}
+
+const operatorSessionForget = `-- name: OperatorSessionForget :exec
+DELETE FROM operator_sessions WHERE expires_at <= $1::timestamptz
+`
+
+func (q *Queries) OperatorSessionForget(ctx context.Context, db DBTX, now time.Time) error {
+	_, err := db.Exec(ctx, operatorSessionForget, now)
+	return err
+}
+
+const operatorSessionInsert = `-- name: OperatorSessionInsert :exec
+INSERT INTO operator_sessions (hash, created_at, expires_at) VALUES ($1, $2, $3)
+`
+
+type OperatorSessionInsertParams struct {
+	Hash      []byte
+	CreatedAt time.Time
+	ExpiresAt time.Time
+}
+
+func (q *Queries) OperatorSessionInsert(ctx context.Context, db DBTX, arg OperatorSessionInsertParams) error {
+	_, err := db.Exec(ctx, operatorSessionInsert, arg.Hash, arg.CreatedAt, arg.ExpiresAt)
+	return err
+}
+
+const operatorSessionLives = `-- name: OperatorSessionLives :one
+SELECT EXISTS (SELECT FROM operator_sessions WHERE hash = $1 AND expires_at > $2::timestamptz)::bool
+`
+
+type OperatorSessionLivesParams struct {
+	Hash []byte
+	Now  time.Time
+}
+
+func (q *Queries) OperatorSessionLives(ctx context.Context, db DBTX, arg OperatorSessionLivesParams) (bool, error) {
+	row := db.QueryRow(ctx, operatorSessionLives, arg.Hash, arg.Now)
+	var column_1 bool
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const personInsert = `-- name: PersonInsert :exec
 INSERT INTO persons (id, name, created_at) VALUES ($1, $2, $3)
 `
@@ -345,6 +403,15 @@ DELETE FROM sessions WHERE hash = $1
 
 func (q *Queries) SessionDelete(ctx context.Context, db DBTX, hash []byte) error {
 	_, err := db.Exec(ctx, sessionDelete, hash)
+	return err
+}
+
+const sessionForget = `-- name: SessionForget :exec
+DELETE FROM sessions WHERE expires_at <= $1::timestamptz
+`
+
+func (q *Queries) SessionForget(ctx context.Context, db DBTX, now time.Time) error {
+	_, err := db.Exec(ctx, sessionForget, now)
 	return err
 }
 

@@ -1,27 +1,28 @@
--- name: AttemptInsert :exec
+-- name: AttemptsInsert :exec
+-- Rows side by side in arrays: many purchases that begin at once are written by one statement.
 INSERT INTO attempts (id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, title,
     cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, success_url, cancel_url, reference, metadata,
     once, expires_at, created_at, updated_at)
-VALUES (@id, @merchant_id, @link_id, @channel, @livemode, @status, @network, @asset, @pay_to, @amount, @title,
-    @cart_salt, @cart_hash, @nonce, @buyer_token_hash, @from_address, @holds_payment, @direct, @success_url, @cancel_url, @reference, @metadata,
-    @once, @expires_at, @created_at, @created_at);
+SELECT unnest(@ids::text[]), unnest(@merchants::text[]), nullif(unnest(@links::text[]), ''), unnest(@channels::text[]), unnest(@livemodes::bool[]),
+    unnest(@statuses::text[]), unnest(@networks::text[]), unnest(@assets::text[]), unnest(@payees::text[]), unnest(@amounts::bigint[]), unnest(@titles::text[]),
+    unnest(@cart_salts::bytea[]), unnest(@cart_hashes::bytea[]), unnest(@nonces::text[]), unnest(@buyer_token_hashes::bytea[]),
+    unnest(@from_addresses::text[]), unnest(@hold_payments::bool[]), unnest(@directs::bool[]), unnest(@success_urls::text[]),
+    unnest(@cancel_urls::text[]), unnest(@refs::text[]), unnest(@metadata::jsonb[]), unnest(@onces::bytea[]),
+    unnest(@expires_at::timestamptz[]), unnest(@created_at::timestamptz[]), unnest(@created_at::timestamptz[]);
 
--- name: AttemptLineInsert :exec
+-- name: AttemptLinesInsert :exec
 INSERT INTO attempt_lines (attempt_id, line, item_id, title, qty, unit_amount)
-VALUES (@attempt_id, @line, @item_id, @title, @qty, @unit_amount);
+SELECT unnest(@attempts::text[]), unnest(@lines::smallint[]), unnest(@items::text[]), unnest(@titles::text[]), unnest(@quantities::int[]), unnest(@unit_amounts::bigint[]);
 
 -- name: AttemptLines :many
-SELECT * FROM attempt_lines WHERE attempt_id = @attempt_id ORDER BY line;
+SELECT * FROM attempt_lines WHERE attempt_id = ANY (@attempts::text[]) ORDER BY attempt_id, line;
 
--- name: AttemptByID :one
+-- name: AttemptsByID :many
 SELECT sqlc.embed(attempts), sqlc.embed(merchants), coalesce(links.token, '')::text AS link_token
 FROM attempts
 JOIN merchants ON merchants.id = attempts.merchant_id
 LEFT JOIN links ON links.id = attempts.link_id
-WHERE attempts.id = @id;
-
--- name: AttemptStatus :one
-SELECT status FROM attempts WHERE id = @id;
+WHERE attempts.id = ANY (@ids::text[]);
 
 -- name: AttemptForUpdate :one
 SELECT * FROM attempts WHERE id = @id FOR UPDATE;
@@ -43,12 +44,13 @@ UPDATE attempts SET status = 'open', refusals = refusals + 1, refusal = @refusal
 WHERE id = @id AND status = 'settling'
 RETURNING *;
 
--- name: AttemptSettle :one
+-- name: AttemptsSettle :many
 UPDATE attempts SET
     status = CASE WHEN status IN ('expired', 'cancelled') THEN 'settled_late' ELSE 'settled' END,
-    amount_received = @amount_received, simulated = @simulated, settled_at = @now::timestamptz, updated_at = @now::timestamptz
-WHERE id = @id AND status IN ('open', 'settling', 'unknown', 'expired', 'cancelled')
-RETURNING *;
+    amount_received = came.amount, simulated = came.simulated, settled_at = @now::timestamptz, updated_at = @now::timestamptz
+FROM (SELECT unnest(@ids::text[]) AS id, unnest(@amounts::bigint[]) AS amount, unnest(@simulated::bool[]) AS simulated) came
+WHERE attempts.id = came.id AND status IN ('open', 'settling', 'unknown', 'expired', 'cancelled')
+RETURNING attempts.*;
 
 -- name: AttemptExpire :one
 UPDATE attempts SET status = 'expired', updated_at = @now::timestamptz
@@ -57,6 +59,9 @@ RETURNING *;
 
 -- name: AttemptGivePayment :execrows
 UPDATE attempts SET holds_payment = false WHERE id = @id AND holds_payment;
+
+-- name: AttemptHoldPayment :exec
+UPDATE attempts SET holds_payment = true WHERE id = @id;
 
 -- name: AttemptUnpaidCount :one
 SELECT count(*)::int FROM attempts
@@ -82,12 +87,11 @@ FROM attempts LEFT JOIN claims ON claims.attempt_id = attempts.id AND claims.rel
 WHERE attempts.merchant_id = @merchant_id AND attempts.livemode = @livemode AND attempts.status IN ('settling', 'unknown')
 ORDER BY attempts.id DESC LIMIT @most;
 
--- name: AttemptOverdue :many
-SELECT id FROM attempts WHERE status = 'open' AND expires_at < @before::timestamptz ORDER BY expires_at LIMIT @most;
-
--- name: ClaimInsert :exec
+-- name: ClaimsInsert :exec
 INSERT INTO claims (id, attempt_id, network, asset, payer, nonce, pay_to, value, valid_after, valid_before, signature, version, request, created_at)
-VALUES (@id, @attempt_id, @network, @asset, @payer, @nonce, @pay_to, @value, @valid_after, @valid_before, @signature, @version, @request, @created_at);
+SELECT unnest(@ids::text[]), unnest(@attempts::text[]), unnest(@networks::text[]), unnest(@assets::text[]), unnest(@payers::text[]), unnest(@nonces::text[]),
+    unnest(@payees::text[]), unnest(@values::bigint[]), unnest(@valid_after::bigint[]), unnest(@valid_before::bigint[]), unnest(@signatures::bytea[]),
+    unnest(@versions::smallint[]), unnest(@requests::bytea[]), @created_at;
 
 -- name: ClaimByAuthorization :one
 -- The newest claim of this authorization, living or released.
@@ -98,8 +102,11 @@ ORDER BY released_at IS NULL DESC, id DESC LIMIT 1;
 -- name: ClaimByID :one
 SELECT * FROM claims WHERE id = @id;
 
--- name: ClaimLiving :one
-SELECT * FROM claims WHERE attempt_id = @attempt_id AND released_at IS NULL;
+-- name: ClaimsByID :many
+SELECT * FROM claims WHERE id = ANY (@ids::text[]);
+
+-- name: ClaimsLiving :many
+SELECT * FROM claims WHERE attempt_id = ANY (@attempts::text[]) AND released_at IS NULL;
 
 -- name: ClaimRelease :one
 UPDATE claims SET released_at = @now::timestamptz, refusal = @refusal

@@ -10,67 +10,7 @@ import (
 	"time"
 
 	"xsynesis/id"
-	"xsynesis/money"
 )
-
-const attemptByID = `-- name: AttemptByID :one
-SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, merchants.id, merchants.slug, merchants.name, merchants.domain, merchants.created_at, coalesce(links.token, '')::text AS link_token
-FROM attempts
-JOIN merchants ON merchants.id = attempts.merchant_id
-LEFT JOIN links ON links.id = attempts.link_id
-WHERE attempts.id = $1
-`
-
-type AttemptByIDRow struct {
-	Attempt   Attempt
-	Merchant  Merchant
-	LinkToken string
-}
-
-func (q *Queries) AttemptByID(ctx context.Context, db DBTX, argID id.Attempt) (AttemptByIDRow, error) {
-	row := db.QueryRow(ctx, attemptByID, argID)
-	var i AttemptByIDRow
-	err := row.Scan(
-		&i.Attempt.ID,
-		&i.Attempt.MerchantID,
-		&i.Attempt.LinkID,
-		&i.Attempt.Channel,
-		&i.Attempt.Livemode,
-		&i.Attempt.Status,
-		&i.Attempt.Network,
-		&i.Attempt.Asset,
-		&i.Attempt.PayTo,
-		&i.Attempt.Amount,
-		&i.Attempt.AmountReceived,
-		&i.Attempt.Title,
-		&i.Attempt.CartSalt,
-		&i.Attempt.CartHash,
-		&i.Attempt.Nonce,
-		&i.Attempt.BuyerTokenHash,
-		&i.Attempt.FromAddress,
-		&i.Attempt.HoldsPayment,
-		&i.Attempt.Direct,
-		&i.Attempt.Refusals,
-		&i.Attempt.Refusal,
-		&i.Attempt.Simulated,
-		&i.Attempt.SuccessUrl,
-		&i.Attempt.CancelUrl,
-		&i.Attempt.Reference,
-		&i.Attempt.Metadata,
-		&i.Attempt.Once,
-		&i.Attempt.ExpiresAt,
-		&i.Attempt.CreatedAt,
-		&i.Attempt.UpdatedAt,
-		&i.Attempt.SettledAt,
-		&i.Merchant.ID,
-		&i.Merchant.Slug,
-		&i.Merchant.Name,
-		&i.Merchant.Domain,
-		&i.Merchant.CreatedAt,
-		&i.LinkToken,
-	)
-	return i, err
-}
 
 const attemptByOnce = `-- name: AttemptByOnce :one
 SELECT id FROM attempts WHERE once = $1
@@ -239,106 +179,21 @@ func (q *Queries) AttemptGivePayment(ctx context.Context, db DBTX, argID id.Atte
 	return result.RowsAffected(), nil
 }
 
-const attemptInsert = `-- name: AttemptInsert :exec
-INSERT INTO attempts (id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, title,
-    cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, success_url, cancel_url, reference, metadata,
-    once, expires_at, created_at, updated_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
-    $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
-    $23, $24, $25, $25)
+const attemptHoldPayment = `-- name: AttemptHoldPayment :exec
+UPDATE attempts SET holds_payment = true WHERE id = $1
 `
 
-type AttemptInsertParams struct {
-	ID             id.Attempt
-	MerchantID     id.Merchant
-	LinkID         *id.Link
-	Channel        string
-	Livemode       bool
-	Status         string
-	Network        string
-	Asset          string
-	PayTo          string
-	Amount         money.USDC
-	Title          string
-	CartSalt       []byte
-	CartHash       []byte
-	Nonce          string
-	BuyerTokenHash []byte
-	FromAddress    string
-	HoldsPayment   bool
-	Direct         bool
-	SuccessUrl     string
-	CancelUrl      string
-	Reference      string
-	Metadata       []byte
-	Once           []byte
-	ExpiresAt      time.Time
-	CreatedAt      time.Time
-}
-
-func (q *Queries) AttemptInsert(ctx context.Context, db DBTX, arg AttemptInsertParams) error {
-	_, err := db.Exec(ctx, attemptInsert,
-		arg.ID,
-		arg.MerchantID,
-		arg.LinkID,
-		arg.Channel,
-		arg.Livemode,
-		arg.Status,
-		arg.Network,
-		arg.Asset,
-		arg.PayTo,
-		arg.Amount,
-		arg.Title,
-		arg.CartSalt,
-		arg.CartHash,
-		arg.Nonce,
-		arg.BuyerTokenHash,
-		arg.FromAddress,
-		arg.HoldsPayment,
-		arg.Direct,
-		arg.SuccessUrl,
-		arg.CancelUrl,
-		arg.Reference,
-		arg.Metadata,
-		arg.Once,
-		arg.ExpiresAt,
-		arg.CreatedAt,
-	)
-	return err
-}
-
-const attemptLineInsert = `-- name: AttemptLineInsert :exec
-INSERT INTO attempt_lines (attempt_id, line, item_id, title, qty, unit_amount)
-VALUES ($1, $2, $3, $4, $5, $6)
-`
-
-type AttemptLineInsertParams struct {
-	AttemptID  id.Attempt
-	Line       int16
-	ItemID     string
-	Title      string
-	Qty        int32
-	UnitAmount money.USDC
-}
-
-func (q *Queries) AttemptLineInsert(ctx context.Context, db DBTX, arg AttemptLineInsertParams) error {
-	_, err := db.Exec(ctx, attemptLineInsert,
-		arg.AttemptID,
-		arg.Line,
-		arg.ItemID,
-		arg.Title,
-		arg.Qty,
-		arg.UnitAmount,
-	)
+func (q *Queries) AttemptHoldPayment(ctx context.Context, db DBTX, argID id.Attempt) error {
+	_, err := db.Exec(ctx, attemptHoldPayment, argID)
 	return err
 }
 
 const attemptLines = `-- name: AttemptLines :many
-SELECT attempt_id, line, item_id, title, qty, unit_amount FROM attempt_lines WHERE attempt_id = $1 ORDER BY line
+SELECT attempt_id, line, item_id, title, qty, unit_amount FROM attempt_lines WHERE attempt_id = ANY ($1::text[]) ORDER BY attempt_id, line
 `
 
-func (q *Queries) AttemptLines(ctx context.Context, db DBTX, attemptID id.Attempt) ([]AttemptLine, error) {
-	rows, err := db.Query(ctx, attemptLines, attemptID)
+func (q *Queries) AttemptLines(ctx context.Context, db DBTX, attempts []string) ([]AttemptLine, error) {
+	rows, err := db.Query(ctx, attemptLines, attempts)
 	if err != nil {
 		return nil, err
 	}
@@ -362,6 +217,32 @@ func (q *Queries) AttemptLines(ctx context.Context, db DBTX, attemptID id.Attemp
 		return nil, err
 	}
 	return items, nil
+}
+
+const attemptLinesInsert = `-- name: AttemptLinesInsert :exec
+INSERT INTO attempt_lines (attempt_id, line, item_id, title, qty, unit_amount)
+SELECT unnest($1::text[]), unnest($2::smallint[]), unnest($3::text[]), unnest($4::text[]), unnest($5::int[]), unnest($6::bigint[])
+`
+
+type AttemptLinesInsertParams struct {
+	Attempts    []string
+	Lines       []int16
+	Items       []string
+	Titles      []string
+	Quantities  []int32
+	UnitAmounts []int64
+}
+
+func (q *Queries) AttemptLinesInsert(ctx context.Context, db DBTX, arg AttemptLinesInsertParams) error {
+	_, err := db.Exec(ctx, attemptLinesInsert,
+		arg.Attempts,
+		arg.Lines,
+		arg.Items,
+		arg.Titles,
+		arg.Quantities,
+		arg.UnitAmounts,
+	)
+	return err
 }
 
 const attemptListOfLink = `-- name: AttemptListOfLink :many
@@ -577,35 +458,6 @@ func (q *Queries) AttemptOldestUnpaid(ctx context.Context, db DBTX, linkID *id.L
 	return id, err
 }
 
-const attemptOverdue = `-- name: AttemptOverdue :many
-SELECT id FROM attempts WHERE status = 'open' AND expires_at < $1::timestamptz ORDER BY expires_at LIMIT $2
-`
-
-type AttemptOverdueParams struct {
-	Before time.Time
-	Most   int32
-}
-
-func (q *Queries) AttemptOverdue(ctx context.Context, db DBTX, arg AttemptOverdueParams) ([]id.Attempt, error) {
-	rows, err := db.Query(ctx, attemptOverdue, arg.Before, arg.Most)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []id.Attempt{}
-	for rows.Next() {
-		var id id.Attempt
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		items = append(items, id)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const attemptReopen = `-- name: AttemptReopen :one
 UPDATE attempts SET status = 'open', refusals = refusals + 1, refusal = $1, updated_at = $2::timestamptz
 WHERE id = $3 AND status = 'settling'
@@ -657,76 +509,6 @@ func (q *Queries) AttemptReopen(ctx context.Context, db DBTX, arg AttemptReopenP
 	return i, err
 }
 
-const attemptSettle = `-- name: AttemptSettle :one
-UPDATE attempts SET
-    status = CASE WHEN status IN ('expired', 'cancelled') THEN 'settled_late' ELSE 'settled' END,
-    amount_received = $1, simulated = $2, settled_at = $3::timestamptz, updated_at = $3::timestamptz
-WHERE id = $4 AND status IN ('open', 'settling', 'unknown', 'expired', 'cancelled')
-RETURNING id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, amount_received, title, cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, refusals, refusal, simulated, success_url, cancel_url, reference, metadata, once, expires_at, created_at, updated_at, settled_at
-`
-
-type AttemptSettleParams struct {
-	AmountReceived money.USDC
-	Simulated      bool
-	Now            time.Time
-	ID             id.Attempt
-}
-
-func (q *Queries) AttemptSettle(ctx context.Context, db DBTX, arg AttemptSettleParams) (Attempt, error) {
-	row := db.QueryRow(ctx, attemptSettle,
-		arg.AmountReceived,
-		arg.Simulated,
-		arg.Now,
-		arg.ID,
-	)
-	var i Attempt
-	err := row.Scan(
-		&i.ID,
-		&i.MerchantID,
-		&i.LinkID,
-		&i.Channel,
-		&i.Livemode,
-		&i.Status,
-		&i.Network,
-		&i.Asset,
-		&i.PayTo,
-		&i.Amount,
-		&i.AmountReceived,
-		&i.Title,
-		&i.CartSalt,
-		&i.CartHash,
-		&i.Nonce,
-		&i.BuyerTokenHash,
-		&i.FromAddress,
-		&i.HoldsPayment,
-		&i.Direct,
-		&i.Refusals,
-		&i.Refusal,
-		&i.Simulated,
-		&i.SuccessUrl,
-		&i.CancelUrl,
-		&i.Reference,
-		&i.Metadata,
-		&i.Once,
-		&i.ExpiresAt,
-		&i.CreatedAt,
-		&i.UpdatedAt,
-		&i.SettledAt,
-	)
-	return i, err
-}
-
-const attemptStatus = `-- name: AttemptStatus :one
-SELECT status FROM attempts WHERE id = $1
-`
-
-func (q *Queries) AttemptStatus(ctx context.Context, db DBTX, argID id.Attempt) (string, error) {
-	row := db.QueryRow(ctx, attemptStatus, argID)
-	var status string
-	err := row.Scan(&status)
-	return status, err
-}
-
 const attemptUnpaidCount = `-- name: AttemptUnpaidCount :one
 SELECT count(*)::int FROM attempts
 WHERE link_id = $1 AND from_address = $2 AND status = 'open' AND holds_payment
@@ -753,6 +535,223 @@ func (q *Queries) AttemptUnpaidOfLink(ctx context.Context, db DBTX, linkID *id.L
 	var column_1 int32
 	err := row.Scan(&column_1)
 	return column_1, err
+}
+
+const attemptsByID = `-- name: AttemptsByID :many
+SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, merchants.id, merchants.slug, merchants.name, merchants.domain, merchants.created_at, coalesce(links.token, '')::text AS link_token
+FROM attempts
+JOIN merchants ON merchants.id = attempts.merchant_id
+LEFT JOIN links ON links.id = attempts.link_id
+WHERE attempts.id = ANY ($1::text[])
+`
+
+type AttemptsByIDRow struct {
+	Attempt   Attempt
+	Merchant  Merchant
+	LinkToken string
+}
+
+func (q *Queries) AttemptsByID(ctx context.Context, db DBTX, ids []string) ([]AttemptsByIDRow, error) {
+	rows, err := db.Query(ctx, attemptsByID, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []AttemptsByIDRow{}
+	for rows.Next() {
+		var i AttemptsByIDRow
+		if err := rows.Scan(
+			&i.Attempt.ID,
+			&i.Attempt.MerchantID,
+			&i.Attempt.LinkID,
+			&i.Attempt.Channel,
+			&i.Attempt.Livemode,
+			&i.Attempt.Status,
+			&i.Attempt.Network,
+			&i.Attempt.Asset,
+			&i.Attempt.PayTo,
+			&i.Attempt.Amount,
+			&i.Attempt.AmountReceived,
+			&i.Attempt.Title,
+			&i.Attempt.CartSalt,
+			&i.Attempt.CartHash,
+			&i.Attempt.Nonce,
+			&i.Attempt.BuyerTokenHash,
+			&i.Attempt.FromAddress,
+			&i.Attempt.HoldsPayment,
+			&i.Attempt.Direct,
+			&i.Attempt.Refusals,
+			&i.Attempt.Refusal,
+			&i.Attempt.Simulated,
+			&i.Attempt.SuccessUrl,
+			&i.Attempt.CancelUrl,
+			&i.Attempt.Reference,
+			&i.Attempt.Metadata,
+			&i.Attempt.Once,
+			&i.Attempt.ExpiresAt,
+			&i.Attempt.CreatedAt,
+			&i.Attempt.UpdatedAt,
+			&i.Attempt.SettledAt,
+			&i.Merchant.ID,
+			&i.Merchant.Slug,
+			&i.Merchant.Name,
+			&i.Merchant.Domain,
+			&i.Merchant.CreatedAt,
+			&i.LinkToken,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const attemptsInsert = `-- name: AttemptsInsert :exec
+INSERT INTO attempts (id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, title,
+    cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, success_url, cancel_url, reference, metadata,
+    once, expires_at, created_at, updated_at)
+SELECT unnest($1::text[]), unnest($2::text[]), nullif(unnest($3::text[]), ''), unnest($4::text[]), unnest($5::bool[]),
+    unnest($6::text[]), unnest($7::text[]), unnest($8::text[]), unnest($9::text[]), unnest($10::bigint[]), unnest($11::text[]),
+    unnest($12::bytea[]), unnest($13::bytea[]), unnest($14::text[]), unnest($15::bytea[]),
+    unnest($16::text[]), unnest($17::bool[]), unnest($18::bool[]), unnest($19::text[]),
+    unnest($20::text[]), unnest($21::text[]), unnest($22::jsonb[]), unnest($23::bytea[]),
+    unnest($24::timestamptz[]), unnest($25::timestamptz[]), unnest($25::timestamptz[])
+`
+
+type AttemptsInsertParams struct {
+	Ids              []string
+	Merchants        []string
+	Links            []string
+	Channels         []string
+	Livemodes        []bool
+	Statuses         []string
+	Networks         []string
+	Assets           []string
+	Payees           []string
+	Amounts          []int64
+	Titles           []string
+	CartSalts        [][]byte
+	CartHashes       [][]byte
+	Nonces           []string
+	BuyerTokenHashes [][]byte
+	FromAddresses    []string
+	HoldPayments     []bool
+	Directs          []bool
+	SuccessUrls      []string
+	CancelUrls       []string
+	Refs             []string
+	Metadata         [][]byte
+	Onces            [][]byte
+	ExpiresAt        []time.Time
+	CreatedAt        []time.Time
+}
+
+// Rows side by side in arrays: many purchases that begin at once are written by one statement.
+func (q *Queries) AttemptsInsert(ctx context.Context, db DBTX, arg AttemptsInsertParams) error {
+	_, err := db.Exec(ctx, attemptsInsert,
+		arg.Ids,
+		arg.Merchants,
+		arg.Links,
+		arg.Channels,
+		arg.Livemodes,
+		arg.Statuses,
+		arg.Networks,
+		arg.Assets,
+		arg.Payees,
+		arg.Amounts,
+		arg.Titles,
+		arg.CartSalts,
+		arg.CartHashes,
+		arg.Nonces,
+		arg.BuyerTokenHashes,
+		arg.FromAddresses,
+		arg.HoldPayments,
+		arg.Directs,
+		arg.SuccessUrls,
+		arg.CancelUrls,
+		arg.Refs,
+		arg.Metadata,
+		arg.Onces,
+		arg.ExpiresAt,
+		arg.CreatedAt,
+	)
+	return err
+}
+
+const attemptsSettle = `-- name: AttemptsSettle :many
+UPDATE attempts SET
+    status = CASE WHEN status IN ('expired', 'cancelled') THEN 'settled_late' ELSE 'settled' END,
+    amount_received = came.amount, simulated = came.simulated, settled_at = $1::timestamptz, updated_at = $1::timestamptz
+FROM (SELECT unnest($2::text[]) AS id, unnest($3::bigint[]) AS amount, unnest($4::bool[]) AS simulated) came
+WHERE attempts.id = came.id AND status IN ('open', 'settling', 'unknown', 'expired', 'cancelled')
+RETURNING attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at
+`
+
+type AttemptsSettleParams struct {
+	Now       time.Time
+	Ids       []string
+	Amounts   []int64
+	Simulated []bool
+}
+
+func (q *Queries) AttemptsSettle(ctx context.Context, db DBTX, arg AttemptsSettleParams) ([]Attempt, error) {
+	rows, err := db.Query(ctx, attemptsSettle,
+		arg.Now,
+		arg.Ids,
+		arg.Amounts,
+		arg.Simulated,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Attempt{}
+	for rows.Next() {
+		var i Attempt
+		if err := rows.Scan(
+			&i.ID,
+			&i.MerchantID,
+			&i.LinkID,
+			&i.Channel,
+			&i.Livemode,
+			&i.Status,
+			&i.Network,
+			&i.Asset,
+			&i.PayTo,
+			&i.Amount,
+			&i.AmountReceived,
+			&i.Title,
+			&i.CartSalt,
+			&i.CartHash,
+			&i.Nonce,
+			&i.BuyerTokenHash,
+			&i.FromAddress,
+			&i.HoldsPayment,
+			&i.Direct,
+			&i.Refusals,
+			&i.Refusal,
+			&i.Simulated,
+			&i.SuccessUrl,
+			&i.CancelUrl,
+			&i.Reference,
+			&i.Metadata,
+			&i.Once,
+			&i.ExpiresAt,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.SettledAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const claimByAuthorization = `-- name: ClaimByAuthorization :one
@@ -805,77 +804,6 @@ SELECT id, attempt_id, network, asset, payer, nonce, pay_to, value, valid_after,
 
 func (q *Queries) ClaimByID(ctx context.Context, db DBTX, argID id.Claim) (Claim, error) {
 	row := db.QueryRow(ctx, claimByID, argID)
-	var i Claim
-	err := row.Scan(
-		&i.ID,
-		&i.AttemptID,
-		&i.Network,
-		&i.Asset,
-		&i.Payer,
-		&i.Nonce,
-		&i.PayTo,
-		&i.Value,
-		&i.ValidAfter,
-		&i.ValidBefore,
-		&i.Signature,
-		&i.Version,
-		&i.Request,
-		&i.CreatedAt,
-		&i.ReleasedAt,
-		&i.Refusal,
-		&i.LookedAt,
-	)
-	return i, err
-}
-
-const claimInsert = `-- name: ClaimInsert :exec
-INSERT INTO claims (id, attempt_id, network, asset, payer, nonce, pay_to, value, valid_after, valid_before, signature, version, request, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-`
-
-type ClaimInsertParams struct {
-	ID          id.Claim
-	AttemptID   id.Attempt
-	Network     string
-	Asset       string
-	Payer       string
-	Nonce       string
-	PayTo       string
-	Value       money.USDC
-	ValidAfter  int64
-	ValidBefore int64
-	Signature   []byte
-	Version     int16
-	Request     []byte
-	CreatedAt   time.Time
-}
-
-func (q *Queries) ClaimInsert(ctx context.Context, db DBTX, arg ClaimInsertParams) error {
-	_, err := db.Exec(ctx, claimInsert,
-		arg.ID,
-		arg.AttemptID,
-		arg.Network,
-		arg.Asset,
-		arg.Payer,
-		arg.Nonce,
-		arg.PayTo,
-		arg.Value,
-		arg.ValidAfter,
-		arg.ValidBefore,
-		arg.Signature,
-		arg.Version,
-		arg.Request,
-		arg.CreatedAt,
-	)
-	return err
-}
-
-const claimLiving = `-- name: ClaimLiving :one
-SELECT id, attempt_id, network, asset, payer, nonce, pay_to, value, valid_after, valid_before, signature, version, request, created_at, released_at, refusal, looked_at FROM claims WHERE attempt_id = $1 AND released_at IS NULL
-`
-
-func (q *Queries) ClaimLiving(ctx context.Context, db DBTX, attemptID id.Attempt) (Claim, error) {
-	row := db.QueryRow(ctx, claimLiving, attemptID)
 	var i Claim
 	err := row.Scan(
 		&i.ID,
@@ -975,6 +903,134 @@ func (q *Queries) ClaimUnlooked(ctx context.Context, db DBTX, arg ClaimUnlookedP
 			return nil, err
 		}
 		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const claimsByID = `-- name: ClaimsByID :many
+SELECT id, attempt_id, network, asset, payer, nonce, pay_to, value, valid_after, valid_before, signature, version, request, created_at, released_at, refusal, looked_at FROM claims WHERE id = ANY ($1::text[])
+`
+
+func (q *Queries) ClaimsByID(ctx context.Context, db DBTX, ids []string) ([]Claim, error) {
+	rows, err := db.Query(ctx, claimsByID, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Claim{}
+	for rows.Next() {
+		var i Claim
+		if err := rows.Scan(
+			&i.ID,
+			&i.AttemptID,
+			&i.Network,
+			&i.Asset,
+			&i.Payer,
+			&i.Nonce,
+			&i.PayTo,
+			&i.Value,
+			&i.ValidAfter,
+			&i.ValidBefore,
+			&i.Signature,
+			&i.Version,
+			&i.Request,
+			&i.CreatedAt,
+			&i.ReleasedAt,
+			&i.Refusal,
+			&i.LookedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const claimsInsert = `-- name: ClaimsInsert :exec
+INSERT INTO claims (id, attempt_id, network, asset, payer, nonce, pay_to, value, valid_after, valid_before, signature, version, request, created_at)
+SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::text[]), unnest($4::text[]), unnest($5::text[]), unnest($6::text[]),
+    unnest($7::text[]), unnest($8::bigint[]), unnest($9::bigint[]), unnest($10::bigint[]), unnest($11::bytea[]),
+    unnest($12::smallint[]), unnest($13::bytea[]), $14
+`
+
+type ClaimsInsertParams struct {
+	Ids         []string
+	Attempts    []string
+	Networks    []string
+	Assets      []string
+	Payers      []string
+	Nonces      []string
+	Payees      []string
+	Values      []int64
+	ValidAfter  []int64
+	ValidBefore []int64
+	Signatures  [][]byte
+	Versions    []int16
+	Requests    [][]byte
+	CreatedAt   time.Time
+}
+
+func (q *Queries) ClaimsInsert(ctx context.Context, db DBTX, arg ClaimsInsertParams) error {
+	_, err := db.Exec(ctx, claimsInsert,
+		arg.Ids,
+		arg.Attempts,
+		arg.Networks,
+		arg.Assets,
+		arg.Payers,
+		arg.Nonces,
+		arg.Payees,
+		arg.Values,
+		arg.ValidAfter,
+		arg.ValidBefore,
+		arg.Signatures,
+		arg.Versions,
+		arg.Requests,
+		arg.CreatedAt,
+	)
+	return err
+}
+
+const claimsLiving = `-- name: ClaimsLiving :many
+SELECT id, attempt_id, network, asset, payer, nonce, pay_to, value, valid_after, valid_before, signature, version, request, created_at, released_at, refusal, looked_at FROM claims WHERE attempt_id = ANY ($1::text[]) AND released_at IS NULL
+`
+
+func (q *Queries) ClaimsLiving(ctx context.Context, db DBTX, attempts []string) ([]Claim, error) {
+	rows, err := db.Query(ctx, claimsLiving, attempts)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Claim{}
+	for rows.Next() {
+		var i Claim
+		if err := rows.Scan(
+			&i.ID,
+			&i.AttemptID,
+			&i.Network,
+			&i.Asset,
+			&i.Payer,
+			&i.Nonce,
+			&i.PayTo,
+			&i.Value,
+			&i.ValidAfter,
+			&i.ValidBefore,
+			&i.Signature,
+			&i.Version,
+			&i.Request,
+			&i.CreatedAt,
+			&i.ReleasedAt,
+			&i.Refusal,
+			&i.LookedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

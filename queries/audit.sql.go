@@ -140,10 +140,13 @@ func (q *Queries) AuditConfirmed(ctx context.Context, db DBTX, network string) (
 }
 
 const auditDays = `-- name: AuditDays :many
-SELECT (d.merchant_id || ' counts ' || d.amount::text || ' in days, its sales sum to ' || coalesce(s.amount, 0)::text)::text
-FROM (SELECT merchant_id, livemode, sum(amount)::bigint AS amount FROM sales_days GROUP BY 1, 2) d
-LEFT JOIN (SELECT merchant_id, livemode, sum(amount)::bigint AS amount FROM sales WHERE NOT simulated GROUP BY 1, 2) s USING (merchant_id, livemode)
-WHERE d.amount <> coalesce(s.amount, 0)
+SELECT (coalesce(d.merchant_id, s.merchant_id) || ' counts ' || coalesce(d.sales, 0)::text || ' sales of ' || coalesce(d.amount, 0)::text
+    || ' on ' || coalesce(d.day, s.day)::text || ', there are ' || coalesce(s.sales, 0)::text || ' of ' || coalesce(s.amount, 0)::text)::text
+FROM (SELECT merchant_id, livemode, day, channel, network, sum(sales)::bigint AS sales, sum(amount)::bigint AS amount
+    FROM sales_days GROUP BY 1, 2, 3, 4, 5) d
+FULL JOIN (SELECT merchant_id, livemode, (created_at AT TIME ZONE 'UTC')::date AS day, channel, network, count(DISTINCT attempt_id) AS sales,
+    sum(amount)::bigint AS amount FROM sales WHERE NOT simulated GROUP BY 1, 2, 3, 4, 5) s USING (merchant_id, livemode, day, channel, network)
+WHERE coalesce(d.sales, 0) <> coalesce(s.sales, 0) OR coalesce(d.amount, 0) <> coalesce(s.amount, 0)
 `
 
 func (q *Queries) AuditDays(ctx context.Context, db DBTX) ([]string, error) {
@@ -431,10 +434,12 @@ func (q *Queries) AuditStates(ctx context.Context, db DBTX) ([]string, error) {
 }
 
 const auditTotals = `-- name: AuditTotals :many
-SELECT (l.link_id || ' counts ' || l.payments::text || ' payments, its sales are ' || coalesce(s.payments, 0)::text)::text
+SELECT (coalesce(l.link_id, s.link_id) || ' counts ' || coalesce(l.payments, 0)::text || ' payments of ' || coalesce(l.amount, 0)::text
+    || ', its sales are ' || coalesce(s.payments, 0)::text || ' of ' || coalesce(s.amount, 0)::text)::text
 FROM (SELECT link_id, sum(payments)::bigint AS payments, sum(amount)::bigint AS amount FROM link_totals GROUP BY link_id) l
-LEFT JOIN (SELECT link_id, count(DISTINCT attempt_id) AS payments, sum(amount)::bigint AS amount FROM sales WHERE NOT simulated GROUP BY link_id) s USING (link_id)
-WHERE l.payments <> coalesce(s.payments, 0) OR l.amount <> coalesce(s.amount, 0)
+FULL JOIN (SELECT link_id, count(DISTINCT attempt_id) AS payments, sum(amount)::bigint AS amount FROM sales
+    WHERE NOT simulated AND link_id IS NOT NULL GROUP BY link_id) s USING (link_id)
+WHERE coalesce(l.payments, 0) <> coalesce(s.payments, 0) OR coalesce(l.amount, 0) <> coalesce(s.amount, 0)
 `
 
 func (q *Queries) AuditTotals(ctx context.Context, db DBTX) ([]string, error) {

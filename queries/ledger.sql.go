@@ -10,35 +10,7 @@ import (
 	"time"
 
 	"xsynesis/id"
-	"xsynesis/money"
 )
-
-const balanceAdd = `-- name: BalanceAdd :exec
-INSERT INTO balances (merchant_id, account, network, asset, slot, amount)
-VALUES ($1, $2, $3, $4, $5, $6)
-ON CONFLICT (merchant_id, account, network, asset, slot) DO UPDATE SET amount = balances.amount + excluded.amount
-`
-
-type BalanceAddParams struct {
-	MerchantID id.Merchant
-	Account    string
-	Network    string
-	Asset      string
-	Slot       int16
-	Amount     money.USDC
-}
-
-func (q *Queries) BalanceAdd(ctx context.Context, db DBTX, arg BalanceAddParams) error {
-	_, err := db.Exec(ctx, balanceAdd,
-		arg.MerchantID,
-		arg.Account,
-		arg.Network,
-		arg.Asset,
-		arg.Slot,
-		arg.Amount,
-	)
-	return err
-}
 
 const balanceList = `-- name: BalanceList :many
 SELECT network, asset, sum(amount)::bigint AS amount FROM balances
@@ -77,56 +49,89 @@ func (q *Queries) BalanceList(ctx context.Context, db DBTX, arg BalanceListParam
 	return items, nil
 }
 
-const entryInsert = `-- name: EntryInsert :exec
-INSERT INTO entries (posting_id, line, merchant_id, account, network, asset, amount, slot, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+const balancesAdd = `-- name: BalancesAdd :exec
+INSERT INTO balances (merchant_id, account, network, asset, slot, amount)
+SELECT moved.merchant_id, moved.account, moved.network, moved.asset, $1, sum(moved.amount)
+FROM (SELECT unnest($2::text[]) AS merchant_id, unnest($3::text[]) AS account, unnest($4::text[]) AS network,
+    unnest($5::text[]) AS asset, unnest($6::bigint[]) AS amount) moved
+GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+ON CONFLICT (merchant_id, account, network, asset, slot) DO UPDATE SET amount = balances.amount + excluded.amount
 `
 
-type EntryInsertParams struct {
-	PostingID  id.Posting
-	Line       int16
-	MerchantID id.Merchant
-	Account    string
-	Network    string
-	Asset      string
-	Amount     money.USDC
-	Slot       int16
-	CreatedAt  time.Time
+type BalancesAddParams struct {
+	Slot      int16
+	Merchants []string
+	Accounts  []string
+	Networks  []string
+	Assets    []string
+	Amounts   []int64
 }
 
-func (q *Queries) EntryInsert(ctx context.Context, db DBTX, arg EntryInsertParams) error {
-	_, err := db.Exec(ctx, entryInsert,
-		arg.PostingID,
-		arg.Line,
-		arg.MerchantID,
-		arg.Account,
-		arg.Network,
-		arg.Asset,
-		arg.Amount,
+// In the order of the key, so that two who add at once never wait for each other in a circle.
+func (q *Queries) BalancesAdd(ctx context.Context, db DBTX, arg BalancesAddParams) error {
+	_, err := db.Exec(ctx, balancesAdd,
+		arg.Slot,
+		arg.Merchants,
+		arg.Accounts,
+		arg.Networks,
+		arg.Assets,
+		arg.Amounts,
+	)
+	return err
+}
+
+const entriesInsert = `-- name: EntriesInsert :exec
+INSERT INTO entries (posting_id, line, merchant_id, account, network, asset, amount, slot, created_at)
+SELECT unnest($1::text[]), unnest($2::smallint[]), unnest($3::text[]), unnest($4::text[]),
+    unnest($5::text[]), unnest($6::text[]), unnest($7::bigint[]), $8, $9
+`
+
+type EntriesInsertParams struct {
+	Postings  []string
+	Lines     []int16
+	Merchants []string
+	Accounts  []string
+	Networks  []string
+	Assets    []string
+	Amounts   []int64
+	Slot      int16
+	CreatedAt time.Time
+}
+
+func (q *Queries) EntriesInsert(ctx context.Context, db DBTX, arg EntriesInsertParams) error {
+	_, err := db.Exec(ctx, entriesInsert,
+		arg.Postings,
+		arg.Lines,
+		arg.Merchants,
+		arg.Accounts,
+		arg.Networks,
+		arg.Assets,
+		arg.Amounts,
 		arg.Slot,
 		arg.CreatedAt,
 	)
 	return err
 }
 
-const postingInsert = `-- name: PostingInsert :exec
-INSERT INTO postings (id, merchant_id, kind, source, created_at) VALUES ($1, $2, $3, $4, $5)
+const postingsInsert = `-- name: PostingsInsert :exec
+INSERT INTO postings (id, merchant_id, kind, source, created_at)
+SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::text[]), unnest($4::text[]), $5
 `
 
-type PostingInsertParams struct {
-	ID         id.Posting
-	MerchantID id.Merchant
-	Kind       string
-	Source     string
-	CreatedAt  time.Time
+type PostingsInsertParams struct {
+	Ids       []string
+	Merchants []string
+	Kinds     []string
+	Sources   []string
+	CreatedAt time.Time
 }
 
-func (q *Queries) PostingInsert(ctx context.Context, db DBTX, arg PostingInsertParams) error {
-	_, err := db.Exec(ctx, postingInsert,
-		arg.ID,
-		arg.MerchantID,
-		arg.Kind,
-		arg.Source,
+func (q *Queries) PostingsInsert(ctx context.Context, db DBTX, arg PostingsInsertParams) error {
+	_, err := db.Exec(ctx, postingsInsert,
+		arg.Ids,
+		arg.Merchants,
+		arg.Kinds,
+		arg.Sources,
 		arg.CreatedAt,
 	)
 	return err

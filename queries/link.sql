@@ -41,13 +41,21 @@ WHERE link_id = @link_id AND NOT holds_payment AND status IN ('open', 'settling'
 -- name: LinkUpdate :one
 UPDATE links SET title = @title, description = @description, price = @price, expires_at = @expires_at,
     max_payments = @max_payments, payments_taken = @payments_taken, success_url = @success_url,
-    reference = @reference, metadata = @metadata, updated_at = @updated_at
+    reference = @reference, metadata = @metadata, updated_at = @updated_at,
+    end_told = end_told AND (expired_at IS NOT NULL OR expires_at IS NOT DISTINCT FROM @expires_at)
 WHERE merchant_id = @merchant_id AND id = @id
 RETURNING *;
 
 -- name: LinkExpire :one
-UPDATE links SET expired_at = coalesce(expired_at, @now::timestamptz), updated_at = @now::timestamptz
+UPDATE links SET expired_at = coalesce(expired_at, @now::timestamptz), end_told = true, updated_at = @now::timestamptz
 WHERE merchant_id = @merchant_id AND id = @id
+RETURNING *;
+
+-- name: LinksEnd :many
+-- Links whose time is over, and of whose end nobody was told.
+UPDATE links SET end_told = true WHERE id IN (
+    SELECT l.id FROM links l WHERE NOT l.end_told AND l.expires_at <= @now::timestamptz
+    ORDER BY l.expires_at LIMIT @most FOR NO KEY UPDATE SKIP LOCKED)
 RETURNING *;
 
 -- name: LinkList :many
@@ -87,10 +95,13 @@ RETURNING payments_taken;
 UPDATE links SET payments_taken = payments_taken - 1
 WHERE id = @id AND max_payments IS NOT NULL AND payments_taken > 0;
 
--- name: LinkTotalAdd :exec
+-- name: LinkTotalsAdd :exec
+-- In the order of the key, as the days are.
 INSERT INTO link_totals (link_id, slot, payments, amount, last_paid_at)
-VALUES (@link_id, @slot, 1, @amount, @paid_at)
-ON CONFLICT (link_id, slot) DO UPDATE SET payments = link_totals.payments + 1,
+SELECT paid.link_id, @slot, count(*), sum(paid.amount), @paid_at
+FROM (SELECT unnest(@links::text[]) AS link_id, unnest(@amounts::bigint[]) AS amount) paid
+GROUP BY 1 ORDER BY 1
+ON CONFLICT (link_id, slot) DO UPDATE SET payments = link_totals.payments + excluded.payments,
     amount = link_totals.amount + excluded.amount,
     last_paid_at = greatest(link_totals.last_paid_at, excluded.last_paid_at);
 

@@ -14,7 +14,7 @@ import (
 )
 
 const linkByID = `-- name: LinkByID :one
-SELECT id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at FROM links WHERE merchant_id = $1 AND id = $2
+SELECT id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at FROM links WHERE merchant_id = $1 AND id = $2
 `
 
 type LinkByIDParams struct {
@@ -36,6 +36,7 @@ func (q *Queries) LinkByID(ctx context.Context, db DBTX, arg LinkByIDParams) (Li
 		&i.Network,
 		&i.ExpiresAt,
 		&i.ExpiredAt,
+		&i.EndTold,
 		&i.MaxPayments,
 		&i.PaymentsTaken,
 		&i.SuccessUrl,
@@ -49,7 +50,7 @@ func (q *Queries) LinkByID(ctx context.Context, db DBTX, arg LinkByIDParams) (Li
 }
 
 const linkByToken = `-- name: LinkByToken :one
-SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, merchants.id, merchants.slug, merchants.name, merchants.domain, merchants.created_at, payees.address AS pay_to, payees.proven_at
+SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.end_told, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, merchants.id, merchants.slug, merchants.name, merchants.domain, merchants.created_at, payees.address AS pay_to, payees.proven_at
 FROM links
 JOIN merchants ON merchants.id = links.merchant_id
 LEFT JOIN payees ON payees.merchant_id = links.merchant_id AND payees.network = links.network
@@ -77,6 +78,7 @@ func (q *Queries) LinkByToken(ctx context.Context, db DBTX, token string) (LinkB
 		&i.Link.Network,
 		&i.Link.ExpiresAt,
 		&i.Link.ExpiredAt,
+		&i.Link.EndTold,
 		&i.Link.MaxPayments,
 		&i.Link.PaymentsTaken,
 		&i.Link.SuccessUrl,
@@ -97,9 +99,9 @@ func (q *Queries) LinkByToken(ctx context.Context, db DBTX, token string) (LinkB
 }
 
 const linkExpire = `-- name: LinkExpire :one
-UPDATE links SET expired_at = coalesce(expired_at, $1::timestamptz), updated_at = $1::timestamptz
+UPDATE links SET expired_at = coalesce(expired_at, $1::timestamptz), end_told = true, updated_at = $1::timestamptz
 WHERE merchant_id = $2 AND id = $3
-RETURNING id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at
+RETURNING id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at
 `
 
 type LinkExpireParams struct {
@@ -122,6 +124,7 @@ func (q *Queries) LinkExpire(ctx context.Context, db DBTX, arg LinkExpireParams)
 		&i.Network,
 		&i.ExpiresAt,
 		&i.ExpiredAt,
+		&i.EndTold,
 		&i.MaxPayments,
 		&i.PaymentsTaken,
 		&i.SuccessUrl,
@@ -135,7 +138,7 @@ func (q *Queries) LinkExpire(ctx context.Context, db DBTX, arg LinkExpireParams)
 }
 
 const linkForUpdate = `-- name: LinkForUpdate :one
-SELECT id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at FROM links WHERE merchant_id = $1 AND id = $2 FOR NO KEY UPDATE
+SELECT id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at FROM links WHERE merchant_id = $1 AND id = $2 FOR NO KEY UPDATE
 `
 
 type LinkForUpdateParams struct {
@@ -158,6 +161,7 @@ func (q *Queries) LinkForUpdate(ctx context.Context, db DBTX, arg LinkForUpdateP
 		&i.Network,
 		&i.ExpiresAt,
 		&i.ExpiredAt,
+		&i.EndTold,
 		&i.MaxPayments,
 		&i.PaymentsTaken,
 		&i.SuccessUrl,
@@ -241,7 +245,7 @@ func (q *Queries) LinkInsert(ctx context.Context, db DBTX, arg LinkInsertParams)
 }
 
 const linkList = `-- name: LinkList :many
-SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, coalesce(t.payments, 0)::bigint AS payments, coalesce(t.received, 0)::bigint AS received, coalesce(t.last_paid_at, 'epoch')::timestamptz AS last_paid_at
+SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.end_told, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, coalesce(t.payments, 0)::bigint AS payments, coalesce(t.received, 0)::bigint AS received, coalesce(t.last_paid_at, 'epoch')::timestamptz AS last_paid_at
 FROM links
 LEFT JOIN LATERAL (
     SELECT sum(link_totals.payments)::bigint AS payments, sum(link_totals.amount)::bigint AS received, max(link_totals.last_paid_at) AS last_paid_at
@@ -291,6 +295,7 @@ func (q *Queries) LinkList(ctx context.Context, db DBTX, arg LinkListParams) ([]
 			&i.Link.Network,
 			&i.Link.ExpiresAt,
 			&i.Link.ExpiredAt,
+			&i.Link.EndTold,
 			&i.Link.MaxPayments,
 			&i.Link.PaymentsTaken,
 			&i.Link.SuccessUrl,
@@ -314,7 +319,7 @@ func (q *Queries) LinkList(ctx context.Context, db DBTX, arg LinkListParams) ([]
 }
 
 const linkListAfter = `-- name: LinkListAfter :many
-SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, coalesce(t.payments, 0)::bigint AS payments, coalesce(t.received, 0)::bigint AS received, coalesce(t.last_paid_at, 'epoch')::timestamptz AS last_paid_at
+SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.end_told, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, coalesce(t.payments, 0)::bigint AS payments, coalesce(t.received, 0)::bigint AS received, coalesce(t.last_paid_at, 'epoch')::timestamptz AS last_paid_at
 FROM links
 LEFT JOIN LATERAL (
     SELECT sum(link_totals.payments)::bigint AS payments, sum(link_totals.amount)::bigint AS received, max(link_totals.last_paid_at) AS last_paid_at
@@ -365,6 +370,7 @@ func (q *Queries) LinkListAfter(ctx context.Context, db DBTX, arg LinkListAfterP
 			&i.Link.Network,
 			&i.Link.ExpiresAt,
 			&i.Link.ExpiredAt,
+			&i.Link.EndTold,
 			&i.Link.MaxPayments,
 			&i.Link.PaymentsTaken,
 			&i.Link.SuccessUrl,
@@ -456,31 +462,6 @@ func (q *Queries) LinkTaken(ctx context.Context, db DBTX, argID id.Link) (int32,
 	return payments_taken, err
 }
 
-const linkTotalAdd = `-- name: LinkTotalAdd :exec
-INSERT INTO link_totals (link_id, slot, payments, amount, last_paid_at)
-VALUES ($1, $2, 1, $3, $4)
-ON CONFLICT (link_id, slot) DO UPDATE SET payments = link_totals.payments + 1,
-    amount = link_totals.amount + excluded.amount,
-    last_paid_at = greatest(link_totals.last_paid_at, excluded.last_paid_at)
-`
-
-type LinkTotalAddParams struct {
-	LinkID id.Link
-	Slot   int16
-	Amount money.USDC
-	PaidAt time.Time
-}
-
-func (q *Queries) LinkTotalAdd(ctx context.Context, db DBTX, arg LinkTotalAddParams) error {
-	_, err := db.Exec(ctx, linkTotalAdd,
-		arg.LinkID,
-		arg.Slot,
-		arg.Amount,
-		arg.PaidAt,
-	)
-	return err
-}
-
 const linkTotals = `-- name: LinkTotals :one
 SELECT coalesce(sum(payments), 0)::bigint AS payments, coalesce(sum(amount), 0)::bigint AS received, coalesce(max(last_paid_at), 'epoch')::timestamptz AS last_paid_at
 FROM link_totals WHERE link_id = $1
@@ -499,12 +480,41 @@ func (q *Queries) LinkTotals(ctx context.Context, db DBTX, linkID id.Link) (Link
 	return i, err
 }
 
+const linkTotalsAdd = `-- name: LinkTotalsAdd :exec
+INSERT INTO link_totals (link_id, slot, payments, amount, last_paid_at)
+SELECT paid.link_id, $1, count(*), sum(paid.amount), $2
+FROM (SELECT unnest($3::text[]) AS link_id, unnest($4::bigint[]) AS amount) paid
+GROUP BY 1 ORDER BY 1
+ON CONFLICT (link_id, slot) DO UPDATE SET payments = link_totals.payments + excluded.payments,
+    amount = link_totals.amount + excluded.amount,
+    last_paid_at = greatest(link_totals.last_paid_at, excluded.last_paid_at)
+`
+
+type LinkTotalsAddParams struct {
+	Slot    int16
+	PaidAt  time.Time
+	Links   []string
+	Amounts []int64
+}
+
+// In the order of the key, as the days are.
+func (q *Queries) LinkTotalsAdd(ctx context.Context, db DBTX, arg LinkTotalsAddParams) error {
+	_, err := db.Exec(ctx, linkTotalsAdd,
+		arg.Slot,
+		arg.PaidAt,
+		arg.Links,
+		arg.Amounts,
+	)
+	return err
+}
+
 const linkUpdate = `-- name: LinkUpdate :one
 UPDATE links SET title = $1, description = $2, price = $3, expires_at = $4,
     max_payments = $5, payments_taken = $6, success_url = $7,
-    reference = $8, metadata = $9, updated_at = $10
+    reference = $8, metadata = $9, updated_at = $10,
+    end_told = end_told AND (expired_at IS NOT NULL OR expires_at IS NOT DISTINCT FROM $4)
 WHERE merchant_id = $11 AND id = $12
-RETURNING id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at
+RETURNING id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at
 `
 
 type LinkUpdateParams struct {
@@ -549,6 +559,7 @@ func (q *Queries) LinkUpdate(ctx context.Context, db DBTX, arg LinkUpdateParams)
 		&i.Network,
 		&i.ExpiresAt,
 		&i.ExpiredAt,
+		&i.EndTold,
 		&i.MaxPayments,
 		&i.PaymentsTaken,
 		&i.SuccessUrl,
@@ -559,6 +570,59 @@ func (q *Queries) LinkUpdate(ctx context.Context, db DBTX, arg LinkUpdateParams)
 		&i.UpdatedAt,
 	)
 	return i, err
+}
+
+const linksEnd = `-- name: LinksEnd :many
+UPDATE links SET end_told = true WHERE id IN (
+    SELECT l.id FROM links l WHERE NOT l.end_told AND l.expires_at <= $1::timestamptz
+    ORDER BY l.expires_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED)
+RETURNING id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at
+`
+
+type LinksEndParams struct {
+	Now  time.Time
+	Most int32
+}
+
+// Links whose time is over, and of whose end nobody was told.
+func (q *Queries) LinksEnd(ctx context.Context, db DBTX, arg LinksEndParams) ([]Link, error) {
+	rows, err := db.Query(ctx, linksEnd, arg.Now, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Link{}
+	for rows.Next() {
+		var i Link
+		if err := rows.Scan(
+			&i.ID,
+			&i.MerchantID,
+			&i.Token,
+			&i.Livemode,
+			&i.Title,
+			&i.Description,
+			&i.Price,
+			&i.Network,
+			&i.ExpiresAt,
+			&i.ExpiredAt,
+			&i.EndTold,
+			&i.MaxPayments,
+			&i.PaymentsTaken,
+			&i.SuccessUrl,
+			&i.Reference,
+			&i.Metadata,
+			&i.Once,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const payeeByNetwork = `-- name: PayeeByNetwork :one

@@ -96,6 +96,31 @@ type Claim struct {
 	LookedAt    *time.Time
 }
 
+type Delivery struct {
+	ID             id.Delivery
+	EventID        id.Event
+	SubscriptionID id.Subscription
+	MerchantID     id.Merchant
+	Livemode       bool
+	EventType      string
+	ResourceID     string
+	Status         string
+	Reason         string
+	Tries          int32
+	NextTryAt      *time.Time
+	Lease          []byte
+	LeaseUntil     *time.Time
+	WaitsSince     *time.Time
+	ReplayOf       *id.Delivery
+	ReplayID       *id.Replay
+	LastStatus     int32
+	LastClass      string
+	LastMs         int32
+	LastTryAt      *time.Time
+	CreatedAt      time.Time
+	EndedAt        *time.Time
+}
+
 type Entry struct {
 	PostingID  id.Posting
 	Line       int16
@@ -106,6 +131,31 @@ type Entry struct {
 	Amount     money.USDC
 	Slot       int16
 	CreatedAt  time.Time
+}
+
+type Event struct {
+	ID           id.Event
+	MerchantID   id.Merchant
+	Livemode     bool
+	EventType    string
+	ResourceType string
+	ResourceID   string
+	Sequence     int64
+	Body         []byte
+	Subscribers  int16
+	Epoch        int16
+	WrittenBy    uint64
+	CreatedAt    time.Time
+}
+
+type EventEpoch struct {
+	Epoch int16
+	One   bool
+}
+
+type EventSequence struct {
+	ResourceID string
+	Last       int64
 }
 
 type IdempotencyKey struct {
@@ -130,6 +180,7 @@ type Link struct {
 	Network       string
 	ExpiresAt     *time.Time
 	ExpiredAt     *time.Time
+	EndTold       bool
 	MaxPayments   *int32
 	PaymentsTaken int32
 	SuccessUrl    string
@@ -169,6 +220,23 @@ type Merchant struct {
 	CreatedAt time.Time
 }
 
+type Notice struct {
+	ID         id.Notice
+	MerchantID id.Merchant
+	Livemode   bool
+	Kind       string
+	Text       string
+	Link       string
+	CreatedAt  time.Time
+	ReadAt     *time.Time
+}
+
+type OperatorSession struct {
+	Hash      []byte
+	CreatedAt time.Time
+	ExpiresAt time.Time
+}
+
 type Payee struct {
 	MerchantID id.Merchant
 	Network    string
@@ -189,6 +257,16 @@ type Posting struct {
 	Kind       string
 	Source     string
 	CreatedAt  time.Time
+}
+
+type Process struct {
+	ID        string
+	Role      string
+	Host      string
+	Version   string
+	Queues    []string
+	StartedAt time.Time
+	SeenAt    time.Time
 }
 
 type Relay struct {
@@ -222,6 +300,23 @@ type Relayer struct {
 	GasBalance      pgtype.Numeric
 	SettlementsLeft int64
 	SeenAt          *time.Time
+}
+
+type Replay struct {
+	ID             id.Replay
+	MerchantID     id.Merchant
+	Livemode       bool
+	SubscriptionID *id.Subscription
+	Since          time.Time
+	Until          time.Time
+	Rate           int32
+	Count          int32
+	Done           int32
+	Cursor         string
+	Status         string
+	CreatedAt      time.Time
+	UpdatedAt      time.Time
+	EndedAt        *time.Time
 }
 
 type Sale struct {
@@ -293,4 +388,71 @@ type Settlement struct {
 	CreatedAt   time.Time
 	UpdatedAt   time.Time
 	ConfirmedAt *time.Time
+}
+
+type Subscription struct {
+	ID             id.Subscription
+	MerchantID     id.Merchant
+	Livemode       bool
+	Url            string
+	Description    string
+	Events         []string
+	Status         string
+	DisabledReason string
+	DisabledAt     *time.Time
+	Secret         []byte
+	NextSecret     []byte
+	OverlapUntil   *time.Time
+	Slow           bool
+	Once           []byte
+	NextOnce       []byte
+	CreatedAt      time.Time
+	UpdatedAt      time.Time
+	RemovedAt      *time.Time
+}
+
+type SubscriptionHealth struct {
+	SubscriptionID  id.Subscription
+	LastDeliveredAt *time.Time
+	FailingSince    *time.Time
+	Failures        int32
+	ToldAt          *time.Time
+	LatencyMs       int32
+	OpenedUntil     *time.Time
+	Openings        int32
+	ProbeUntil      *time.Time
+	WindowStartedAt *time.Time
+	WindowTries     int32
+	WindowFailures  int32
+	NextSlotAt      *time.Time
+}
+
+type SubscriptionSlot struct {
+	SubscriptionID id.Subscription
+	Slot           int16
+	DeliveryID     *id.Delivery
+	Lease          []byte
+	LeaseUntil     *time.Time
+}
+
+type Try struct {
+	DeliveryID     id.Delivery
+	Number         int32
+	Attempt        int32
+	State          string
+	Lease          []byte
+	Url            string
+	RequestHeaders []byte
+	StartedAt      time.Time
+	EndedAt        *time.Time
+	Status         int32
+	Class          string
+	Error          string
+	ConnectedMs    int32
+	LatencyMs      int32
+	Tls            string
+	AnswerHeaders  []byte
+	Answer         []byte
+	AnswerBytes    int64
+	NextTryAt      *time.Time
 }

@@ -1,14 +1,23 @@
 -- name: RelayerOpen :exec
--- The first use of an address; later ones only move its nonce up to what the chain has seen.
+-- The first use of an address; later ones only move its nonce up to what the chain has seen. Nonces below mined that are
+-- passed over were used elsewhere, as by the database that a backup was made of: nothing of ours will have them.
+WITH passed AS (
+    INSERT INTO relays (network, address, nonce, current, state, final, created_at)
+    SELECT r.network, r.address, n, false, 'dropped', true, @now::timestamptz
+    FROM relayers r CROSS JOIN LATERAL generate_series(r.next_nonce, least(@mined::bigint, @next_nonce::bigint) - 1) n
+    WHERE r.network = @network AND r.address = @address
+    ON CONFLICT (network, address, nonce) DO NOTHING
+)
 INSERT INTO relayers (network, address, next_nonce)
 VALUES (@network, @address, @next_nonce)
 ON CONFLICT (network, address) DO UPDATE SET next_nonce = greatest(relayers.next_nonce, excluded.next_nonce);
 
--- name: RelayerNonce :one
--- Takes the row's lock until commit, so nonces are committed in order and a rollback gives its nonce back.
-UPDATE relayers SET next_nonce = next_nonce + 1
+-- name: RelayerNonces :one
+-- The first of several nonces in a row. Takes the row's lock until commit, so nonces are committed in order and a
+-- rollback gives its nonces back.
+UPDATE relayers SET next_nonce = next_nonce + @count
 WHERE network = @network AND address = @address
-RETURNING (next_nonce - 1)::bigint;
+RETURNING (next_nonce - @count)::bigint;
 
 -- name: RelayerNextNonce :one
 SELECT next_nonce FROM relayers WHERE network = @network AND address = @address;
@@ -23,25 +32,25 @@ SELECT EXISTS (
     WHERE network = @network AND seen_at >= @seen_since::timestamptz AND settlements_left >= @settlements_min
 )::bool;
 
--- name: RelayInsert :execrows
--- A nonce is inserted once: on a conflict somebody else has filled the gap.
+-- name: RelaysInsert :execrows
+-- A nonce is inserted once: on a conflict somebody else has filled the gap. An empty settlement fills one.
 INSERT INTO relays (network, address, nonce, settlement, created_at)
-VALUES (@network, @address, @nonce, sqlc.narg(settlement), @created_at)
+SELECT @network, @address, unnest(@nonces::bigint[]), nullif(unnest(@settlements::text[]), ''), @created_at
 ON CONFLICT (network, address, nonce) DO NOTHING;
 
--- name: RelayVersionInsert :execrows
+-- name: RelayVersionsInsert :execrows
 INSERT INTO relay_versions (network, address, nonce, version, hash, raw, created_at)
-VALUES (@network, @address, @nonce, @version, @hash, @raw, @created_at)
+SELECT @network, @address, unnest(@nonces::bigint[]), @version, unnest(@hashes::text[]), unnest(@raws::bytea[]), @created_at
 ON CONFLICT (network, address, nonce, version) DO NOTHING;
 
 -- name: RelayBySettlement :one
 SELECT * FROM relays
 WHERE settlement = @settlement::text AND current;
 
--- name: RelaySupersede :exec
--- Makes room for another transaction of the settlement, if this one came to nothing.
+-- name: RelaysSupersede :exec
+-- Makes room for another transaction of each settlement, if its last one came to nothing.
 UPDATE relays SET current = false
-WHERE settlement = @settlement::text AND current AND state IN ('reverted', 'dropped');
+WHERE settlement = ANY (@settlements::text[]) AND current AND state IN ('reverted', 'dropped');
 
 -- name: RelayVersions :many
 SELECT v.* FROM relay_versions v

@@ -69,35 +69,6 @@ func (q *Queries) RelayFinal(ctx context.Context, db DBTX, arg RelayFinalParams)
 	return err
 }
 
-const relayInsert = `-- name: RelayInsert :execrows
-INSERT INTO relays (network, address, nonce, settlement, created_at)
-VALUES ($1, $2, $3, $4, $5)
-ON CONFLICT (network, address, nonce) DO NOTHING
-`
-
-type RelayInsertParams struct {
-	Network    string
-	Address    string
-	Nonce      int64
-	Settlement *string
-	CreatedAt  time.Time
-}
-
-// A nonce is inserted once: on a conflict somebody else has filled the gap.
-func (q *Queries) RelayInsert(ctx context.Context, db DBTX, arg RelayInsertParams) (int64, error) {
-	result, err := db.Exec(ctx, relayInsert,
-		arg.Network,
-		arg.Address,
-		arg.Nonce,
-		arg.Settlement,
-		arg.CreatedAt,
-	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
 const relayNonces = `-- name: RelayNonces :many
 SELECT nonce FROM relays
 WHERE network = $1 AND address = $2 AND nonce >= $3 AND nonce < $4
@@ -241,17 +212,6 @@ func (q *Queries) RelaySeen(ctx context.Context, db DBTX, arg RelaySeenParams) e
 	return err
 }
 
-const relaySupersede = `-- name: RelaySupersede :exec
-UPDATE relays SET current = false
-WHERE settlement = $1::text AND current AND state IN ('reverted', 'dropped')
-`
-
-// Makes room for another transaction of the settlement, if this one came to nothing.
-func (q *Queries) RelaySupersede(ctx context.Context, db DBTX, settlement string) error {
-	_, err := db.Exec(ctx, relaySupersede, settlement)
-	return err
-}
-
 const relayUnfinal = `-- name: RelayUnfinal :many
 SELECT network, address, nonce, settlement, current, state, hash, block, block_hash, final, created_at FROM relays
 WHERE network = $1 AND address = $2 AND NOT final AND state IN ('mined', 'reverted')
@@ -306,38 +266,6 @@ func (q *Queries) RelayUnfinal(ctx context.Context, db DBTX, arg RelayUnfinalPar
 	return items, nil
 }
 
-const relayVersionInsert = `-- name: RelayVersionInsert :execrows
-INSERT INTO relay_versions (network, address, nonce, version, hash, raw, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
-ON CONFLICT (network, address, nonce, version) DO NOTHING
-`
-
-type RelayVersionInsertParams struct {
-	Network   string
-	Address   string
-	Nonce     int64
-	Version   int32
-	Hash      string
-	Raw       []byte
-	CreatedAt time.Time
-}
-
-func (q *Queries) RelayVersionInsert(ctx context.Context, db DBTX, arg RelayVersionInsertParams) (int64, error) {
-	result, err := db.Exec(ctx, relayVersionInsert,
-		arg.Network,
-		arg.Address,
-		arg.Nonce,
-		arg.Version,
-		arg.Hash,
-		arg.Raw,
-		arg.CreatedAt,
-	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
 const relayVersions = `-- name: RelayVersions :many
 SELECT v.network, v.address, v.nonce, v.version, v.hash, v.raw, v.created_at FROM relay_versions v
 WHERE v.network = $1 AND v.address = $2 AND v.nonce = $3
@@ -376,6 +304,38 @@ func (q *Queries) RelayVersions(ctx context.Context, db DBTX, arg RelayVersionsP
 		return nil, err
 	}
 	return items, nil
+}
+
+const relayVersionsInsert = `-- name: RelayVersionsInsert :execrows
+INSERT INTO relay_versions (network, address, nonce, version, hash, raw, created_at)
+SELECT $1, $2, unnest($3::bigint[]), $4, unnest($5::text[]), unnest($6::bytea[]), $7
+ON CONFLICT (network, address, nonce, version) DO NOTHING
+`
+
+type RelayVersionsInsertParams struct {
+	Network   string
+	Address   string
+	Nonces    []int64
+	Version   int32
+	Hashes    []string
+	Raws      [][]byte
+	CreatedAt time.Time
+}
+
+func (q *Queries) RelayVersionsInsert(ctx context.Context, db DBTX, arg RelayVersionsInsertParams) (int64, error) {
+	result, err := db.Exec(ctx, relayVersionsInsert,
+		arg.Network,
+		arg.Address,
+		arg.Nonces,
+		arg.Version,
+		arg.Hashes,
+		arg.Raws,
+		arg.CreatedAt,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const relayerBeat = `-- name: RelayerBeat :exec
@@ -438,26 +398,35 @@ func (q *Queries) RelayerNextNonce(ctx context.Context, db DBTX, arg RelayerNext
 	return next_nonce, err
 }
 
-const relayerNonce = `-- name: RelayerNonce :one
-UPDATE relayers SET next_nonce = next_nonce + 1
-WHERE network = $1 AND address = $2
-RETURNING (next_nonce - 1)::bigint
+const relayerNonces = `-- name: RelayerNonces :one
+UPDATE relayers SET next_nonce = next_nonce + $1
+WHERE network = $2 AND address = $3
+RETURNING (next_nonce - $1)::bigint
 `
 
-type RelayerNonceParams struct {
+type RelayerNoncesParams struct {
+	Count   int64
 	Network string
 	Address string
 }
 
-// Takes the row's lock until commit, so nonces are committed in order and a rollback gives its nonce back.
-func (q *Queries) RelayerNonce(ctx context.Context, db DBTX, arg RelayerNonceParams) (int64, error) {
-	row := db.QueryRow(ctx, relayerNonce, arg.Network, arg.Address)
+// The first of several nonces in a row. Takes the row's lock until commit, so nonces are committed in order and a
+// rollback gives its nonces back.
+func (q *Queries) RelayerNonces(ctx context.Context, db DBTX, arg RelayerNoncesParams) (int64, error) {
+	row := db.QueryRow(ctx, relayerNonces, arg.Count, arg.Network, arg.Address)
 	var column_1 int64
 	err := row.Scan(&column_1)
 	return column_1, err
 }
 
 const relayerOpen = `-- name: RelayerOpen :exec
+WITH passed AS (
+    INSERT INTO relays (network, address, nonce, current, state, final, created_at)
+    SELECT r.network, r.address, n, false, 'dropped', true, $4::timestamptz
+    FROM relayers r CROSS JOIN LATERAL generate_series(r.next_nonce, least($5::bigint, $3::bigint) - 1) n
+    WHERE r.network = $1 AND r.address = $2
+    ON CONFLICT (network, address, nonce) DO NOTHING
+)
 INSERT INTO relayers (network, address, next_nonce)
 VALUES ($1, $2, $3)
 ON CONFLICT (network, address) DO UPDATE SET next_nonce = greatest(relayers.next_nonce, excluded.next_nonce)
@@ -467,10 +436,59 @@ type RelayerOpenParams struct {
 	Network   string
 	Address   string
 	NextNonce int64
+	Now       time.Time
+	Mined     int64
 }
 
-// The first use of an address; later ones only move its nonce up to what the chain has seen.
+// The first use of an address; later ones only move its nonce up to what the chain has seen. Nonces below mined that are
+// passed over were used elsewhere, as by the database that a backup was made of: nothing of ours will have them.
 func (q *Queries) RelayerOpen(ctx context.Context, db DBTX, arg RelayerOpenParams) error {
-	_, err := db.Exec(ctx, relayerOpen, arg.Network, arg.Address, arg.NextNonce)
+	_, err := db.Exec(ctx, relayerOpen,
+		arg.Network,
+		arg.Address,
+		arg.NextNonce,
+		arg.Now,
+		arg.Mined,
+	)
+	return err
+}
+
+const relaysInsert = `-- name: RelaysInsert :execrows
+INSERT INTO relays (network, address, nonce, settlement, created_at)
+SELECT $1, $2, unnest($3::bigint[]), nullif(unnest($4::text[]), ''), $5
+ON CONFLICT (network, address, nonce) DO NOTHING
+`
+
+type RelaysInsertParams struct {
+	Network     string
+	Address     string
+	Nonces      []int64
+	Settlements []string
+	CreatedAt   time.Time
+}
+
+// A nonce is inserted once: on a conflict somebody else has filled the gap. An empty settlement fills one.
+func (q *Queries) RelaysInsert(ctx context.Context, db DBTX, arg RelaysInsertParams) (int64, error) {
+	result, err := db.Exec(ctx, relaysInsert,
+		arg.Network,
+		arg.Address,
+		arg.Nonces,
+		arg.Settlements,
+		arg.CreatedAt,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const relaysSupersede = `-- name: RelaysSupersede :exec
+UPDATE relays SET current = false
+WHERE settlement = ANY ($1::text[]) AND current AND state IN ('reverted', 'dropped')
+`
+
+// Makes room for another transaction of each settlement, if its last one came to nothing.
+func (q *Queries) RelaysSupersede(ctx context.Context, db DBTX, settlements []string) error {
+	_, err := db.Exec(ctx, relaysSupersede, settlements)
 	return err
 }

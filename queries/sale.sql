@@ -1,8 +1,10 @@
--- name: SaleInsert :exec
+-- name: SalesInsert :exec
 INSERT INTO sales (id, merchant_id, livemode, attempt_id, line, settlement_id, link_id, item_id, item_title, qty, amount, currency,
     purchaser_address, network, transaction, channel, reference, late, simulated, created_at)
-VALUES (@id, @merchant_id, @livemode, @attempt_id, @line, @settlement_id, @link_id, @item_id, @item_title, @qty, @amount, @currency,
-    @purchaser_address, @network, @transaction, @channel, @reference, @late, @simulated, @created_at);
+SELECT unnest(@ids::text[]), unnest(@merchants::text[]), unnest(@livemodes::bool[]), unnest(@attempts::text[]), unnest(@lines::smallint[]),
+    unnest(@settlements::text[]), nullif(unnest(@links::text[]), ''), unnest(@items::text[]), unnest(@item_titles::text[]), unnest(@quantities::int[]),
+    unnest(@amounts::bigint[]), unnest(@currencies::text[]), unnest(@purchasers::text[]), unnest(@networks::text[]), unnest(@transactions::text[]),
+    unnest(@channels::text[]), unnest(@refs::text[]), unnest(@late::bool[]), unnest(@simulated::bool[]), @created_at;
 
 -- name: SaleList :many
 SELECT * FROM sales
@@ -33,11 +35,18 @@ WHERE merchant_id = @merchant_id AND livemode = @livemode
 -- name: SaleOfAttempt :many
 SELECT * FROM sales WHERE attempt_id = @attempt_id ORDER BY line;
 
--- name: SalesDayAdd :exec
+-- name: SalesMove :exec
+UPDATE sales SET transaction = @transaction WHERE attempt_id = @attempt_id AND settlement_id = @settlement_id::text;
+
+-- name: SalesDaysAdd :exec
+-- In the order of the key, so that two who add at once never wait for each other in a circle.
 INSERT INTO sales_days (merchant_id, livemode, day, channel, network, slot, sales, amount)
-VALUES (@merchant_id, @livemode, @day, @channel, @network, @slot, 1, @amount)
+SELECT sold.merchant_id, sold.livemode, @day, sold.channel, sold.network, @slot, count(*), sum(sold.amount)
+FROM (SELECT unnest(@merchants::text[]) AS merchant_id, unnest(@livemodes::bool[]) AS livemode, unnest(@channels::text[]) AS channel,
+    unnest(@networks::text[]) AS network, unnest(@amounts::bigint[]) AS amount) sold
+GROUP BY 1, 2, 4, 5 ORDER BY 1, 2, 4, 5
 ON CONFLICT (merchant_id, livemode, day, channel, network, slot)
-DO UPDATE SET sales = sales_days.sales + 1, amount = sales_days.amount + excluded.amount;
+DO UPDATE SET sales = sales_days.sales + excluded.sales, amount = sales_days.amount + excluded.amount;
 
 -- name: SalesDays :many
 SELECT day, sum(sales)::bigint AS sales, sum(amount)::bigint AS amount FROM sales_days

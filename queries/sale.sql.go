@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"xsynesis/id"
-	"xsynesis/money"
 )
 
 const saleControl = `-- name: SaleControl :one
@@ -50,62 +49,6 @@ func (q *Queries) SaleControl(ctx context.Context, db DBTX, arg SaleControlParam
 	var i SaleControlRow
 	err := row.Scan(&i.Sales, &i.Amount)
 	return i, err
-}
-
-const saleInsert = `-- name: SaleInsert :exec
-INSERT INTO sales (id, merchant_id, livemode, attempt_id, line, settlement_id, link_id, item_id, item_title, qty, amount, currency,
-    purchaser_address, network, transaction, channel, reference, late, simulated, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
-    $13, $14, $15, $16, $17, $18, $19, $20)
-`
-
-type SaleInsertParams struct {
-	ID               id.Sale
-	MerchantID       id.Merchant
-	Livemode         bool
-	AttemptID        id.Attempt
-	Line             int16
-	SettlementID     *id.Settlement
-	LinkID           *id.Link
-	ItemID           string
-	ItemTitle        string
-	Qty              int32
-	Amount           money.USDC
-	Currency         string
-	PurchaserAddress string
-	Network          string
-	Transaction      string
-	Channel          string
-	Reference        string
-	Late             bool
-	Simulated        bool
-	CreatedAt        time.Time
-}
-
-func (q *Queries) SaleInsert(ctx context.Context, db DBTX, arg SaleInsertParams) error {
-	_, err := db.Exec(ctx, saleInsert,
-		arg.ID,
-		arg.MerchantID,
-		arg.Livemode,
-		arg.AttemptID,
-		arg.Line,
-		arg.SettlementID,
-		arg.LinkID,
-		arg.ItemID,
-		arg.ItemTitle,
-		arg.Qty,
-		arg.Amount,
-		arg.Currency,
-		arg.PurchaserAddress,
-		arg.Network,
-		arg.Transaction,
-		arg.Channel,
-		arg.Reference,
-		arg.Late,
-		arg.Simulated,
-		arg.CreatedAt,
-	)
-	return err
 }
 
 const saleList = `-- name: SaleList :many
@@ -310,36 +253,6 @@ func (q *Queries) SaleOfAttempt(ctx context.Context, db DBTX, attemptID id.Attem
 	return items, nil
 }
 
-const salesDayAdd = `-- name: SalesDayAdd :exec
-INSERT INTO sales_days (merchant_id, livemode, day, channel, network, slot, sales, amount)
-VALUES ($1, $2, $3, $4, $5, $6, 1, $7)
-ON CONFLICT (merchant_id, livemode, day, channel, network, slot)
-DO UPDATE SET sales = sales_days.sales + 1, amount = sales_days.amount + excluded.amount
-`
-
-type SalesDayAddParams struct {
-	MerchantID id.Merchant
-	Livemode   bool
-	Day        time.Time
-	Channel    string
-	Network    string
-	Slot       int16
-	Amount     money.USDC
-}
-
-func (q *Queries) SalesDayAdd(ctx context.Context, db DBTX, arg SalesDayAddParams) error {
-	_, err := db.Exec(ctx, salesDayAdd,
-		arg.MerchantID,
-		arg.Livemode,
-		arg.Day,
-		arg.Channel,
-		arg.Network,
-		arg.Slot,
-		arg.Amount,
-	)
-	return err
-}
-
 const salesDays = `-- name: SalesDays :many
 SELECT day, sum(sales)::bigint AS sales, sum(amount)::bigint AS amount FROM sales_days
 WHERE merchant_id = $1 AND livemode = $2 AND day >= $3::date AND day < $4::date
@@ -385,4 +298,111 @@ func (q *Queries) SalesDays(ctx context.Context, db DBTX, arg SalesDaysParams) (
 		return nil, err
 	}
 	return items, nil
+}
+
+const salesDaysAdd = `-- name: SalesDaysAdd :exec
+INSERT INTO sales_days (merchant_id, livemode, day, channel, network, slot, sales, amount)
+SELECT sold.merchant_id, sold.livemode, $1, sold.channel, sold.network, $2, count(*), sum(sold.amount)
+FROM (SELECT unnest($3::text[]) AS merchant_id, unnest($4::bool[]) AS livemode, unnest($5::text[]) AS channel,
+    unnest($6::text[]) AS network, unnest($7::bigint[]) AS amount) sold
+GROUP BY 1, 2, 4, 5 ORDER BY 1, 2, 4, 5
+ON CONFLICT (merchant_id, livemode, day, channel, network, slot)
+DO UPDATE SET sales = sales_days.sales + excluded.sales, amount = sales_days.amount + excluded.amount
+`
+
+type SalesDaysAddParams struct {
+	Day       time.Time
+	Slot      int16
+	Merchants []string
+	Livemodes []bool
+	Channels  []string
+	Networks  []string
+	Amounts   []int64
+}
+
+// In the order of the key, so that two who add at once never wait for each other in a circle.
+func (q *Queries) SalesDaysAdd(ctx context.Context, db DBTX, arg SalesDaysAddParams) error {
+	_, err := db.Exec(ctx, salesDaysAdd,
+		arg.Day,
+		arg.Slot,
+		arg.Merchants,
+		arg.Livemodes,
+		arg.Channels,
+		arg.Networks,
+		arg.Amounts,
+	)
+	return err
+}
+
+const salesInsert = `-- name: SalesInsert :exec
+INSERT INTO sales (id, merchant_id, livemode, attempt_id, line, settlement_id, link_id, item_id, item_title, qty, amount, currency,
+    purchaser_address, network, transaction, channel, reference, late, simulated, created_at)
+SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::bool[]), unnest($4::text[]), unnest($5::smallint[]),
+    unnest($6::text[]), nullif(unnest($7::text[]), ''), unnest($8::text[]), unnest($9::text[]), unnest($10::int[]),
+    unnest($11::bigint[]), unnest($12::text[]), unnest($13::text[]), unnest($14::text[]), unnest($15::text[]),
+    unnest($16::text[]), unnest($17::text[]), unnest($18::bool[]), unnest($19::bool[]), $20
+`
+
+type SalesInsertParams struct {
+	Ids          []string
+	Merchants    []string
+	Livemodes    []bool
+	Attempts     []string
+	Lines        []int16
+	Settlements  []string
+	Links        []string
+	Items        []string
+	ItemTitles   []string
+	Quantities   []int32
+	Amounts      []int64
+	Currencies   []string
+	Purchasers   []string
+	Networks     []string
+	Transactions []string
+	Channels     []string
+	Refs         []string
+	Late         []bool
+	Simulated    []bool
+	CreatedAt    time.Time
+}
+
+func (q *Queries) SalesInsert(ctx context.Context, db DBTX, arg SalesInsertParams) error {
+	_, err := db.Exec(ctx, salesInsert,
+		arg.Ids,
+		arg.Merchants,
+		arg.Livemodes,
+		arg.Attempts,
+		arg.Lines,
+		arg.Settlements,
+		arg.Links,
+		arg.Items,
+		arg.ItemTitles,
+		arg.Quantities,
+		arg.Amounts,
+		arg.Currencies,
+		arg.Purchasers,
+		arg.Networks,
+		arg.Transactions,
+		arg.Channels,
+		arg.Refs,
+		arg.Late,
+		arg.Simulated,
+		arg.CreatedAt,
+	)
+	return err
+}
+
+const salesMove = `-- name: SalesMove :exec
+UPDATE sales SET transaction = $1 WHERE attempt_id = $2 AND settlement_id = $3::text
+`
+
+type SalesMoveParams struct {
+	Transaction  string
+	AttemptID    id.Attempt
+	SettlementID string
+}
+
+func (q *Queries) SalesMove(ctx context.Context, db DBTX, arg SalesMoveParams) error {
+	_, err := db.Exec(ctx, salesMove, arg.Transaction, arg.AttemptID, arg.SettlementID)
+	return err
 }

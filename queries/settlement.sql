@@ -1,46 +1,71 @@
--- name: SettlementInsert :exec
+-- name: SettlementsInsert :exec
 INSERT INTO settlements (id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, created_at, updated_at)
-VALUES (@id, @merchant_id, @attempt_id, @claim_id, @livemode, @facilitator, 'queued', @network, @asset, @payer, @nonce, @pay_to, @amount, @simulated, @created_at, @created_at);
+SELECT unnest(@ids::text[]), unnest(@merchants::text[]), unnest(@attempts::text[]), nullif(unnest(@claims::text[]), ''), unnest(@livemodes::bool[]), @facilitator, 'queued',
+    unnest(@networks::text[]), unnest(@assets::text[]), unnest(@payers::text[]), unnest(@nonces::text[]), unnest(@payees::text[]), unnest(@amounts::bigint[]),
+    @simulated, @created_at, @created_at;
 
 -- name: SettlementByID :one
 SELECT * FROM settlements WHERE id = @id;
 
--- name: SettlementOfAttempt :one
-SELECT * FROM settlements WHERE attempt_id = @attempt_id ORDER BY status = 'failed', id DESC LIMIT 1;
+-- name: SettlementsOfAttempts :many
+SELECT DISTINCT ON (attempt_id) * FROM settlements
+WHERE attempt_id = ANY (@attempts::text[]) ORDER BY attempt_id, status = 'failed', id DESC;
 
--- name: SettlementLease :one
+-- name: SettlementsLease :many
 -- One worker at a time; a lease that ran out is anybody's.
-UPDATE settlements SET lease = @lease::bytea, lease_until = @until::timestamptz, looks = looks + 1
-WHERE id = @id AND status IN ('queued', 'signed', 'broadcast', 'requested')
+UPDATE settlements SET lease = mine.lease, lease_until = @until::timestamptz, looks = looks + 1
+FROM (SELECT unnest(@ids::text[]) AS id, unnest(@leases::bytea[]) AS lease) mine
+WHERE settlements.id = mine.id AND status IN ('queued', 'signed', 'broadcast', 'requested')
   AND (lease_until IS NULL OR lease_until <= @now::timestamptz)
-RETURNING *;
+RETURNING settlements.*;
+
+-- name: SettlementRenew :execrows
+UPDATE settlements SET lease_until = @until::timestamptz WHERE id = @id AND lease = @lease::bytea;
 
 -- name: SettlementUnlease :execrows
 UPDATE settlements SET lease = NULL, lease_until = NULL, last_error = @last_error, updated_at = @now::timestamptz
 WHERE id = @id AND lease = @lease::bytea;
 
--- name: SettlementSigned :execrows
-UPDATE settlements SET status = 'signed', transaction = @transaction, updated_at = @now::timestamptz
-WHERE id = @id AND status IN ('queued', 'signed') AND lease = @lease::bytea;
+-- name: SettlementsSigned :execrows
+UPDATE settlements SET status = 'signed', transaction = mine.transaction, updated_at = @now::timestamptz
+FROM (SELECT unnest(@ids::text[]) AS id, unnest(@leases::bytea[]) AS lease, unnest(@transactions::text[]) AS transaction) mine
+WHERE settlements.id = mine.id AND settlements.lease = mine.lease AND status IN ('queued', 'signed');
 
--- name: SettlementConfirm :one
-UPDATE settlements SET status = 'confirmed', transaction = @transaction, block_number = @block_number, block_hash = @block_hash,
-    log_index = @log_index, confirmed_at = @now::timestamptz, updated_at = @now::timestamptz, lease = NULL, lease_until = NULL, last_error = ''
-WHERE id = @id AND status IN ('queued', 'signed', 'broadcast', 'requested')
-RETURNING *;
+-- name: SettlementsConfirm :many
+-- Simulated money has no place on a chain: its block's hash is empty.
+UPDATE settlements SET status = 'confirmed', transaction = seen.transaction, confirmed_at = @now::timestamptz, updated_at = @now::timestamptz,
+    block_number = CASE WHEN seen.block_hash <> '' THEN seen.block_number END, block_hash = nullif(seen.block_hash, ''),
+    log_index = CASE WHEN seen.block_hash <> '' THEN seen.log_index END, lease = NULL, lease_until = NULL, last_error = ''
+FROM (SELECT unnest(@ids::text[]) AS id, unnest(@transactions::text[]) AS transaction, unnest(@block_numbers::bigint[]) AS block_number,
+    unnest(@block_hashes::text[]) AS block_hash, unnest(@log_indexes::int[]) AS log_index) seen
+WHERE settlements.id = seen.id AND status IN ('queued', 'signed', 'broadcast', 'requested')
+RETURNING settlements.*;
 
 -- name: SettlementFail :one
 UPDATE settlements SET status = 'failed', last_error = @last_error, updated_at = @now::timestamptz, lease = NULL, lease_until = NULL
 WHERE id = @id AND status IN ('queued', 'signed', 'broadcast', 'requested')
 RETURNING *;
 
--- name: SettlementFinal :many
+-- name: SettlementsSealed :many
+-- Confirmed money in blocks up to one that the chain has sealed for good, oldest first.
+SELECT * FROM settlements
+WHERE network = @network AND status = 'confirmed' AND NOT simulated AND block_number <= @sealed::bigint
+  AND (block_number, id) > (@after_block::bigint, @after_id::text)
+ORDER BY block_number, id LIMIT @most;
+
+-- name: SettlementsFinal :many
+-- Only where they were when their blocks were compared.
 UPDATE settlements SET status = 'final', updated_at = @now::timestamptz
-WHERE id IN (
-    SELECT s.id FROM settlements s
-    WHERE s.network = @network AND s.status = 'confirmed' AND NOT s.simulated AND s.block_number <= @finalized::bigint
-    ORDER BY s.block_number LIMIT @most)
-RETURNING id;
+FROM (SELECT unnest(@ids::text[]) AS id, unnest(@block_hashes::text[]) AS block_hash) sealed
+WHERE settlements.id = sealed.id AND settlements.block_hash = sealed.block_hash AND status = 'confirmed'
+RETURNING settlements.*;
+
+-- name: SettlementMove :one
+-- Its block is gone, and another holds the payment.
+UPDATE settlements SET transaction = @transaction, block_number = @block_number::bigint, block_hash = @block_hash::text,
+    log_index = @log_index::int, updated_at = @now::timestamptz
+WHERE id = @id AND status = 'confirmed' AND block_hash = @was::text
+RETURNING *;
 
 -- name: SettlementIdle :many
 -- Money under way that nobody works on: the sweeper gives each a job again.

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"xsynesis/id"
-	"xsynesis/money"
 )
 
 const settlementByID = `-- name: SettlementByID :one
@@ -19,62 +18,6 @@ SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, net
 
 func (q *Queries) SettlementByID(ctx context.Context, db DBTX, argID id.Settlement) (Settlement, error) {
 	row := db.QueryRow(ctx, settlementByID, argID)
-	var i Settlement
-	err := row.Scan(
-		&i.ID,
-		&i.MerchantID,
-		&i.AttemptID,
-		&i.ClaimID,
-		&i.Livemode,
-		&i.Facilitator,
-		&i.Status,
-		&i.Network,
-		&i.Asset,
-		&i.Payer,
-		&i.Nonce,
-		&i.PayTo,
-		&i.Amount,
-		&i.Simulated,
-		&i.Transaction,
-		&i.BlockNumber,
-		&i.BlockHash,
-		&i.LogIndex,
-		&i.LastError,
-		&i.Looks,
-		&i.LeaseUntil,
-		&i.Lease,
-		&i.CreatedAt,
-		&i.UpdatedAt,
-		&i.ConfirmedAt,
-	)
-	return i, err
-}
-
-const settlementConfirm = `-- name: SettlementConfirm :one
-UPDATE settlements SET status = 'confirmed', transaction = $1, block_number = $2, block_hash = $3,
-    log_index = $4, confirmed_at = $5::timestamptz, updated_at = $5::timestamptz, lease = NULL, lease_until = NULL, last_error = ''
-WHERE id = $6 AND status IN ('queued', 'signed', 'broadcast', 'requested')
-RETURNING id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at
-`
-
-type SettlementConfirmParams struct {
-	Transaction string
-	BlockNumber *int64
-	BlockHash   *string
-	LogIndex    *int32
-	Now         time.Time
-	ID          id.Settlement
-}
-
-func (q *Queries) SettlementConfirm(ctx context.Context, db DBTX, arg SettlementConfirmParams) (Settlement, error) {
-	row := db.QueryRow(ctx, settlementConfirm,
-		arg.Transaction,
-		arg.BlockNumber,
-		arg.BlockHash,
-		arg.LogIndex,
-		arg.Now,
-		arg.ID,
-	)
 	var i Settlement
 	err := row.Scan(
 		&i.ID,
@@ -151,47 +94,6 @@ func (q *Queries) SettlementFail(ctx context.Context, db DBTX, arg SettlementFai
 	return i, err
 }
 
-const settlementFinal = `-- name: SettlementFinal :many
-UPDATE settlements SET status = 'final', updated_at = $1::timestamptz
-WHERE id IN (
-    SELECT s.id FROM settlements s
-    WHERE s.network = $2 AND s.status = 'confirmed' AND NOT s.simulated AND s.block_number <= $3::bigint
-    ORDER BY s.block_number LIMIT $4)
-RETURNING id
-`
-
-type SettlementFinalParams struct {
-	Now       time.Time
-	Network   string
-	Finalized int64
-	Most      int32
-}
-
-func (q *Queries) SettlementFinal(ctx context.Context, db DBTX, arg SettlementFinalParams) ([]id.Settlement, error) {
-	rows, err := db.Query(ctx, settlementFinal,
-		arg.Now,
-		arg.Network,
-		arg.Finalized,
-		arg.Most,
-	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []id.Settlement{}
-	for rows.Next() {
-		var id id.Settlement
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		items = append(items, id)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const settlementIdle = `-- name: SettlementIdle :many
 SELECT id FROM settlements
 WHERE status IN ('queued', 'signed', 'broadcast', 'requested')
@@ -224,101 +126,6 @@ func (q *Queries) SettlementIdle(ctx context.Context, db DBTX, arg SettlementIdl
 		return nil, err
 	}
 	return items, nil
-}
-
-const settlementInsert = `-- name: SettlementInsert :exec
-INSERT INTO settlements (id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, created_at, updated_at)
-VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $8, $9, $10, $11, $12, $13, $14, $14)
-`
-
-type SettlementInsertParams struct {
-	ID          id.Settlement
-	MerchantID  id.Merchant
-	AttemptID   *id.Attempt
-	ClaimID     *id.Claim
-	Livemode    bool
-	Facilitator string
-	Network     string
-	Asset       string
-	Payer       string
-	Nonce       string
-	PayTo       string
-	Amount      money.USDC
-	Simulated   bool
-	CreatedAt   time.Time
-}
-
-func (q *Queries) SettlementInsert(ctx context.Context, db DBTX, arg SettlementInsertParams) error {
-	_, err := db.Exec(ctx, settlementInsert,
-		arg.ID,
-		arg.MerchantID,
-		arg.AttemptID,
-		arg.ClaimID,
-		arg.Livemode,
-		arg.Facilitator,
-		arg.Network,
-		arg.Asset,
-		arg.Payer,
-		arg.Nonce,
-		arg.PayTo,
-		arg.Amount,
-		arg.Simulated,
-		arg.CreatedAt,
-	)
-	return err
-}
-
-const settlementLease = `-- name: SettlementLease :one
-UPDATE settlements SET lease = $1::bytea, lease_until = $2::timestamptz, looks = looks + 1
-WHERE id = $3 AND status IN ('queued', 'signed', 'broadcast', 'requested')
-  AND (lease_until IS NULL OR lease_until <= $4::timestamptz)
-RETURNING id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at
-`
-
-type SettlementLeaseParams struct {
-	Lease []byte
-	Until time.Time
-	ID    id.Settlement
-	Now   time.Time
-}
-
-// One worker at a time; a lease that ran out is anybody's.
-func (q *Queries) SettlementLease(ctx context.Context, db DBTX, arg SettlementLeaseParams) (Settlement, error) {
-	row := db.QueryRow(ctx, settlementLease,
-		arg.Lease,
-		arg.Until,
-		arg.ID,
-		arg.Now,
-	)
-	var i Settlement
-	err := row.Scan(
-		&i.ID,
-		&i.MerchantID,
-		&i.AttemptID,
-		&i.ClaimID,
-		&i.Livemode,
-		&i.Facilitator,
-		&i.Status,
-		&i.Network,
-		&i.Asset,
-		&i.Payer,
-		&i.Nonce,
-		&i.PayTo,
-		&i.Amount,
-		&i.Simulated,
-		&i.Transaction,
-		&i.BlockNumber,
-		&i.BlockHash,
-		&i.LogIndex,
-		&i.LastError,
-		&i.Looks,
-		&i.LeaseUntil,
-		&i.Lease,
-		&i.CreatedAt,
-		&i.UpdatedAt,
-		&i.ConfirmedAt,
-	)
-	return i, err
 }
 
 const settlementList = `-- name: SettlementList :many
@@ -449,12 +256,34 @@ func (q *Queries) SettlementListAfter(ctx context.Context, db DBTX, arg Settleme
 	return items, nil
 }
 
-const settlementOfAttempt = `-- name: SettlementOfAttempt :one
-SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at FROM settlements WHERE attempt_id = $1 ORDER BY status = 'failed', id DESC LIMIT 1
+const settlementMove = `-- name: SettlementMove :one
+UPDATE settlements SET transaction = $1, block_number = $2::bigint, block_hash = $3::text,
+    log_index = $4::int, updated_at = $5::timestamptz
+WHERE id = $6 AND status = 'confirmed' AND block_hash = $7::text
+RETURNING id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at
 `
 
-func (q *Queries) SettlementOfAttempt(ctx context.Context, db DBTX, attemptID *id.Attempt) (Settlement, error) {
-	row := db.QueryRow(ctx, settlementOfAttempt, attemptID)
+type SettlementMoveParams struct {
+	Transaction string
+	BlockNumber int64
+	BlockHash   string
+	LogIndex    int32
+	Now         time.Time
+	ID          id.Settlement
+	Was         string
+}
+
+// Its block is gone, and another holds the payment.
+func (q *Queries) SettlementMove(ctx context.Context, db DBTX, arg SettlementMoveParams) (Settlement, error) {
+	row := db.QueryRow(ctx, settlementMove,
+		arg.Transaction,
+		arg.BlockNumber,
+		arg.BlockHash,
+		arg.LogIndex,
+		arg.Now,
+		arg.ID,
+		arg.Was,
+	)
 	var i Settlement
 	err := row.Scan(
 		&i.ID,
@@ -486,25 +315,18 @@ func (q *Queries) SettlementOfAttempt(ctx context.Context, db DBTX, attemptID *i
 	return i, err
 }
 
-const settlementSigned = `-- name: SettlementSigned :execrows
-UPDATE settlements SET status = 'signed', transaction = $1, updated_at = $2::timestamptz
-WHERE id = $3 AND status IN ('queued', 'signed') AND lease = $4::bytea
+const settlementRenew = `-- name: SettlementRenew :execrows
+UPDATE settlements SET lease_until = $1::timestamptz WHERE id = $2 AND lease = $3::bytea
 `
 
-type SettlementSignedParams struct {
-	Transaction string
-	Now         time.Time
-	ID          id.Settlement
-	Lease       []byte
+type SettlementRenewParams struct {
+	Until time.Time
+	ID    id.Settlement
+	Lease []byte
 }
 
-func (q *Queries) SettlementSigned(ctx context.Context, db DBTX, arg SettlementSignedParams) (int64, error) {
-	result, err := db.Exec(ctx, settlementSigned,
-		arg.Transaction,
-		arg.Now,
-		arg.ID,
-		arg.Lease,
-	)
+func (q *Queries) SettlementRenew(ctx context.Context, db DBTX, arg SettlementRenewParams) (int64, error) {
+	result, err := db.Exec(ctx, settlementRenew, arg.Until, arg.ID, arg.Lease)
 	if err != nil {
 		return 0, err
 	}
@@ -529,6 +351,395 @@ func (q *Queries) SettlementUnlease(ctx context.Context, db DBTX, arg Settlement
 		arg.Now,
 		arg.ID,
 		arg.Lease,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const settlementsConfirm = `-- name: SettlementsConfirm :many
+UPDATE settlements SET status = 'confirmed', transaction = seen.transaction, confirmed_at = $1::timestamptz, updated_at = $1::timestamptz,
+    block_number = CASE WHEN seen.block_hash <> '' THEN seen.block_number END, block_hash = nullif(seen.block_hash, ''),
+    log_index = CASE WHEN seen.block_hash <> '' THEN seen.log_index END, lease = NULL, lease_until = NULL, last_error = ''
+FROM (SELECT unnest($2::text[]) AS id, unnest($3::text[]) AS transaction, unnest($4::bigint[]) AS block_number,
+    unnest($5::text[]) AS block_hash, unnest($6::int[]) AS log_index) seen
+WHERE settlements.id = seen.id AND status IN ('queued', 'signed', 'broadcast', 'requested')
+RETURNING settlements.id, settlements.merchant_id, settlements.attempt_id, settlements.claim_id, settlements.livemode, settlements.facilitator, settlements.status, settlements.network, settlements.asset, settlements.payer, settlements.nonce, settlements.pay_to, settlements.amount, settlements.simulated, settlements.transaction, settlements.block_number, settlements.block_hash, settlements.log_index, settlements.last_error, settlements.looks, settlements.lease_until, settlements.lease, settlements.created_at, settlements.updated_at, settlements.confirmed_at
+`
+
+type SettlementsConfirmParams struct {
+	Now          time.Time
+	Ids          []string
+	Transactions []string
+	BlockNumbers []int64
+	BlockHashes  []string
+	LogIndexes   []int32
+}
+
+// Simulated money has no place on a chain: its block's hash is empty.
+func (q *Queries) SettlementsConfirm(ctx context.Context, db DBTX, arg SettlementsConfirmParams) ([]Settlement, error) {
+	rows, err := db.Query(ctx, settlementsConfirm,
+		arg.Now,
+		arg.Ids,
+		arg.Transactions,
+		arg.BlockNumbers,
+		arg.BlockHashes,
+		arg.LogIndexes,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Settlement{}
+	for rows.Next() {
+		var i Settlement
+		if err := rows.Scan(
+			&i.ID,
+			&i.MerchantID,
+			&i.AttemptID,
+			&i.ClaimID,
+			&i.Livemode,
+			&i.Facilitator,
+			&i.Status,
+			&i.Network,
+			&i.Asset,
+			&i.Payer,
+			&i.Nonce,
+			&i.PayTo,
+			&i.Amount,
+			&i.Simulated,
+			&i.Transaction,
+			&i.BlockNumber,
+			&i.BlockHash,
+			&i.LogIndex,
+			&i.LastError,
+			&i.Looks,
+			&i.LeaseUntil,
+			&i.Lease,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.ConfirmedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const settlementsFinal = `-- name: SettlementsFinal :many
+UPDATE settlements SET status = 'final', updated_at = $1::timestamptz
+FROM (SELECT unnest($2::text[]) AS id, unnest($3::text[]) AS block_hash) sealed
+WHERE settlements.id = sealed.id AND settlements.block_hash = sealed.block_hash AND status = 'confirmed'
+RETURNING settlements.id, settlements.merchant_id, settlements.attempt_id, settlements.claim_id, settlements.livemode, settlements.facilitator, settlements.status, settlements.network, settlements.asset, settlements.payer, settlements.nonce, settlements.pay_to, settlements.amount, settlements.simulated, settlements.transaction, settlements.block_number, settlements.block_hash, settlements.log_index, settlements.last_error, settlements.looks, settlements.lease_until, settlements.lease, settlements.created_at, settlements.updated_at, settlements.confirmed_at
+`
+
+type SettlementsFinalParams struct {
+	Now         time.Time
+	Ids         []string
+	BlockHashes []string
+}
+
+// Only where they were when their blocks were compared.
+func (q *Queries) SettlementsFinal(ctx context.Context, db DBTX, arg SettlementsFinalParams) ([]Settlement, error) {
+	rows, err := db.Query(ctx, settlementsFinal, arg.Now, arg.Ids, arg.BlockHashes)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Settlement{}
+	for rows.Next() {
+		var i Settlement
+		if err := rows.Scan(
+			&i.ID,
+			&i.MerchantID,
+			&i.AttemptID,
+			&i.ClaimID,
+			&i.Livemode,
+			&i.Facilitator,
+			&i.Status,
+			&i.Network,
+			&i.Asset,
+			&i.Payer,
+			&i.Nonce,
+			&i.PayTo,
+			&i.Amount,
+			&i.Simulated,
+			&i.Transaction,
+			&i.BlockNumber,
+			&i.BlockHash,
+			&i.LogIndex,
+			&i.LastError,
+			&i.Looks,
+			&i.LeaseUntil,
+			&i.Lease,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.ConfirmedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const settlementsInsert = `-- name: SettlementsInsert :exec
+INSERT INTO settlements (id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, created_at, updated_at)
+SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::text[]), nullif(unnest($4::text[]), ''), unnest($5::bool[]), $6, 'queued',
+    unnest($7::text[]), unnest($8::text[]), unnest($9::text[]), unnest($10::text[]), unnest($11::text[]), unnest($12::bigint[]),
+    $13, $14, $14
+`
+
+type SettlementsInsertParams struct {
+	Ids         []string
+	Merchants   []string
+	Attempts    []string
+	Claims      []string
+	Livemodes   []bool
+	Facilitator string
+	Networks    []string
+	Assets      []string
+	Payers      []string
+	Nonces      []string
+	Payees      []string
+	Amounts     []int64
+	Simulated   bool
+	CreatedAt   time.Time
+}
+
+func (q *Queries) SettlementsInsert(ctx context.Context, db DBTX, arg SettlementsInsertParams) error {
+	_, err := db.Exec(ctx, settlementsInsert,
+		arg.Ids,
+		arg.Merchants,
+		arg.Attempts,
+		arg.Claims,
+		arg.Livemodes,
+		arg.Facilitator,
+		arg.Networks,
+		arg.Assets,
+		arg.Payers,
+		arg.Nonces,
+		arg.Payees,
+		arg.Amounts,
+		arg.Simulated,
+		arg.CreatedAt,
+	)
+	return err
+}
+
+const settlementsLease = `-- name: SettlementsLease :many
+UPDATE settlements SET lease = mine.lease, lease_until = $1::timestamptz, looks = looks + 1
+FROM (SELECT unnest($3::text[]) AS id, unnest($4::bytea[]) AS lease) mine
+WHERE settlements.id = mine.id AND status IN ('queued', 'signed', 'broadcast', 'requested')
+  AND (lease_until IS NULL OR lease_until <= $2::timestamptz)
+RETURNING settlements.id, settlements.merchant_id, settlements.attempt_id, settlements.claim_id, settlements.livemode, settlements.facilitator, settlements.status, settlements.network, settlements.asset, settlements.payer, settlements.nonce, settlements.pay_to, settlements.amount, settlements.simulated, settlements.transaction, settlements.block_number, settlements.block_hash, settlements.log_index, settlements.last_error, settlements.looks, settlements.lease_until, settlements.lease, settlements.created_at, settlements.updated_at, settlements.confirmed_at
+`
+
+type SettlementsLeaseParams struct {
+	Until  time.Time
+	Now    time.Time
+	Ids    []string
+	Leases [][]byte
+}
+
+// One worker at a time; a lease that ran out is anybody's.
+func (q *Queries) SettlementsLease(ctx context.Context, db DBTX, arg SettlementsLeaseParams) ([]Settlement, error) {
+	rows, err := db.Query(ctx, settlementsLease,
+		arg.Until,
+		arg.Now,
+		arg.Ids,
+		arg.Leases,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Settlement{}
+	for rows.Next() {
+		var i Settlement
+		if err := rows.Scan(
+			&i.ID,
+			&i.MerchantID,
+			&i.AttemptID,
+			&i.ClaimID,
+			&i.Livemode,
+			&i.Facilitator,
+			&i.Status,
+			&i.Network,
+			&i.Asset,
+			&i.Payer,
+			&i.Nonce,
+			&i.PayTo,
+			&i.Amount,
+			&i.Simulated,
+			&i.Transaction,
+			&i.BlockNumber,
+			&i.BlockHash,
+			&i.LogIndex,
+			&i.LastError,
+			&i.Looks,
+			&i.LeaseUntil,
+			&i.Lease,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.ConfirmedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const settlementsOfAttempts = `-- name: SettlementsOfAttempts :many
+SELECT DISTINCT ON (attempt_id) id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at FROM settlements
+WHERE attempt_id = ANY ($1::text[]) ORDER BY attempt_id, status = 'failed', id DESC
+`
+
+func (q *Queries) SettlementsOfAttempts(ctx context.Context, db DBTX, attempts []string) ([]Settlement, error) {
+	rows, err := db.Query(ctx, settlementsOfAttempts, attempts)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Settlement{}
+	for rows.Next() {
+		var i Settlement
+		if err := rows.Scan(
+			&i.ID,
+			&i.MerchantID,
+			&i.AttemptID,
+			&i.ClaimID,
+			&i.Livemode,
+			&i.Facilitator,
+			&i.Status,
+			&i.Network,
+			&i.Asset,
+			&i.Payer,
+			&i.Nonce,
+			&i.PayTo,
+			&i.Amount,
+			&i.Simulated,
+			&i.Transaction,
+			&i.BlockNumber,
+			&i.BlockHash,
+			&i.LogIndex,
+			&i.LastError,
+			&i.Looks,
+			&i.LeaseUntil,
+			&i.Lease,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.ConfirmedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const settlementsSealed = `-- name: SettlementsSealed :many
+SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at FROM settlements
+WHERE network = $1 AND status = 'confirmed' AND NOT simulated AND block_number <= $2::bigint
+  AND (block_number, id) > ($3::bigint, $4::text)
+ORDER BY block_number, id LIMIT $5
+`
+
+type SettlementsSealedParams struct {
+	Network    string
+	Sealed     int64
+	AfterBlock int64
+	AfterID    string
+	Most       int32
+}
+
+// Confirmed money in blocks up to one that the chain has sealed for good, oldest first.
+func (q *Queries) SettlementsSealed(ctx context.Context, db DBTX, arg SettlementsSealedParams) ([]Settlement, error) {
+	rows, err := db.Query(ctx, settlementsSealed,
+		arg.Network,
+		arg.Sealed,
+		arg.AfterBlock,
+		arg.AfterID,
+		arg.Most,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Settlement{}
+	for rows.Next() {
+		var i Settlement
+		if err := rows.Scan(
+			&i.ID,
+			&i.MerchantID,
+			&i.AttemptID,
+			&i.ClaimID,
+			&i.Livemode,
+			&i.Facilitator,
+			&i.Status,
+			&i.Network,
+			&i.Asset,
+			&i.Payer,
+			&i.Nonce,
+			&i.PayTo,
+			&i.Amount,
+			&i.Simulated,
+			&i.Transaction,
+			&i.BlockNumber,
+			&i.BlockHash,
+			&i.LogIndex,
+			&i.LastError,
+			&i.Looks,
+			&i.LeaseUntil,
+			&i.Lease,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.ConfirmedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const settlementsSigned = `-- name: SettlementsSigned :execrows
+UPDATE settlements SET status = 'signed', transaction = mine.transaction, updated_at = $1::timestamptz
+FROM (SELECT unnest($2::text[]) AS id, unnest($3::bytea[]) AS lease, unnest($4::text[]) AS transaction) mine
+WHERE settlements.id = mine.id AND settlements.lease = mine.lease AND status IN ('queued', 'signed')
+`
+
+type SettlementsSignedParams struct {
+	Now          time.Time
+	Ids          []string
+	Leases       [][]byte
+	Transactions []string
+}
+
+func (q *Queries) SettlementsSigned(ctx context.Context, db DBTX, arg SettlementsSignedParams) (int64, error) {
+	result, err := db.Exec(ctx, settlementsSigned,
+		arg.Now,
+		arg.Ids,
+		arg.Leases,
+		arg.Transactions,
 	)
 	if err != nil {
 		return 0, err

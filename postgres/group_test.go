@@ -1,0 +1,133 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+
+	"xsynesis/postgres"
+)
+
+// gate lets a test hold a group's function where it is.
+type gate struct {
+	entered, open chan struct{}
+}
+
+func newGate() gate { return gate{make(chan struct{}, 100), make(chan struct{})} }
+
+func (g gate) pass() {
+	g.entered <- struct{}{}
+	<-g.open
+}
+
+func TestAGroupServesTogetherWhoComesWhileItIsBusy(t *testing.T) {
+	t.Parallel()
+	gate, sizes := newGate(), make(chan int, 100)
+	group := postgres.NewGroup(4, func(_ context.Context, items []int) ([]int, error) {
+		sizes <- len(items)
+		if len(items) == 1 && items[0] == 0 {
+			gate.pass()
+		}
+		doubled := make([]int, len(items))
+		for i, n := range items {
+			doubled[i] = 2 * n
+		}
+		return doubled, nil
+	})
+	var all errgroup.Group
+	ask := func(n int) {
+		all.Go(func() error {
+			got, err := group.Do(t.Context(), n)
+			if err == nil && got != 2*n {
+				err = errors.New("somebody else's result")
+			}
+			return err
+		})
+	}
+	ask(0)
+	<-gate.entered
+	for n := range 8 {
+		ask(n + 1)
+	}
+	require.Eventually(t, func() bool { return group.Waiting() == 8 }, 10*time.Second, time.Millisecond)
+	close(gate.open)
+	require.NoError(t, all.Wait())
+	require.Equal(t, []int{1, 4, 4}, []int{<-sizes, <-sizes, <-sizes}, "alone at once, then as many as may")
+	require.Empty(t, sizes)
+}
+
+func TestAGroupGivesEverybodyHisOwnError(t *testing.T) {
+	t.Parallel()
+	odd, gate := errors.New("odd"), newGate()
+	group := postgres.NewGroup(10, func(_ context.Context, items []int) ([]int, error) {
+		if items[0] == 0 {
+			gate.pass()
+		}
+		for _, n := range items {
+			if n%2 == 1 {
+				return nil, odd
+			}
+		}
+		return items, nil
+	})
+	errs := make([]error, 6)
+	var all errgroup.Group
+	for n := range errs {
+		all.Go(func() error { _, errs[n] = group.Do(t.Context(), n); return nil })
+		if n == 0 {
+			<-gate.entered
+		}
+	}
+	require.Eventually(t, func() bool { return group.Waiting() == 5 }, 10*time.Second, time.Millisecond)
+	close(gate.open)
+	require.NoError(t, all.Wait())
+	for n, err := range errs {
+		if n%2 == 1 {
+			require.ErrorIs(t, err, odd)
+		} else {
+			require.NoError(t, err)
+		}
+	}
+}
+
+func TestNothingIsDoneForWhoLeftInTime(t *testing.T) {
+	t.Parallel()
+	gate := newGate()
+	var served atomic.Int64
+	group := postgres.NewGroup(10, func(_ context.Context, items []int) ([]int, error) {
+		served.Add(int64(len(items)))
+		gate.pass()
+		return items, nil
+	})
+	var all errgroup.Group
+	first, leaveFirst := context.WithCancel(t.Context())
+	all.Go(func() error { _, err := group.Do(first, 1); return err })
+	<-gate.entered
+	second, leaveSecond := context.WithCancel(t.Context())
+	all.Go(func() error {
+		if _, err := group.Do(second, 2); !errors.Is(err, context.Canceled) {
+			return errors.New("it was served after it left")
+		}
+		return nil
+	})
+	require.Eventually(t, func() bool { return group.Waiting() == 1 }, 10*time.Second, time.Millisecond)
+	leaveFirst() // too late: what is begun ends, and its outcome is told
+	leaveSecond()
+	close(gate.open)
+	require.NoError(t, all.Wait())
+	require.EqualValues(t, 1, served.Load())
+}
+
+func TestAPanicInAGroupIsAnError(t *testing.T) {
+	t.Parallel()
+	group := postgres.NewGroup(10, func(_ context.Context, items []int) ([]int, error) {
+		return nil, errors.New("" + string(rune(items[5])))
+	})
+	_, err := group.Do(t.Context(), 1)
+	require.ErrorContains(t, err, "index out of range")
+}

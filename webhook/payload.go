@@ -1,0 +1,122 @@
+package webhook
+
+import (
+	"encoding/json"
+	"time"
+
+	"xsynesis/id"
+	"xsynesis/money"
+)
+
+// Amounts are money as every payload writes it: whole cents, rounded down, and base units in a text.
+type Amounts struct {
+	AmountCents int64  `json:"amount_cents"`
+	Amount      string `json:"amount"`
+	Currency    string `json:"currency"` // USDC, or SIM for money that was never there
+}
+
+// NewAmounts writes an amount down.
+func NewAmounts(a money.USDC, currency string) Amounts {
+	return Amounts{AmountCents: a.Cents(), Amount: a.Units(), Currency: currency}
+}
+
+// AttemptPayload tells that somebody began a purchase (payment.attempt_created).
+type AttemptPayload struct {
+	PaymentAttemptID id.Attempt `json:"payment_attempt_id"`
+	Amounts
+	Status    string          `json:"status"` // open
+	ItemID    string          `json:"item_id"`
+	ItemTitle string          `json:"item_title"`
+	Qty       int32           `json:"qty"`
+	LinkID    *id.Link        `json:"link_id"`
+	Reference string          `json:"reference"`
+	Metadata  json.RawMessage `json:"metadata"`
+	Network   string          `json:"network"`
+	ExpiresAt time.Time       `json:"expires_at"` // in UTC
+	Simulated bool            `json:"simulated,omitempty"`
+}
+
+// PaymentPayload tells that a purchase is paid: payment.completed with the status completed, or payment.late with
+// the status late where the money came after the purchase's time was over.
+type PaymentPayload struct {
+	PaymentAttemptID id.Attempt `json:"payment_attempt_id"`
+	Amounts
+	PurchaserAddress string          `json:"purchaser_address"`
+	Status           string          `json:"status"`
+	SaleID           id.Sale         `json:"sale_id"`
+	ItemID           string          `json:"item_id"`
+	ItemTitle        string          `json:"item_title"`
+	Qty              int32           `json:"qty"`
+	LinkID           *id.Link        `json:"link_id"`
+	Reference        string          `json:"reference"`
+	Metadata         json.RawMessage `json:"metadata"`
+	Transaction      string          `json:"transaction"`
+	Network          string          `json:"network"`
+	Simulated        bool            `json:"simulated,omitempty"`
+}
+
+// PaymentFailedPayload tells that a purchase's payment can never arrive (payment.failed).
+type PaymentFailedPayload struct {
+	PaymentAttemptID id.Attempt `json:"payment_attempt_id"`
+	Amounts
+	PurchaserAddress string          `json:"purchaser_address"`
+	Status           string          `json:"status"` // failed
+	Reason           string          `json:"reason"`
+	ItemID           string          `json:"item_id"`
+	ItemTitle        string          `json:"item_title"`
+	Qty              int32           `json:"qty"`
+	LinkID           *id.Link        `json:"link_id"`
+	Reference        string          `json:"reference"`
+	Metadata         json.RawMessage `json:"metadata"`
+	Network          string          `json:"network"`
+	Simulated        bool            `json:"simulated,omitempty"`
+}
+
+// FacilitatorResponse is what whoever moved the money said of it.
+type FacilitatorResponse struct {
+	Facilitator string `json:"facilitator"`
+	Transaction string `json:"transaction"`
+	Network     string `json:"network"`
+	Success     bool   `json:"success"`
+}
+
+// SettlementPayload tells what became of money on the chain: settlement.confirmed, settlement.failed and
+// settlement.final, with the status of the same name.
+type SettlementPayload struct {
+	SettlementID     id.Settlement `json:"settlement_id"`
+	PaymentAttemptID *id.Attempt   `json:"payment_attempt_id"` // null: paid through us to another server's offer
+	Amounts
+	Status              string              `json:"status"`
+	Error               string              `json:"error,omitempty"` // of settlement.failed
+	FacilitatorResponse FacilitatorResponse `json:"facilitator_response"`
+	Transaction         string              `json:"transaction"`
+	Network             string              `json:"network"`
+	Simulated           bool                `json:"simulated,omitempty"`
+}
+
+// LinkPayload tells that a payment link can no longer be paid (link.expired).
+type LinkPayload struct {
+	LinkID id.Link `json:"link_id"`
+	Token  string  `json:"token"`
+	Title  string  `json:"title"`
+	Amounts
+	Status    string          `json:"status"` // expired
+	Reference string          `json:"reference"`
+	Metadata  json.RawMessage `json:"metadata"`
+	Network   string          `json:"network"`
+	ExpiredAt time.Time       `json:"expired_at"` // in UTC
+}
+
+// NoticePayload tells of a line in the dashboard's bell (notice.created).
+type NoticePayload struct {
+	NoticeID id.Notice `json:"notice_id"`
+	Kind     string    `json:"kind"`
+	Text     string    `json:"text"`
+	URL      string    `json:"url"` // of the dashboard's page, empty where there is none
+}
+
+// TestPayload is what a seller sends to try a subscription (webhook.test).
+type TestPayload struct {
+	SubscriptionID id.Subscription `json:"webhook_subscription_id"`
+	Message        string          `json:"message"`
+}
