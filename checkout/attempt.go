@@ -110,6 +110,9 @@ type Attempt struct {
 
 	tokenHash []byte
 	once      []byte
+	from      string // the buyer's network address, while unpaid purchases are counted by it
+	holds     bool   // one of its link's limited payments
+	direct    bool   // begun by a payment and not by a buyer's tap: a refusal ends it
 }
 
 // Claimed is the payment that a purchase is, or was last, tied to.

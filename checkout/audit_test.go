@@ -60,6 +60,18 @@ var damage = []struct{ rule, do, undo string }{
 		`UPDATE link_totals SET payments = payments + 1`, `UPDATE link_totals SET payments = payments - 1`,
 	},
 	{
+		"a link's totals are those of its sales",
+		`CREATE TABLE lost_totals AS SELECT * FROM link_totals; DELETE FROM link_totals`, `INSERT INTO link_totals SELECT * FROM lost_totals`,
+	},
+	{
+		"the days' totals are those of the sales",
+		`CREATE TABLE lost_days AS SELECT * FROM sales_days; DELETE FROM sales_days`, `INSERT INTO sales_days SELECT * FROM lost_days`,
+	},
+	{
+		"the days' totals are those of the sales",
+		`UPDATE sales_days SET day = day + 1`, `UPDATE sales_days SET day = day - 1`,
+	},
+	{
 		"the days' totals are those of the sales",
 		`UPDATE sales_days SET amount = amount + 1`, `UPDATE sales_days SET amount = amount - 1`,
 	},

@@ -20,6 +20,7 @@ import (
 
 	"xsynesis/access"
 	"xsynesis/checkout"
+	"xsynesis/egress"
 	"xsynesis/evm"
 	"xsynesis/evm/devchain"
 	"xsynesis/id"
@@ -28,8 +29,15 @@ import (
 	"xsynesis/money"
 	"xsynesis/postgres/pgtest"
 	"xsynesis/shop"
+	"xsynesis/vault"
+	"xsynesis/webhook"
 	"xsynesis/x402"
 )
+
+// What the programs of a test shop are told at their start.
+const publicURL = "https://pay.example"
+
+var masterKey = []byte("0123456789abcdef0123456789abcdef")
 
 // price is what the shop's first link costs.
 const price = 2 * money.One
@@ -117,6 +125,14 @@ func (s *testShop) newLink(t *testing.T, merchant id.Merchant, f shop.LinkForm) 
 	return link
 }
 
+// anew is what a seller does who writes all of a form.
+func anew(f shop.LinkForm) func(*shop.LinkForm) error {
+	return func(into *shop.LinkForm) error {
+		*into = f
+		return nil
+	}
+}
+
 func (s *testShop) awaitFunded(t *testing.T) {
 	t.Helper()
 	require.Eventually(t, func() bool { return s.checkout.Funded(t.Context(), sepolia) == nil },
@@ -182,6 +198,7 @@ type process struct {
 	hub      *checkout.Hub
 	shop     *shop.Service
 	checkout *checkout.Service
+	hooks    *webhook.Service
 	networks *evm.Registry
 	queue    *river.Client[pgx.Tx] // takes jobs, where the role says so
 	cut      *atomic.Bool          // no connection to the database can be opened any more
@@ -212,7 +229,6 @@ func (s *testShop) start(t *testing.T, r role) *process {
 	p := &process{cut: &atomic.Bool{}, name: "process " + id.NewToken(), networks: evm.NewRegistry(map[uint64][]string{devchain.ChainID: {r.rpc}})}
 	p.pool = openPool(t, s.database, p.name, p.cut)
 	p.hub = checkout.NewHub(p.pool)
-	p.shop = shop.New(p.pool, p.networks, r.clock.now)
 	chain := evm.Dial(p.network(t), evm.Options{CallTimeout: 3 * time.Second})
 	ctx, cancel := context.WithCancel(context.Background())
 	p.cancel = cancel
@@ -225,9 +241,15 @@ func (s *testShop) start(t *testing.T, r role) *process {
 	}
 	insert, err := river.NewClient(riverpgxv5.New(p.pool), &river.Config{Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
+	sealed, err := vault.New(masterKey)
+	require.NoError(t, err)
+	p.hooks = webhook.New(p.pool, insert, webhook.Options{
+		Egress: egress.New(egress.Options{Own: publicURL}), Vault: sealed, PublicURL: publicURL, Now: r.clock.now, Lease: r.lease, Sweep: r.sweep,
+	})
+	p.shop = shop.New(p.pool, p.networks, p.hooks, r.clock.now)
 	p.checkout = checkout.New(p.pool, insert, checkout.Options{
-		Networks: p.networks, Chains: map[string]*evm.Chain{sepolia: chain}, Settlers: settlers, Shop: p.shop, Hub: p.hub,
-		MasterKey: []byte("0123456789abcdef0123456789abcdef"), PublicURL: "https://pay.example",
+		Networks: p.networks, Chains: map[string]*evm.Chain{sepolia: chain}, Settlers: settlers, Shop: p.shop, Hub: p.hub, Webhooks: p.hooks,
+		MasterKey: masterKey, PublicURL: publicURL,
 		Hold: s.hold, Wait: s.wait, Lease: r.lease, Sweep: r.sweep, Now: r.clock.now,
 	})
 	p.running.Go(func() { _ = p.hub.Run(ctx) })
@@ -261,7 +283,7 @@ func (p *process) work(t *testing.T) {
 		Queues: map[string]river.QueueConfig{
 			checkout.QueueSettle: {MaxWorkers: 64}, checkout.QueueChain: {MaxWorkers: 4}, checkout.QueueMaint: {MaxWorkers: 4},
 		},
-		Workers: jobs.Workers(p.checkout), PeriodicJobs: jobs.Periodic(p.checkout),
+		Workers: jobs.Workers(p.checkout, p.hooks, access.New(p.pool, time.Now)), PeriodicJobs: jobs.Periodic(p.checkout, p.hooks),
 		FetchCooldown: 10 * time.Millisecond, FetchPollInterval: 200 * time.Millisecond,
 		JobTimeout: time.Minute, RescueStuckJobsAfter: 90 * time.Second,
 		Logger: slog.New(slog.DiscardHandler),

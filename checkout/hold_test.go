@@ -147,7 +147,7 @@ func TestAPriceIsHonouredWhileItsOfferIsOut(t *testing.T) {
 	s := newShop(t)
 	before, quoted := s.offer(t), s.begin(t)
 	dearer := shop.LinkForm{Title: "Flat white, large", Price: 2 * price}
-	_, err := s.shop.UpdateLink(t.Context(), s.merchant, s.link.ID, dearer)
+	_, err := s.shop.UpdateLink(t.Context(), s.merchant, s.link.ID, anew(dearer))
 	require.NoError(t, err)
 
 	s.clock.advance(shop.OfferTime - 10*time.Second)
@@ -183,9 +183,9 @@ func TestAQuoteNeverChanges(t *testing.T) {
 	require.NoError(t, err)
 	before, err := s.checkout.Purchase(t.Context(), a.ID)
 	require.NoError(t, err)
-	_, err = s.shop.UpdateLink(t.Context(), s.merchant, s.link.ID, shop.LinkForm{
+	_, err = s.shop.UpdateLink(t.Context(), s.merchant, s.link.ID, anew(shop.LinkForm{
 		Title: "Tea", Price: 3 * price, SuccessURL: "https://shop.example/", Reference: "other", Metadata: json.RawMessage(`{"b": 2}`), MaxPayments: 9,
-	})
+	}))
 	require.NoError(t, err)
 	_, err = s.shop.ExpireLink(t.Context(), s.merchant, s.link.ID)
 	require.NoError(t, err)

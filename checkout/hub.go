@@ -34,11 +34,29 @@ func NewHub(pool *pgxpool.Pool) *Hub {
 }
 
 // Changed tells all processes that a purchase, and so its shop, changed. It never waits.
-func (h *Hub) Changed(attempt id.Attempt, merchant id.Merchant) {
+func (h *Hub) Changed(attempt id.Attempt, merchant id.Merchant) { h.tell(string(attempt), merchant) }
+
+// Claimed tells the same of a purchase whose outcome is as open as before: those who wait for that are left in peace.
+func (h *Hub) Claimed(attempt id.Attempt, merchant id.Merchant) {
+	h.tell(claimed+string(attempt), merchant)
+}
+
+// Before the name of a purchase, and after it for those who wait for its outcome.
+const (
+	claimed = "~"
+	outcome = "!"
+)
+
+func (h *Hub) tell(purchase string, merchant id.Merchant) {
 	select {
-	case h.out <- string(attempt) + " " + string(merchant):
+	case h.out <- purchase + " " + string(merchant):
 	default: // waiters look at their rows anyway
 	}
+}
+
+// subscribeOutcome is [Hub.Subscribe] for one who does not care to hear that a payment was claimed.
+func (h *Hub) subscribeOutcome(attempt id.Attempt) (known <-chan struct{}, cancel func()) {
+	return h.Subscribe(string(attempt) + outcome)
 }
 
 // Subscribe returns a channel that receives when the attempt or merchant changes; cancel ends it.
@@ -115,7 +133,11 @@ func (h *Hub) listen(ctx context.Context) error {
 			return err
 		}
 		for topic := range strings.FieldsSeq(n.Payload) {
+			topic, open := strings.CutPrefix(topic, claimed)
 			h.wake(topic)
+			if !open {
+				h.wake(topic + outcome)
+			}
 		}
 	}
 }

@@ -36,16 +36,16 @@ func (s *Service) Expire(ctx context.Context, attempt id.Attempt) error {
 // sweepMost bounds one sweep; the next one takes the rest.
 const sweepMost = 500
 
-// Sweep gives a job to every row that should have one and lost it.
+// Sweep gives a job to every row that should have one and lost it, and tells of links whose time is over.
 func (s *Service) Sweep(ctx context.Context) error {
+	return errors.Join(s.shop.EndLinks(ctx), s.sweep(ctx))
+}
+
+func (s *Service) sweep(ctx context.Context) error {
 	q, now := queries.New(), s.now()
 	idle, err := q.SettlementIdle(ctx, s.pool, queries.SettlementIdleParams{Before: now.Add(-s.o.Sweep), Now: now, Most: sweepMost})
 	if err != nil {
 		return fmt.Errorf("idle settlements: %w", err)
-	}
-	overdue, err := q.AttemptOverdue(ctx, s.pool, queries.AttemptOverdueParams{Before: now.Add(-s.o.Sweep), Most: sweepMost})
-	if err != nil {
-		return fmt.Errorf("overdue purchases: %w", err)
 	}
 	unlooked, err := q.ClaimUnlooked(ctx, s.pool, queries.ClaimUnlookedParams{
 		Before: now.Add(-2 * worthlessAfter).Unix(), Most: sweepMost,
@@ -53,15 +53,23 @@ func (s *Service) Sweep(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("released payments: %w", err)
 	}
-	jobs := make([]river.InsertManyParams, 0, len(idle)+len(overdue)+len(unlooked))
+	endless, err := s.endless(ctx, now.Add(-s.o.Sweep))
+	if err != nil {
+		return fmt.Errorf("open purchases: %w", err)
+	}
+	jobs := make([]river.InsertManyParams, 0, len(idle)+len(unlooked)+len(endless))
 	for _, claim := range unlooked {
 		jobs = append(jobs, river.InsertManyParams{Args: LookArgs{Claim: claim}, InsertOpts: sweptOnce(s.o.Sweep)})
 	}
 	for _, settlement := range idle {
 		jobs = append(jobs, river.InsertManyParams{Args: ResumeArgs{Settlement: settlement}, InsertOpts: sweptOnce(s.o.Sweep)})
 	}
-	for _, attempt := range overdue {
-		jobs = append(jobs, river.InsertManyParams{Args: ExpireArgs{Attempt: attempt}, InsertOpts: sweptOnce(s.o.Sweep)})
+	for _, a := range endless {
+		opts := sweptOnce(s.o.Sweep)
+		if a.ends.After(now) {
+			opts = &river.InsertOpts{ScheduledAt: a.ends}
+		}
+		jobs = append(jobs, river.InsertManyParams{Args: ExpireArgs{Attempt: a.attempt}, InsertOpts: opts})
 	}
 	if len(jobs) == 0 {
 		return nil
@@ -72,22 +80,29 @@ func (s *Service) Sweep(ctx context.Context) error {
 	return nil
 }
 
-// Finalize turns confirmed settlements final in blocks that the chain has sealed for good.
-func (s *Service) Finalize(ctx context.Context) error {
-	var problems []error
-	for network, chain := range s.chains {
-		sealed, err := chain.Finalized(ctx)
-		if err != nil {
-			problems = append(problems, fmt.Errorf("finalized block of %s: %w", network, err))
-			continue
-		}
-		if _, err := queries.New().SettlementFinal(ctx, s.pool, queries.SettlementFinalParams{
-			Network: network, Finalized: int64(sealed.Number), Most: sweepMost, Now: s.now(),
-		}); err != nil {
-			problems = append(problems, fmt.Errorf("final settlements of %s: %w", network, err))
-		}
+// endless finds open purchases that should have ended, and those that no job will end when their time comes. The jobs'
+// table is not in our schema, so the statement stands here.
+const endless = `
+SELECT a.id, a.expires_at FROM attempts a
+WHERE a.status = 'open' AND a.created_at < $1 AND (a.expires_at < $1 OR NOT EXISTS (
+    SELECT FROM river_job j WHERE j.kind = 'expire' AND j.args->>'attempt' = a.id AND j.finalized_at IS NULL))
+ORDER BY a.expires_at LIMIT $2`
+
+type ending struct {
+	attempt id.Attempt
+	ends    time.Time
+}
+
+func (s *Service) endless(ctx context.Context, before time.Time) ([]ending, error) {
+	rows, err := s.pool.Query(ctx, endless, before, sweepMost)
+	if err != nil {
+		return nil, err
 	}
-	return errors.Join(problems...)
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (ending, error) {
+		var e ending
+		err := row.Scan(&e.attempt, &e.ends)
+		return e, err
+	})
 }
 
 // SweepEvery is how often [Service.Sweep] should run.

@@ -94,7 +94,11 @@ func TestTheSweepReplacesLostJobs(t *testing.T) {
 
 	s.clock.advance(16 * time.Second)
 	require.NoError(t, s.checkout.Sweep(t.Context()))
-	require.Equal(t, 2, s.count(t, `SELECT count(*) FROM river_job`))
+	require.Equal(t, 2, s.count(t, `SELECT count(*) FROM river_job WHERE kind = 'resume' AND state = 'available'`))
+	require.Equal(t, 1, s.count(t, `SELECT count(*) FROM river_job WHERE kind = 'expire' AND state = 'scheduled'`), "long before it is due")
+	require.NoError(t, s.checkout.Sweep(t.Context()))
+	require.Equal(t, 3, s.count(t, `SELECT count(*) FROM river_job`))
+	require.Equal(t, 1, s.count(t, `SELECT count(*) FROM attempts a JOIN river_job j ON j.scheduled_at = a.expires_at AND a.status = 'open'`))
 	s.start(t, role{settles: true, works: true})
 	p := s.awaitStatus(t, paying.ID, checkout.Settled)
 	s.awaitStatus(t, simulated.ID, checkout.Settled)
@@ -143,6 +147,53 @@ func TestConfirmedPaymentsBecomeFinal(t *testing.T) {
 	require.Equal(t, "final", p.Settlement.Status)
 	require.Equal(t, 1, s.count(t, `SELECT count(*) FROM settlements WHERE simulated AND status = 'confirmed'`))
 	s.answersAgain(t, a, p)
+}
+
+// theirs is the hash of a block that another chain has.
+const theirs = "0x00000000000000000000000000000000000000000000000000000000000bad00"
+
+func TestAPaymentInAnotherBlockIsFoundBeforeItIsFinal(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	a := s.begin(t)
+	p, err := s.checkout.Pay(t.Context(), a.ID, s.sign(t, a, s.buyer))
+	require.NoError(t, err)
+	s.worker.stop(t)
+	// As it stands where the block was replaced: other hash, other place, and the same transaction or somebody else's.
+	s.exec(t, `UPDATE settlements SET status = 'confirmed', block_hash = $1, block_number = block_number - 1, log_index = 77, transaction = $1`, theirs)
+	s.exec(t, `UPDATE sales SET transaction = $1`, theirs)
+	require.Eventually(t, func() bool {
+		require.NoError(t, s.checkout.Finalize(t.Context()))
+		return s.count(t, `SELECT count(*) FROM settlements WHERE status = 'final'`) == 1
+	}, 40*time.Second, 200*time.Millisecond)
+	require.Zero(t, s.count(t, `SELECT count(*) FROM settlements WHERE block_hash = $1 OR transaction = $1`, theirs))
+	again, err := s.checkout.Purchase(t.Context(), a.ID)
+	require.NoError(t, err)
+	require.Equal(t, p.Settlement.Transaction, again.Settlement.Transaction)
+	require.Equal(t, p.Settlement.Block, again.Settlement.Block)
+	sales, err := s.checkout.SalesOf(t.Context(), a.ID)
+	require.NoError(t, err)
+	require.Equal(t, p.Settlement.Transaction, sales[0].Transaction)
+}
+
+func TestAPaymentThatLeftTheChainDoesNotBecomeFinal(t *testing.T) {
+	t.Parallel()
+	s := newShopWith(t, plan{dirty: true})
+	lost, kept := s.begin(t), s.begin(t)
+	for _, a := range []checkout.Attempt{lost, kept} {
+		_, err := s.checkout.Pay(t.Context(), a.ID, s.sign(t, a, s.buyer))
+		require.NoError(t, err)
+	}
+	s.worker.stop(t)
+	s.exec(t, `UPDATE settlements SET status = 'confirmed'`)
+	s.exec(t, `UPDATE settlements SET block_hash = $1, block_number = 1 WHERE attempt_id = $2`, theirs, lost.ID)
+	s.exec(t, `UPDATE claims SET nonce = $1 WHERE attempt_id = $2`, theirs, lost.ID) // what was never used
+	require.Eventually(t, func() bool {
+		require.NoError(t, s.checkout.Finalize(t.Context()))
+		return s.count(t, `SELECT count(*) FROM settlements WHERE status = 'final'`) == 1
+	}, 40*time.Second, 200*time.Millisecond, "it does not stand in the way of others")
+	require.Equal(t, 1, s.count(t, `SELECT count(*) FROM settlements WHERE status = 'confirmed' AND attempt_id = $1`, lost.ID))
+	require.Contains(t, rulesOf(s.findings(t)), "a confirmed settlement is on the chain")
 }
 
 // answersAgain wants a payment that is final to be answered as before.

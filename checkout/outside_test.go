@@ -139,8 +139,26 @@ func TestMoneyOfARefusedPaymentIsFound(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, sales[0].Late)
 		s.soldOnce(t, p)
+		require.Equal(t, 1, s.offer(t).Link.PaymentsTaken, "it is one of the link's payments again")
 		_, err = s.checkout.Pay(t.Context(), a.ID, payment)
 		require.ErrorIs(t, err, checkout.ErrPaid)
+	})
+
+	t.Run("late, where another has taken the link's last payment", func(t *testing.T) {
+		t.Parallel()
+		s := newShopWith(t, plan{limit: 1})
+		a, payment, claim := s.refused(t)
+		s.clock.advance(s.hold)
+		require.NoError(t, s.checkout.Expire(t.Context(), a.ID))
+		s.awaitFunded(t)
+		other := s.begin(t)
+		sendByStranger(t, transferCall(payment))
+		require.NoError(t, s.checkout.Look(t.Context(), claim))
+		s.awaitStatus(t, a.ID, checkout.SettledLate)
+		require.Equal(t, 1, s.offer(t).Link.PaymentsTaken)
+		s.clock.advance(s.hold)
+		require.NoError(t, s.checkout.Expire(t.Context(), other.ID))
+		require.Zero(t, s.offer(t).Link.PaymentsTaken)
 	})
 
 	t.Run("while the purchase is open it is settled", func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/riverqueue/river"
 
 	"xsynesis/evm"
 	"xsynesis/fault"
@@ -51,14 +52,11 @@ func (s *Service) PayLink(ctx context.Context, offer shop.Offer, p x402.Payment,
 	if err != nil {
 		return Purchase{}, err
 	}
-	a.Status = Settling // it is begun by its payment
+	a.Status, a.direct = Settling, true // it is begun by its payment
 	fault.At(fault.PayChecked)
-	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		if err := s.startTx(ctx, tx, offer, &a, "", true); err != nil {
-			return err
-		}
-		return s.claimTx(ctx, tx, a, p, r)
-	})
+	w := s.watch(a.ID)
+	defer w.end()
+	err = s.enter(ctx, entry{offer: offer, claiming: claiming{a, p, r}})
 	if errors.Is(err, shop.ErrSoldOut) {
 		err = s.tookLast(ctx, offer.Link.Network, p.Authorization, err)
 	}
@@ -69,8 +67,45 @@ func (s *Service) PayLink(ctx context.Context, offer shop.Offer, p x402.Payment,
 		return Purchase{}, fmt.Errorf("pay %s: %w", offer.Link.ID, err)
 	}
 	fault.At(fault.PayCommitted)
-	s.hub.Changed(a.ID, a.Merchant)
-	return s.await(ctx, a.ID, p)
+	s.hub.Claimed(a.ID, a.Merchant)
+	return s.awaitOutcome(ctx, w, p)
+}
+
+// entry is a payment that begins its purchase.
+type entry struct {
+	offer shop.Offer
+	claiming
+}
+
+// enterMost is how many payments begin their purchases in one transaction at most.
+const enterMost = 64
+
+// enter begins a purchase with its payment. Those of limited links stand in line at the link's row, each for itself.
+func (s *Service) enter(ctx context.Context, e entry) error {
+	var err error
+	if e.offer.Link.MaxPayments == 0 {
+		_, err = s.entries.Do(ctx, e)
+	} else {
+		_, err = s.enterAll(ctx, []entry{e})
+	}
+	return err
+}
+
+// enterAll begins purchases whose payments came at the same time.
+func (s *Service) enterAll(ctx context.Context, all []entry) ([]struct{}, error) {
+	return make([]struct{}, len(all)), pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		attempts, claims := make([]Attempt, len(all)), make([]claiming, len(all))
+		for i, e := range all {
+			if err := s.takeTx(ctx, tx, e.offer.Link, &e.attempt, true); err != nil {
+				return err
+			}
+			attempts[i], claims[i] = e.attempt, e.claiming
+		}
+		if err := s.insertTx(ctx, tx, attempts...); err != nil {
+			return err
+		}
+		return s.claimTx(ctx, tx, claims...)
+	})
 }
 
 // tookLast turns soldOut into [errClaimed] where the last one went to this very payment, sent at the same moment.
@@ -122,7 +157,11 @@ func (s *Service) Pay(ctx context.Context, attempt id.Attempt, p x402.Payment) (
 		return purchase, err
 	}
 	fault.At(fault.PayChecked)
-	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return s.claimTx(ctx, tx, purchase.Attempt, p, requestOf(attempt)) })
+	w := s.watch(attempt)
+	defer w.end()
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		return s.claimOpenTx(ctx, tx, claiming{purchase.Attempt, p, requestOf(attempt)})
+	})
 	if errors.Is(err, errClaimed) || errors.Is(err, ErrNotOpen) { // somebody was faster, perhaps this very payment
 		return s.Pay(ctx, attempt, p)
 	}
@@ -130,8 +169,8 @@ func (s *Service) Pay(ctx context.Context, attempt id.Attempt, p x402.Payment) (
 		return purchase, fmt.Errorf("pay %s: %w", attempt, err)
 	}
 	fault.At(fault.PayCommitted)
-	s.hub.Changed(attempt, purchase.Merchant)
-	return s.await(ctx, attempt, p)
+	s.hub.Claimed(attempt, purchase.Merchant)
+	return s.awaitOutcome(ctx, w, p)
 }
 
 // requestOf stands for every way to address one purchase: its answer is the same on each.
@@ -243,39 +282,71 @@ func (s *Service) claimOf(ctx context.Context, n evm.Network, a x402.Authorizati
 // errClaimed is a lost race for one of the claim's unique keys.
 var errClaimed = errors.New("checkout: claimed by another request")
 
-// claimTx ties the payment to the purchase and asks a worker to settle it.
-func (s *Service) claimTx(ctx context.Context, tx pgx.Tx, a Attempt, p x402.Payment, r Request) error {
-	q, now, auth := queries.New(), s.now(), p.Authorization
-	if a.Status == Open {
-		if _, err := q.AttemptClaim(ctx, tx, queries.AttemptClaimParams{ID: a.ID, Now: now}); errors.Is(err, pgx.ErrNoRows) {
-			return ErrNotOpen
-		} else if err != nil {
-			return fmt.Errorf("claim %s: %w", a.ID, err)
+// claiming is a payment for a purchase, and the request that its answer may be repeated to.
+type claiming struct {
+	attempt Attempt
+	payment x402.Payment
+	request Request
+}
+
+// claimOpenTx ties a payment to a purchase that waits for one.
+func (s *Service) claimOpenTx(ctx context.Context, tx pgx.Tx, c claiming) error {
+	_, err := queries.New().AttemptClaim(ctx, tx, queries.AttemptClaimParams{ID: c.attempt.ID, Now: s.now()})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return ErrNotOpen
+	}
+	if err != nil {
+		return fmt.Errorf("claim %s: %w", c.attempt.ID, err)
+	}
+	return s.claimTx(ctx, tx, c)
+}
+
+// claimTx ties payments to purchases and asks a worker to settle them.
+func (s *Service) claimTx(ctx context.Context, tx pgx.Tx, all ...claiming) error {
+	now := s.now()
+	p := queries.ClaimsInsertParams{CreatedAt: now}
+	settlements, jobs := make([]queries.Settlement, len(all)), make([]river.InsertManyParams, len(all))
+	for i, c := range all {
+		claim := id.New[id.Claim](now)
+		addClaim(&p, claim, c)
+		a, auth := c.attempt, c.payment.Authorization
+		settlements[i] = queries.Settlement{
+			ID: id.New[id.Settlement](now), MerchantID: a.Merchant, AttemptID: &a.ID, ClaimID: &claim, Livemode: a.Livemode, Network: a.Network.ID,
+			Asset: lower(a.Network.Token.Address), Payer: lower(auth.From), Nonce: auth.Nonce.Hex(), PayTo: lower(auth.To), Amount: a.Amount,
 		}
+		jobs[i].Args = SettleArgs{Settlement: settlements[i].ID}
 	}
-	claim, settlement := id.New[id.Claim](now), id.New[id.Settlement](now)
-	asset := lower(a.Network.Token.Address)
-	if err := q.ClaimInsert(ctx, tx, queries.ClaimInsertParams{
-		ID: claim, AttemptID: a.ID, Network: a.Network.ID, Asset: asset, Payer: lower(auth.From), Nonce: auth.Nonce.Hex(),
-		PayTo: lower(auth.To), Value: a.Amount, ValidAfter: auth.ValidAfter.Int64(), ValidBefore: auth.ValidBefore.Int64(),
-		Signature: p.Signature, Version: int16(p.Version), Request: r[:], CreatedAt: now,
-	}); err != nil {
-		return raced(fmt.Errorf("insert claim: %w", err))
+	if err := queries.New().ClaimsInsert(ctx, tx, p); err != nil {
+		return raced(fmt.Errorf("insert claims: %w", err))
 	}
-	if err := q.SettlementInsert(ctx, tx, queries.SettlementInsertParams{
-		ID: settlement, MerchantID: a.Merchant, AttemptID: &a.ID, ClaimID: &claim, Livemode: a.Livemode, Facilitator: "own",
-		Network: a.Network.ID, Asset: asset, Payer: lower(auth.From), Nonce: auth.Nonce.Hex(), PayTo: lower(auth.To), Amount: a.Amount, CreatedAt: now,
-	}); err != nil {
+	if err := settlementsTx(ctx, tx, now, "own", settlements...); err != nil {
 		if errors.Is(raced(err), errClaimed) { // the money came by a payment that had been let go
 			return ErrAlreadyUsed
 		}
-		return fmt.Errorf("insert settlement: %w", err)
+		return fmt.Errorf("insert settlements: %w", err)
 	}
-	if _, err := s.jobs.InsertTx(ctx, tx, SettleArgs{Settlement: settlement}, nil); err != nil {
-		return fmt.Errorf("queue settlement of %s: %w", a.ID, err)
+	if _, err := s.jobs.InsertManyTx(ctx, tx, jobs); err != nil {
+		return fmt.Errorf("queue settlements: %w", err)
 	}
 	fault.At(fault.PayClaimed)
 	return nil
+}
+
+func addClaim(p *queries.ClaimsInsertParams, claim id.Claim, c claiming) {
+	a, auth := c.attempt, c.payment.Authorization
+	p.Ids = append(p.Ids, string(claim))
+	p.Attempts = append(p.Attempts, string(a.ID))
+	p.Networks = append(p.Networks, a.Network.ID)
+	p.Assets = append(p.Assets, lower(a.Network.Token.Address))
+	p.Payers = append(p.Payers, lower(auth.From))
+	p.Nonces = append(p.Nonces, auth.Nonce.Hex())
+	p.Payees = append(p.Payees, lower(auth.To))
+	p.Values = append(p.Values, int64(a.Amount))
+	p.ValidAfter = append(p.ValidAfter, auth.ValidAfter.Int64())
+	p.ValidBefore = append(p.ValidBefore, auth.ValidBefore.Int64())
+	p.Signatures = append(p.Signatures, c.payment.Signature)
+	p.Versions = append(p.Versions, int16(c.payment.Version))
+	p.Requests = append(p.Requests, c.request[:])
 }
 
 const uniqueViolation = "23505"
@@ -289,40 +360,58 @@ func raced(err error) error {
 }
 
 // heal is how often a waiter looks at the row unasked, in case a notification was lost.
-const heal = 2 * time.Second
+const heal = 5 * time.Second
 
-// await waits until the chain answered, or [Options.Wait] is over: then [ErrPending].
+// watched is a purchase whose outcome somebody waits for.
+type watched struct {
+	attempt id.Attempt
+	known   <-chan struct{}
+	end     func()
+}
+
+// watch begins before the payment is claimed, so that its outcome cannot be missed.
+func (s *Service) watch(attempt id.Attempt) watched {
+	known, end := s.hub.subscribeOutcome(attempt)
+	return watched{attempt, known, end}
+}
+
+// await waits for a payment that was claimed before.
 func (s *Service) await(ctx context.Context, attempt id.Attempt, p x402.Payment) (Purchase, error) {
-	changed, cancel := s.hub.Subscribe(string(attempt))
-	defer cancel()
+	w := s.watch(attempt)
+	defer w.end()
+	purchase, err := s.Purchase(ctx, attempt)
+	if err != nil || purchase.Status != Settling {
+		return s.answer(ctx, purchase, p, err)
+	}
+	return s.awaitOutcome(ctx, w, p)
+}
+
+// awaitOutcome waits until the chain answered, or [Options.Wait] is over: then [ErrPending].
+func (s *Service) awaitOutcome(ctx context.Context, w watched, p x402.Payment) (Purchase, error) {
 	deadline := time.NewTimer(s.o.Wait)
 	defer deadline.Stop()
 	look := time.NewTicker(heal)
 	defer look.Stop()
-	for waiting := true; waiting; {
-		// Many wait and look often, so they look at no more than they must.
-		status, err := queries.New().AttemptStatus(ctx, s.pool, attempt)
-		if err != nil {
-			return Purchase{}, fmt.Errorf("wait for %s: %w", attempt, err)
-		}
-		if Status(status) != Settling {
-			break
-		}
+	for {
+		waiting := true
 		select {
 		case <-ctx.Done():
 			return Purchase{}, ctx.Err()
 		case <-deadline.C:
 			waiting = false
-		case <-changed:
+		case <-w.known:
 		case <-look.C:
 		}
+		purchase, err := s.Purchase(ctx, w.attempt)
+		if err != nil || purchase.Status != Settling || !waiting {
+			return s.answer(ctx, purchase, p, err)
+		}
 	}
-	purchase, err := s.Purchase(ctx, attempt)
+}
+
+func (s *Service) answer(ctx context.Context, purchase Purchase, p x402.Payment, err error) (Purchase, error) {
 	if err != nil {
 		return Purchase{}, err
-	}
-	if purchase.Status == Settling {
-		return purchase, ErrPending
 	}
 	return purchase, s.outcome(ctx, purchase, p)
 }
@@ -336,7 +425,7 @@ func (s *Service) outcome(ctx context.Context, purchase Purchase, p x402.Payment
 			return nil
 		}
 		return ErrPaid
-	case Unknown:
+	case Settling, Unknown:
 		return ErrPending
 	case Reversed:
 		return ErrReversed

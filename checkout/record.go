@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -15,53 +16,87 @@ import (
 	"xsynesis/fault"
 	"xsynesis/id"
 	"xsynesis/ledger"
-	"xsynesis/money"
 	"xsynesis/postgres"
 	"xsynesis/queries"
+	"xsynesis/webhook"
 )
 
 // Simulated is the asset, and the currency, of money that was never there.
 const Simulated = "SIM"
 
+// confirmation is where a settlement's money moved; simulated money has no block.
+type confirmation struct {
+	settlement  id.Settlement
+	transaction string
+	block       int64
+	blockHash   string
+	logIndex    int32
+}
+
 // record writes down a settlement that the chain has proven, with all that follows from it.
 func (s *Service) record(ctx context.Context, row queries.Settlement, proof evm.Proof) error {
 	fault.At(fault.RelayMined)
-	return s.recordSettlement(ctx, proven(row.ID, proof, s.now()))
+	return s.recordSettlement(ctx, proven(row.ID, proof))
 }
 
 // proven is what a settlement becomes by its proof.
-func proven(settlement id.Settlement, proof evm.Proof, now time.Time) queries.SettlementConfirmParams {
-	block, index, hash := int64(proof.Block), int32(proof.LogIndex), proof.BlockHash.Hex()
-	return queries.SettlementConfirmParams{
-		ID: settlement, Transaction: proof.Transaction.Hex(), BlockNumber: &block, BlockHash: &hash, LogIndex: &index, Now: now,
-	}
+func proven(settlement id.Settlement, proof evm.Proof) confirmation {
+	return confirmation{settlement, proof.Transaction.Hex(), int64(proof.Block), proof.BlockHash.Hex(), int32(proof.LogIndex)}
 }
 
 // recordSettlement turns a proven settlement into a sale, in one transaction and once: whoever comes
-// second finds the settlement confirmed and changes nothing.
-func (s *Service) recordSettlement(ctx context.Context, confirm queries.SettlementConfirmParams) error {
-	var a queries.Attempt
+// second finds the settlement confirmed and changes nothing. Those of one block come together, and share theirs.
+func (s *Service) recordSettlement(ctx context.Context, c confirmation) error {
+	a, err := s.records.Do(ctx, c)
+	if err != nil {
+		return fmt.Errorf("record %s: %w", c.settlement, err)
+	}
+	if a.ID == "" {
+		return nil
+	}
+	fault.At(fault.SettleRecorded)
+	s.sold(ctx, a, c.transaction)
+	return nil
+}
+
+// recordMost is how many settlements are recorded by one transaction at most.
+const recordMost = 64
+
+// recordAll records settlements that were proven at the same time; purchases of those recorded before are left empty.
+func (s *Service) recordAll(ctx context.Context, all []confirmation) ([]queries.Attempt, error) {
+	recorded := make([]queries.Attempt, len(all))
 	// Counters and balances are rows that simultaneous payments share.
 	err := postgres.HotTx(ctx, s.pool, func(tx pgx.Tx) error {
-		row, err := queries.New().SettlementConfirm(ctx, tx, confirm)
+		rows, err := s.confirmTx(ctx, tx, all)
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		sold, err := s.sellTx(ctx, tx, rows)
 		if err != nil {
 			return err
 		}
-		if a, err = sellTx(ctx, tx, confirm.Now, row); err != nil {
-			return err
+		for i, c := range all {
+			if n := slices.IndexFunc(sold, func(p paid) bool { return p.settlement.ID == c.settlement }); n >= 0 {
+				recorded[i] = sold[n].attempt
+			}
 		}
 		fault.At(fault.SettleRecording)
 		return nil
 	})
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil
+	return recorded, err
+}
+
+// confirmTx returns the settlements that were not confirmed before.
+func (s *Service) confirmTx(ctx context.Context, tx pgx.Tx, all []confirmation) ([]queries.Settlement, error) {
+	p := queries.SettlementsConfirmParams{Now: s.now()}
+	for _, c := range all {
+		p.Ids = append(p.Ids, string(c.settlement))
+		p.Transactions = append(p.Transactions, c.transaction)
+		p.BlockNumbers = append(p.BlockNumbers, c.block)
+		p.BlockHashes = append(p.BlockHashes, c.blockHash)
+		p.LogIndexes = append(p.LogIndexes, c.logIndex)
 	}
-	if err != nil {
-		return fmt.Errorf("record %s: %w", confirm.ID, err)
-	}
-	fault.At(fault.SettleRecorded)
-	s.sold(ctx, a, confirm.Transaction)
-	return nil
+	return queries.New().SettlementsConfirm(ctx, tx, p)
 }
 
 // sold tells of a sale that is committed.
@@ -72,45 +107,142 @@ func (s *Service) sold(ctx context.Context, a queries.Attempt, transaction strin
 
 var errUnsellable = errors.New("checkout: money for a purchase that cannot be sold")
 
-// sellTx moves the purchase, writes its sales and posts its entries.
-func sellTx(ctx context.Context, tx pgx.Tx, now time.Time, row queries.Settlement) (queries.Attempt, error) {
-	q := queries.New()
-	a, err := q.AttemptSettle(ctx, tx, queries.AttemptSettleParams{ID: *row.AttemptID, AmountReceived: row.Amount, Simulated: row.Simulated, Now: now})
-	if errors.Is(err, pgx.ErrNoRows) {
-		return a, fmt.Errorf("%w: %s", errUnsellable, *row.AttemptID)
-	}
-	if err != nil {
-		return a, fmt.Errorf("settle %s: %w", *row.AttemptID, err)
-	}
-	lines, err := q.AttemptLines(ctx, tx, a.ID)
-	if err != nil {
-		return a, fmt.Errorf("lines of %s: %w", a.ID, err)
-	}
-	for _, l := range lines {
-		if err := q.SaleInsert(ctx, tx, sale(now, a, l, row)); err != nil {
-			return a, fmt.Errorf("sale of %s: %w", a.ID, err)
-		}
-	}
-	if err := ledger.PostTx(ctx, tx, now, posting(row)); err != nil {
-		return a, err
-	}
-	if row.Simulated {
-		return a, nil
-	}
-	return a, countTx(ctx, tx, now, a)
+// paid is a purchase whose money came, and what that made of its lines.
+type paid struct {
+	attempt    queries.Attempt
+	settlement queries.Settlement
+	lines      []queries.AttemptLine
+	sales      []id.Sale // of the lines
 }
 
-func sale(now time.Time, a queries.Attempt, l queries.AttemptLine, row queries.Settlement) queries.SaleInsertParams {
-	currency := "USDC"
+// sellTx moves purchases, writes their sales, tells of them and posts their entries. Balances and counters come last:
+// they are rows that are shared with other payments.
+func (s *Service) sellTx(ctx context.Context, tx pgx.Tx, rows []queries.Settlement) ([]paid, error) {
+	now := s.now()
+	all, err := paidTx(ctx, tx, now, rows)
+	if err != nil {
+		return nil, err
+	}
+	if err := saleTx(ctx, tx, now, all); err != nil {
+		return nil, err
+	}
+	var events []webhook.Event
+	postings := make([]ledger.Posting, len(all))
+	for i, p := range all {
+		events, postings[i] = append(events, p.events()...), posting(p.settlement)
+	}
+	if err := s.o.Webhooks.PublishTx(ctx, tx, now, events...); err != nil {
+		return nil, err
+	}
+	if err := ledger.PostTx(ctx, tx, now, postings...); err != nil {
+		return nil, err
+	}
+	return all, countTx(ctx, tx, now, all)
+}
+
+// paidTx moves purchases to where their money brings them.
+func paidTx(ctx context.Context, tx pgx.Tx, now time.Time, rows []queries.Settlement) ([]paid, error) {
+	p := queries.AttemptsSettleParams{Now: now}
+	for _, row := range rows {
+		p.Ids = append(p.Ids, string(*row.AttemptID))
+		p.Amounts = append(p.Amounts, int64(row.Amount))
+		p.Simulated = append(p.Simulated, row.Simulated)
+	}
+	moved, err := queries.New().AttemptsSettle(ctx, tx, p)
+	if err != nil {
+		return nil, fmt.Errorf("settle %s: %w", p.Ids[0], err)
+	}
+	all := make([]paid, len(rows))
+	for i, row := range rows {
+		n := slices.IndexFunc(moved, func(a queries.Attempt) bool { return a.ID == *row.AttemptID })
+		if n < 0 {
+			return nil, fmt.Errorf("%w: %s", errUnsellable, *row.AttemptID)
+		}
+		all[i] = paid{attempt: moved[n], settlement: row}
+		if err := retakeTx(ctx, tx, moved[n]); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// retakeTx takes one of a limited link's payments, if one is left, for a purchase that had given its own back.
+func retakeTx(ctx context.Context, tx pgx.Tx, a queries.Attempt) error {
+	if Status(a.Status) != SettledLate || a.LinkID == nil {
+		return nil
+	}
+	q := queries.New()
+	_, err := q.LinkTakePayment(ctx, tx, *a.LinkID)
+	if errors.Is(err, pgx.ErrNoRows) { // no limit, or none left
+		return nil
+	}
+	if err == nil {
+		err = q.AttemptHoldPayment(ctx, tx, a.ID)
+	}
+	if err != nil {
+		return fmt.Errorf("take back the place of %s: %w", a.ID, err)
+	}
+	return nil
+}
+
+// saleTx writes one sale for each line of what was paid.
+func saleTx(ctx context.Context, tx pgx.Tx, now time.Time, all []paid) error {
+	q, attempts, of := queries.New(), make([]string, len(all)), make(map[id.Attempt]*paid, len(all))
+	for i := range all {
+		attempts[i], of[all[i].attempt.ID] = string(all[i].attempt.ID), &all[i]
+	}
+	lines, err := q.AttemptLines(ctx, tx, attempts)
+	if err != nil {
+		return fmt.Errorf("lines of %s: %w", attempts[0], err)
+	}
+	params := queries.SalesInsertParams{CreatedAt: now}
+	for _, l := range lines {
+		p, sale := of[l.AttemptID], id.New[id.Sale](now)
+		p.lines, p.sales = append(p.lines, l), append(p.sales, sale)
+		addSale(&params, *p, l, sale)
+	}
+	if err := q.SalesInsert(ctx, tx, params); err != nil {
+		return fmt.Errorf("sales of %s: %w", attempts[0], err)
+	}
+	return nil
+}
+
+func addSale(p *queries.SalesInsertParams, of paid, l queries.AttemptLine, sale id.Sale) {
+	a, row := of.attempt, of.settlement
+	p.Ids = append(p.Ids, string(sale))
+	p.Merchants = append(p.Merchants, string(a.MerchantID))
+	p.Livemodes = append(p.Livemodes, a.Livemode)
+	p.Attempts = append(p.Attempts, string(a.ID))
+	p.Lines = append(p.Lines, l.Line)
+	p.Settlements = append(p.Settlements, string(row.ID))
+	p.Links = append(p.Links, string(linkOf(a)))
+	p.Items = append(p.Items, l.ItemID)
+	p.ItemTitles = append(p.ItemTitles, l.Title)
+	p.Quantities = append(p.Quantities, l.Qty)
+	p.Amounts = append(p.Amounts, int64(l.UnitAmount)*int64(l.Qty))
+	p.Currencies = append(p.Currencies, currency(row))
+	p.Purchasers = append(p.Purchasers, row.Payer)
+	p.Networks = append(p.Networks, a.Network)
+	p.Transactions = append(p.Transactions, row.Transaction)
+	p.Channels = append(p.Channels, a.Channel)
+	p.Refs = append(p.Refs, a.Reference)
+	p.Late = append(p.Late, a.Status == string(SettledLate))
+	p.Simulated = append(p.Simulated, row.Simulated)
+}
+
+func currency(row queries.Settlement) string {
 	if row.Simulated {
-		currency = Simulated
+		return Simulated
 	}
-	return queries.SaleInsertParams{
-		ID: id.New[id.Sale](now), MerchantID: a.MerchantID, Livemode: a.Livemode, AttemptID: a.ID, Line: l.Line, SettlementID: &row.ID,
-		LinkID: a.LinkID, ItemID: l.ItemID, ItemTitle: l.Title, Qty: l.Qty, Amount: l.UnitAmount * money.USDC(l.Qty), Currency: currency,
-		PurchaserAddress: row.Payer, Network: a.Network, Transaction: row.Transaction, Channel: a.Channel, Reference: a.Reference,
-		Late: a.Status == string(SettledLate), Simulated: row.Simulated, CreatedAt: now,
+	return "USDC"
+}
+
+// linkOf is the link at which a purchase was begun, or empty.
+func linkOf(a queries.Attempt) id.Link {
+	if a.LinkID == nil {
+		return ""
 	}
+	return *a.LinkID
 }
 
 func posting(row queries.Settlement) ledger.Posting {
@@ -127,23 +259,39 @@ func posting(row queries.Settlement) ledger.Posting {
 // slots spread a shop's counters over rows, so that simultaneous payments do not queue for one.
 const slots = 8
 
-// countTx comes last in its transaction: these rows are shared with other payments.
-func countTx(ctx context.Context, tx pgx.Tx, now time.Time, a queries.Attempt) error {
-	q := queries.New()
+// countTx counts real money for days and links; payments that come together share a slot.
+func countTx(ctx context.Context, tx pgx.Tx, now time.Time, all []paid) error {
 	h := fnv.New32a()
-	_, _ = h.Write([]byte(a.ID))
+	_, _ = h.Write([]byte(all[0].settlement.ID))
 	slot := int16(h.Sum32() % slots)
-	if err := q.SalesDayAdd(ctx, tx, queries.SalesDayAddParams{
-		MerchantID: a.MerchantID, Livemode: a.Livemode, Day: now.UTC().Truncate(24 * time.Hour), Channel: a.Channel, Network: a.Network,
-		Slot: slot, Amount: a.Amount,
-	}); err != nil {
-		return fmt.Errorf("count day of %s: %w", a.ID, err)
+	days := queries.SalesDaysAddParams{Day: now.UTC().Truncate(24 * time.Hour), Slot: slot}
+	links := queries.LinkTotalsAddParams{Slot: slot, PaidAt: now}
+	for _, p := range all {
+		a := p.attempt
+		if a.Simulated {
+			continue
+		}
+		days.Merchants = append(days.Merchants, string(a.MerchantID))
+		days.Livemodes = append(days.Livemodes, a.Livemode)
+		days.Channels = append(days.Channels, a.Channel)
+		days.Networks = append(days.Networks, a.Network)
+		days.Amounts = append(days.Amounts, int64(a.Amount))
+		if link := linkOf(a); link != "" {
+			links.Links = append(links.Links, string(link))
+			links.Amounts = append(links.Amounts, int64(a.Amount))
+		}
 	}
-	if a.LinkID == nil {
+	if len(days.Merchants) == 0 {
 		return nil
 	}
-	if err := q.LinkTotalAdd(ctx, tx, queries.LinkTotalAddParams{LinkID: *a.LinkID, Slot: slot, Amount: a.Amount, PaidAt: now}); err != nil {
-		return fmt.Errorf("count link of %s: %w", a.ID, err)
+	if err := queries.New().SalesDaysAdd(ctx, tx, days); err != nil {
+		return fmt.Errorf("count days: %w", err)
+	}
+	if len(links.Links) == 0 {
+		return nil
+	}
+	if err := queries.New().LinkTotalsAdd(ctx, tx, links); err != nil {
+		return fmt.Errorf("count links: %w", err)
 	}
 	return nil
 }
@@ -182,16 +330,43 @@ func (s *Service) recordFoundTx(ctx context.Context, tx pgx.Tx, claim queries.Cl
 	case !was.CanBecome(Settled) && !was.CanBecome(SettledLate):
 		return a, fmt.Errorf("%w: %s is %s", errUnsellable, a.ID, was)
 	}
-	settlement := id.New[id.Settlement](now)
-	if err := q.SettlementInsert(ctx, tx, queries.SettlementInsertParams{
-		ID: settlement, MerchantID: a.MerchantID, AttemptID: &a.ID, ClaimID: &claim.ID, Livemode: a.Livemode, Facilitator: "own",
-		Network: claim.Network, Asset: claim.Asset, Payer: claim.Payer, Nonce: claim.Nonce, PayTo: claim.PayTo, Amount: claim.Value, CreatedAt: now,
-	}); err != nil {
+	row := queries.Settlement{
+		ID: id.New[id.Settlement](now), MerchantID: a.MerchantID, AttemptID: &a.ID, ClaimID: &claim.ID, Livemode: a.Livemode, Network: claim.Network,
+		Asset: claim.Asset, Payer: claim.Payer, Nonce: claim.Nonce, PayTo: claim.PayTo, Amount: claim.Value,
+	}
+	if err := settlementsTx(ctx, tx, now, "own", row); err != nil {
 		return a, raced(err)
 	}
-	row, err := q.SettlementConfirm(ctx, tx, proven(settlement, proof, now))
+	rows, err := s.confirmTx(ctx, tx, []confirmation{proven(row.ID, proof)})
 	if err != nil {
 		return a, err
 	}
-	return sellTx(ctx, tx, now, row)
+	sold, err := s.sellTx(ctx, tx, rows)
+	if err != nil {
+		return a, err
+	}
+	return sold[0].attempt, nil
+}
+
+// settlementsTx queues settlements with this facilitator.
+func settlementsTx(ctx context.Context, tx pgx.Tx, now time.Time, facilitator string, rows ...queries.Settlement) error {
+	p := queries.SettlementsInsertParams{Facilitator: facilitator, Simulated: facilitator == simulator, CreatedAt: now}
+	for _, row := range rows {
+		claim := ""
+		if row.ClaimID != nil {
+			claim = string(*row.ClaimID)
+		}
+		p.Ids = append(p.Ids, string(row.ID))
+		p.Merchants = append(p.Merchants, string(row.MerchantID))
+		p.Attempts = append(p.Attempts, string(*row.AttemptID))
+		p.Claims = append(p.Claims, claim)
+		p.Livemodes = append(p.Livemodes, row.Livemode)
+		p.Networks = append(p.Networks, row.Network)
+		p.Assets = append(p.Assets, row.Asset)
+		p.Payers = append(p.Payers, row.Payer)
+		p.Nonces = append(p.Nonces, row.Nonce)
+		p.Payees = append(p.Payees, row.PayTo)
+		p.Amounts = append(p.Amounts, int64(row.Amount))
+	}
+	return queries.New().SettlementsInsert(ctx, tx, p)
 }

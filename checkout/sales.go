@@ -14,8 +14,39 @@ import (
 	"xsynesis/shop"
 )
 
-// Sale is what the seller sold: one row per paid line, with title and price as they were.
-type Sale = queries.Sale
+// Sale is what the seller sold: one for each paid line, with title and price as they were.
+type Sale struct {
+	ID               id.Sale
+	MerchantID       id.Merchant
+	Livemode         bool
+	AttemptID        id.Attempt
+	Line             int16 // of the purchase, from 0
+	SettlementID     *id.Settlement
+	ReservationID    string   // empty where no stock was held
+	LinkID           *id.Link // nil when it was not begun from a link
+	ItemID           string   // an item, or the link itself
+	ItemTitle        string
+	Qty              int32
+	Amount           money.USDC // of all Qty
+	Currency         string     // USDC or [Simulated]
+	PurchaserAddress string     // lower-case hex
+	Network          string     // CAIP-2
+	Transaction      string
+	Channel          string
+	Reference        string
+	Late             bool // the money came after the purchase's time
+	Simulated        bool
+	CreatedAt        time.Time
+}
+
+// salesOf makes sales of rows.
+func salesOf(rows []queries.Sale) []Sale {
+	out := make([]Sale, len(rows))
+	for i, r := range rows {
+		out[i] = Sale(r)
+	}
+	return out
+}
 
 // Filter chooses among a shop's sales; zero fields choose all.
 type Filter struct {
@@ -49,7 +80,7 @@ func (s *Service) Sales(ctx context.Context, merchant id.Merchant, livemode bool
 			Channel: f.Channel, Network: f.Network, ItemID: f.ItemID, Search: f.Search, Most: int32(limit + 1),
 		})
 		slices.Reverse(rows)
-		return rows, wrapList("sales", merchant, err)
+		return salesOf(rows), wrapList("sales", merchant, err)
 	}
 	if before == nil {
 		before = &Cursor{At: f.until(), ID: "~"}
@@ -58,7 +89,7 @@ func (s *Service) Sales(ctx context.Context, merchant id.Merchant, livemode bool
 		MerchantID: merchant, Livemode: livemode, Since: f.Since, Until: f.until(), BeforeTime: before.At, BeforeID: string(before.ID),
 		Channel: f.Channel, Network: f.Network, ItemID: f.ItemID, Search: f.Search, Most: int32(limit + 1),
 	})
-	return rows, wrapList("sales", merchant, err)
+	return salesOf(rows), wrapList("sales", merchant, err)
 }
 
 func wrapList(what string, merchant id.Merchant, err error) error {
@@ -128,7 +159,7 @@ func exportTx(ctx context.Context, tx pgx.Tx, page queries.SaleListParams, row f
 			return err
 		}
 		for _, r := range rows {
-			if err := row(r); err != nil {
+			if err := row(Sale(r)); err != nil {
 				return err
 			}
 		}
@@ -146,7 +177,7 @@ func (s *Service) SalesOf(ctx context.Context, attempt id.Attempt) ([]Sale, erro
 	if err != nil {
 		return nil, fmt.Errorf("sales of %s: %w", attempt, err)
 	}
-	return rows, nil
+	return salesOf(rows), nil
 }
 
 // Settlements lists how a shop's money moved, newest first, one more than the page's limit where there are more.

@@ -5,7 +5,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
-	"errors"
 	"fmt"
 	"time"
 
@@ -16,19 +15,20 @@ import (
 
 	"xsynesis/evm"
 	"xsynesis/id"
+	"xsynesis/postgres"
 	"xsynesis/queries"
 	"xsynesis/shop"
+	"xsynesis/webhook"
 	"xsynesis/x402"
 )
 
 // Settler moves a verified payment on chain; only worker processes have one.
 //
-// Settle is idempotent for one settlement. stored runs in the transaction that makes a broadcast
+// Settle is idempotent for one settlement. The keeper hears of it in the transaction that makes a broadcast
 // possible. Errors: [*x402.Invalid] and [evm.ErrUnavailable] before anything was stored,
 // [evm.ErrUnknown] and [evm.ErrVoid] after.
 type Settler interface {
-	Settle(ctx context.Context, settlement id.Settlement, a x402.Authorization, signature []byte,
-		stored func(ctx context.Context, tx pgx.Tx, hash common.Hash) error) (evm.Proof, error)
+	Settle(ctx context.Context, t evm.Transfer, k evm.Keeper) (evm.Proof, error)
 }
 
 // Options are what a service needs beside its database and its queue.
@@ -38,6 +38,7 @@ type Options struct {
 	Settlers map[string]Settler    // by CAIP-2 id; empty in web processes
 	Shop     *shop.Service
 	Hub      *Hub
+	Webhooks *webhook.Service
 
 	// MasterKey derives buyers' tokens, so that a payer's answer can be repeated to the letter.
 	MasterKey []byte
@@ -46,7 +47,7 @@ type Options struct {
 	Hold time.Duration
 	// Wait is how long a paying request waits for the chain (SETTLE_WAIT).
 	Wait time.Duration
-	// Lease is how long a worker owns a settlement that it does not finish.
+	// Lease is how long a worker owns a settlement after it last said so.
 	Lease time.Duration
 	// Sweep is how often lost work is looked for.
 	Sweep time.Duration
@@ -63,15 +64,26 @@ type Service struct {
 	shop     *shop.Service
 	hub      *Hub
 	o        Options
-	now      func() time.Time
+
+	// What many ask for at the same time is done together.
+	entries   *postgres.Group[entry, struct{}]
+	leases    *postgres.Group[id.Settlement, leased]
+	records   *postgres.Group[confirmation, queries.Attempt]
+	purchases *postgres.Group[id.Attempt, Purchase]
+	now       func() time.Time
 }
 
 // New returns a service; jobs only needs to insert.
 func New(pool *pgxpool.Pool, jobs *river.Client[pgx.Tx], o Options) *Service {
-	return &Service{
+	s := &Service{
 		pool: pool, jobs: jobs, networks: o.Networks, chains: o.Chains, settlers: o.Settlers,
 		shop: o.Shop, hub: o.Hub, o: o, now: o.Now,
 	}
+	s.entries = postgres.NewGroup(enterMost, s.enterAll)
+	s.leases = postgres.NewGroup(leaseMost, s.leaseAll)
+	s.records = postgres.NewGroup(recordMost, s.recordAll)
+	s.purchases = postgres.NewGroup(loadMost, s.load)
+	return s
 }
 
 // Requirement is what must be paid for a purchase, built from our own row alone.
@@ -112,56 +124,6 @@ func (s *Service) Funded(ctx context.Context, network string) error {
 		return ErrUnfunded
 	}
 	return nil
-}
-
-// Purchase returns one purchase with its payment and settlement, or [ErrNotFound].
-func (s *Service) Purchase(ctx context.Context, attempt id.Attempt) (Purchase, error) {
-	q := queries.New()
-	row, err := q.AttemptByID(ctx, s.pool, attempt)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return Purchase{}, fmt.Errorf("purchase %s: %w", attempt, ErrNotFound)
-	}
-	if err != nil {
-		return Purchase{}, fmt.Errorf("purchase %s: %w", attempt, err)
-	}
-	lines, err := q.AttemptLines(ctx, s.pool, attempt)
-	if err != nil {
-		return Purchase{}, fmt.Errorf("lines of %s: %w", attempt, err)
-	}
-	a, err := s.attempt(row.Attempt, row.Merchant, row.LinkToken, lines)
-	if err != nil {
-		return Purchase{}, fmt.Errorf("purchase %s: %w", attempt, err)
-	}
-	return s.withPayment(ctx, Purchase{Attempt: a})
-}
-
-func (s *Service) withPayment(ctx context.Context, p Purchase) (Purchase, error) {
-	if p.Status == Open && p.Refusals == 0 {
-		return p, nil
-	}
-	q := queries.New()
-	claim, err := q.ClaimLiving(ctx, s.pool, p.ID)
-	switch {
-	case err == nil:
-		p.Claim = &Claimed{
-			Payer: common.HexToAddress(claim.Payer), Nonce: common.HexToHash(claim.Nonce), Version: int(claim.Version),
-			At: claim.CreatedAt, ValidBefore: time.Unix(claim.ValidBefore, 0).UTC(),
-		}
-	case !errors.Is(err, pgx.ErrNoRows):
-		return p, fmt.Errorf("claim of %s: %w", p.ID, err)
-	}
-	row, err := q.SettlementOfAttempt(ctx, s.pool, &p.ID)
-	switch {
-	case err == nil:
-		settlement, err := s.settlement(row)
-		if err != nil {
-			return p, err
-		}
-		p.Settlement = &settlement
-	case !errors.Is(err, pgx.ErrNoRows):
-		return p, fmt.Errorf("settlement of %s: %w", p.ID, err)
-	}
-	return p, nil
 }
 
 // BuyerToken is the secret that opens a purchase's goods (`k`): 128 bits, in base58.

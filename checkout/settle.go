@@ -1,14 +1,15 @@
 package checkout
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
-	"github.com/ethereum/go-ethereum/common"
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 
@@ -16,6 +17,7 @@ import (
 	"xsynesis/fault"
 	"xsynesis/id"
 	"xsynesis/queries"
+	"xsynesis/webhook"
 	"xsynesis/x402"
 )
 
@@ -25,40 +27,117 @@ var errLost = errors.New("checkout: lease lost")
 // again asks for another look at a settlement whose outcome is open.
 const again = 2 * time.Second
 
+// leased is a settlement that this worker owns for a while, and the payment that it moves. Simulated ones have none.
+type leased struct {
+	row   queries.Settlement
+	claim queries.Claim
+	lease []byte
+}
+
 // Settle brings a settlement to its end, as far as the chain answers today. It may be run at any time,
 // any number of times, by any number of workers: a lease gives each moment one owner, and what
 // happened to (payer, nonce) on the chain decides. It returns a snooze while the outcome is open.
 func (s *Service) Settle(ctx context.Context, settlement id.Settlement) error {
-	lease := make([]byte, 16)
-	_, _ = rand.Read(lease)
-	now := s.now()
-	row, err := queries.New().SettlementLease(ctx, s.pool, queries.SettlementLeaseParams{
-		ID: settlement, Lease: lease, Now: now, Until: now.Add(s.o.Lease),
-	})
-	if errors.Is(err, pgx.ErrNoRows) { // ended, or another worker has it
-		return nil
-	}
+	l, err := s.leases.Do(ctx, settlement)
 	if err != nil {
 		return fmt.Errorf("lease %s: %w", settlement, err)
 	}
+	if l.lease == nil { // ended, or another worker has it
+		return nil
+	}
 	fault.At(fault.SettleLeased)
-	err = s.settleLeased(ctx, row, lease)
+	defer s.renew(ctx, l)()
+	err = s.settleLeased(ctx, l)
 	if later := (&river.JobSnoozeError{}); err != nil && !errors.As(err, &later) {
-		s.unlease(ctx, row, lease, err)
+		s.unlease(ctx, l.row, l.lease, err)
 	}
 	return err
 }
 
-func (s *Service) settleLeased(ctx context.Context, row queries.Settlement, lease []byte) error {
-	if row.Simulated {
-		return s.recordSimulated(ctx, row)
+// renewAtMost is how often a lease is renewed at most.
+const renewAtMost = 100 * time.Millisecond
+
+// renew keeps a lease while this worker lives and needs it, so that a dead one's can be short. The caller ends it.
+func (s *Service) renew(ctx context.Context, l leased) (end func()) {
+	ctx, end = context.WithCancel(ctx)
+	go func() {
+		tick := time.NewTicker(max(s.o.Lease/3, renewAtMost))
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			n, err := queries.New().SettlementRenew(ctx, s.pool, queries.SettlementRenewParams{
+				ID: l.row.ID, Lease: l.lease, Until: s.now().Add(s.o.Lease),
+			})
+			if err == nil && n == 0 { // it ended, or is another worker's
+				return
+			}
+		}
+	}()
+	return end
+}
+
+// leaseMost is how many settlements are leased by one transaction at most.
+const leaseMost = 64
+
+// leaseAll takes the settlements that jobs ask for at the same time; those that are not to be had are left empty.
+func (s *Service) leaseAll(ctx context.Context, settlements []id.Settlement) ([]leased, error) {
+	now := s.now()
+	p := queries.SettlementsLeaseParams{Now: now, Until: now.Add(s.o.Lease)}
+	for _, settlement := range settlements {
+		lease := make([]byte, 16)
+		_, _ = rand.Read(lease)
+		p.Ids, p.Leases = append(p.Ids, string(settlement)), append(p.Leases, lease)
 	}
-	claim, err := queries.New().ClaimByID(ctx, s.pool, *row.ClaimID)
+	taken := make([]leased, len(settlements))
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		rows, err := queries.New().SettlementsLease(ctx, tx, p)
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			i := slices.IndexFunc(p.Leases, func(lease []byte) bool { return bytes.Equal(lease, row.Lease) })
+			taken[i] = leased{row: row, lease: row.Lease}
+		}
+		return claimsOfTx(ctx, tx, taken)
+	})
+	return taken, err
+}
+
+// claimsOfTx puts the payments beside the settlements that have one.
+func claimsOfTx(ctx context.Context, tx pgx.Tx, taken []leased) error {
+	var claims []string
+	for _, l := range taken {
+		if l.row.ClaimID != nil {
+			claims = append(claims, string(*l.row.ClaimID))
+		}
+	}
+	if len(claims) == 0 {
+		return nil
+	}
+	rows, err := queries.New().ClaimsByID(ctx, tx, claims)
 	if err != nil {
-		return fmt.Errorf("claim of %s: %w", row.ID, err)
+		return fmt.Errorf("claims: %w", err)
 	}
-	proof, err := s.move(ctx, row, claim, lease)
-	return s.conclude(ctx, row, claim, lease, proof, err)
+	for i, l := range taken {
+		for _, claim := range rows {
+			if l.row.ClaimID != nil && claim.ID == *l.row.ClaimID {
+				taken[i].claim = claim
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Service) settleLeased(ctx context.Context, l leased) error {
+	if l.row.Simulated {
+		return s.recordSimulated(ctx, l.row)
+	}
+	proof, err := s.move(ctx, l)
+	return s.conclude(ctx, l.row, l.claim, l.lease, proof, err)
 }
 
 // unlease lets the next try begin at once, after one that could not write down what it found.
@@ -73,14 +152,14 @@ func (s *Service) unlease(ctx context.Context, row queries.Settlement, lease []b
 }
 
 // move sends the payment, or finds out what became of it when it was sent before.
-func (s *Service) move(ctx context.Context, row queries.Settlement, claim queries.Claim, lease []byte) (evm.Proof, error) {
-	settler, ok := s.settlers[row.Network]
+func (s *Service) move(ctx context.Context, l leased) (evm.Proof, error) {
+	settler, ok := s.settlers[l.row.Network]
 	if !ok {
-		return evm.Proof{}, fmt.Errorf("%w: no relayer for %s", evm.ErrUnavailable, row.Network)
+		return evm.Proof{}, fmt.Errorf("%w: no relayer for %s", evm.ErrUnavailable, l.row.Network)
 	}
-	auth := unpack(claim)
-	if row.Status != "queued" {
-		chain, err := s.chain(row.Network)
+	auth := unpack(l.claim)
+	if l.row.Status != "queued" {
+		chain, err := s.chain(l.row.Network)
 		if err != nil {
 			return evm.Proof{}, err
 		}
@@ -88,15 +167,24 @@ func (s *Service) move(ctx context.Context, row queries.Settlement, claim querie
 			return proof, err
 		}
 	}
-	return settler.Settle(ctx, row.ID, auth, claim.Signature, func(ctx context.Context, tx pgx.Tx, hash common.Hash) error {
-		n, err := queries.New().SettlementSigned(ctx, tx, queries.SettlementSignedParams{
-			ID: row.ID, Transaction: hash.Hex(), Lease: lease, Now: s.now(),
-		})
-		if err == nil && n == 0 {
-			err = errLost
-		}
-		return err
-	})
+	return settler.Settle(ctx, evm.Transfer{
+		Settlement: l.row.ID, Authorization: auth, Signature: l.claim.Signature, Lease: l.lease, New: l.row.Status == "queued",
+	}, s)
+}
+
+// StoredTx makes settlements signed whose transactions are about to be sent, unless one of them is another worker's.
+func (s *Service) StoredTx(ctx context.Context, tx pgx.Tx, stored []evm.Stored) error {
+	p := queries.SettlementsSignedParams{Now: s.now()}
+	for _, each := range stored {
+		p.Ids = append(p.Ids, string(each.Settlement))
+		p.Leases = append(p.Leases, each.Lease)
+		p.Transactions = append(p.Transactions, each.Transaction.Hex())
+	}
+	n, err := queries.New().SettlementsSigned(ctx, tx, p)
+	if err == nil && n != int64(len(stored)) {
+		err = errLost
+	}
+	return err
 }
 
 // conclude writes down what the move came to.
@@ -172,13 +260,14 @@ func (s *Service) refuse(ctx context.Context, row queries.Settlement, claim quer
 		if err != nil {
 			return err
 		}
-		if _, err := q.SettlementFail(ctx, tx, queries.SettlementFailParams{ID: row.ID, LastError: string(why.Kind), Now: now}); err != nil {
+		ended, err := q.SettlementFail(ctx, tx, queries.SettlementFailParams{ID: row.ID, LastError: string(why.Kind), Now: now})
+		if err != nil {
 			return err
 		}
 		if _, err := q.ClaimRelease(ctx, tx, queries.ClaimReleaseParams{ID: claim.ID, Refusal: string(why.Kind), Now: now}); err != nil {
 			return err
 		}
-		return s.reopenTx(ctx, tx, row, claim, why)
+		return s.reopenTx(ctx, tx, ended, claim, why)
 	})
 	if errors.Is(err, errLost) || errors.Is(err, pgx.ErrNoRows) {
 		return nil // somebody else has it, or ended it
@@ -205,7 +294,13 @@ func (s *Service) reopenTx(ctx context.Context, tx pgx.Tx, row queries.Settlemen
 		return err
 	}
 	if a.Direct {
-		return s.endTx(ctx, tx, a.ID, Open, Cancelled)
+		if err := s.endTx(ctx, tx, a.ID, Open, Cancelled); err != nil {
+			return err
+		}
+		return s.tellFailedTx(ctx, tx, a, row, string(why.Kind))
+	}
+	if err := s.o.Webhooks.PublishTx(ctx, tx, now, ofSettlement(row, webhook.SettlementFailed)); err != nil {
+		return err
 	}
 	// The job that ends the purchase may have come by while it was settling.
 	_, err = s.jobs.InsertTx(ctx, tx, ExpireArgs{Attempt: a.ID}, &river.InsertOpts{ScheduledAt: a.ExpiresAt})
@@ -219,14 +314,18 @@ const worthlessAfter = time.Minute
 func (s *Service) fail(ctx context.Context, row queries.Settlement, cause error) error {
 	q, now := queries.New(), s.now()
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		if _, err := q.SettlementFail(ctx, tx, queries.SettlementFailParams{ID: row.ID, LastError: "The payment can no longer be mined.", Now: now}); err != nil {
+		ended, err := q.SettlementFail(ctx, tx, queries.SettlementFailParams{ID: row.ID, LastError: "The payment can no longer be mined.", Now: now})
+		if err != nil {
 			return err
 		}
 		a, err := q.AttemptMove(ctx, tx, queries.AttemptMoveParams{ID: *row.AttemptID, Was: []string{string(Settling), string(Unknown)}, Next: string(Failed), Now: now})
 		if err != nil {
 			return err
 		}
-		return giveTx(ctx, tx, a)
+		if err := giveTx(ctx, tx, a); err != nil {
+			return err
+		}
+		return s.tellFailedTx(ctx, tx, a, ended, voided)
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil
@@ -237,6 +336,18 @@ func (s *Service) fail(ctx context.Context, row queries.Settlement, cause error)
 	slog.InfoContext(ctx, "payment failed", "attempt", *row.AttemptID, "settlement", row.ID, "cause", cause)
 	s.hub.Changed(*row.AttemptID, row.MerchantID)
 	return nil
+}
+
+// voided is why a payment fails that was cancelled, or that ran out of time unused.
+const voided = "authorization_void"
+
+// tellFailedTx tells of a purchase that ended with its payment.
+func (s *Service) tellFailedTx(ctx context.Context, tx pgx.Tx, a queries.Attempt, row queries.Settlement, why string) error {
+	lines, err := queries.New().AttemptLines(ctx, tx, []string{string(a.ID)})
+	if err != nil {
+		return fmt.Errorf("lines of %s: %w", a.ID, err)
+	}
+	return s.o.Webhooks.PublishTx(ctx, tx, s.now(), ofSettlement(row, webhook.SettlementFailed), failed(a, lines, row, why))
 }
 
 // Look finds money that came by a payment that was refused: its signature was sent by somebody else.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -56,11 +55,11 @@ func (s *Service) simulateTx(ctx context.Context, tx pgx.Tx, a queries.Attempt) 
 	if err != nil {
 		return err
 	}
-	row, err := queries.New().SettlementConfirm(ctx, tx, simulated(settlement, s.now()))
+	rows, err := s.confirmTx(ctx, tx, []confirmation{simulated(settlement)})
 	if err != nil {
 		return err
 	}
-	_, err = sellTx(ctx, tx, s.now(), row)
+	_, err = s.sellTx(ctx, tx, rows)
 	return err
 }
 
@@ -77,18 +76,21 @@ func (s *Service) queueTx(ctx context.Context, tx pgx.Tx, a queries.Attempt) err
 	return err
 }
 
+// simulator is the facilitator of money that was never there.
+const simulator = "simulated"
+
 func (s *Service) insertSimulatedTx(ctx context.Context, tx pgx.Tx, a queries.Attempt) (id.Settlement, error) {
 	settlement := id.New[id.Settlement](s.now())
-	return settlement, queries.New().SettlementInsert(ctx, tx, queries.SettlementInsertParams{
-		ID: settlement, MerchantID: a.MerchantID, AttemptID: &a.ID, Livemode: a.Livemode, Facilitator: "simulated", Simulated: true,
-		Network: a.Network, Asset: Simulated, Payer: nobody, Nonce: a.Nonce, PayTo: a.PayTo, Amount: a.Amount, CreatedAt: s.now(),
+	return settlement, settlementsTx(ctx, tx, s.now(), simulator, queries.Settlement{
+		ID: settlement, MerchantID: a.MerchantID, AttemptID: &a.ID, Livemode: a.Livemode,
+		Network: a.Network, Asset: Simulated, Payer: nobody, Nonce: a.Nonce, PayTo: a.PayTo, Amount: a.Amount,
 	})
 }
 
 func (s *Service) recordSimulated(ctx context.Context, row queries.Settlement) error {
-	return s.recordSettlement(ctx, simulated(row.ID, s.now()))
+	return s.recordSettlement(ctx, simulated(row.ID))
 }
 
-func simulated(settlement id.Settlement, now time.Time) queries.SettlementConfirmParams {
-	return queries.SettlementConfirmParams{ID: settlement, Transaction: "simulated:" + string(settlement), Now: now}
+func simulated(settlement id.Settlement) confirmation {
+	return confirmation{settlement: settlement, transaction: "simulated:" + string(settlement)}
 }

@@ -19,6 +19,7 @@ import (
 	"xsynesis/money"
 	"xsynesis/queries"
 	"xsynesis/shop"
+	"xsynesis/webhook"
 	"xsynesis/x402"
 )
 
@@ -48,7 +49,7 @@ func (s *Service) Start(ctx context.Context, b Begin) (Attempt, error) {
 	if err := s.Funded(ctx, offer.Link.Network.ID); err != nil {
 		return Attempt{}, err
 	}
-	if err := errors.Join(shop.CheckReturnURL("success_url", b.SuccessURL), shop.CheckReturnURL("cancel_url", b.CancelURL)); err != nil {
+	if err := b.check(); err != nil {
 		return Attempt{}, err
 	}
 	a, err := s.draft(offer, offer.Link.Price, b)
@@ -56,7 +57,7 @@ func (s *Service) Start(ctx context.Context, b Begin) (Attempt, error) {
 		return Attempt{}, err
 	}
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		if err := s.startTx(ctx, tx, offer, &a, b.From, false); err != nil {
+		if err := s.startTx(ctx, tx, offer, &a); err != nil {
 			return err
 		}
 		fault.At(fault.StartTaken)
@@ -72,6 +73,20 @@ func (s *Service) Start(ctx context.Context, b Begin) (Attempt, error) {
 	fault.At(fault.StartCommitted)
 	s.hub.Changed(a.ID, a.Merchant)
 	return a, nil
+}
+
+// check refuses what could not be kept, or handed back.
+func (b *Begin) check() error {
+	if err := errors.Join(shop.CheckReturnURL("success_url", b.SuccessURL), shop.CheckReturnURL("cancel_url", b.CancelURL),
+		shop.CheckReference(b.Reference)); err != nil {
+		return err
+	}
+	if len(b.Metadata) == 0 {
+		return nil // the link's own
+	}
+	var err error
+	b.Metadata, err = shop.CheckMetadata(b.Metadata)
+	return err
 }
 
 // startedBy returns the purchase that an idempotency key began, or none.
@@ -97,8 +112,8 @@ func (s *Service) draft(o shop.Offer, price money.USDC, b Begin) (Attempt, error
 		ID: id.New[id.Attempt](now), Merchant: o.Merchant, Shop: o.Shop, Domain: o.Domain, Link: o.Link.ID, LinkToken: o.Link.Token,
 		Channel: b.Channel, Livemode: o.Link.Livemode, Status: Open, Network: o.Link.Network, PayTo: common.HexToAddress(o.PayTo),
 		Amount: price, Title: o.Link.Title, SuccessURL: b.SuccessURL, CancelURL: b.CancelURL, Reference: b.Reference, Metadata: b.Metadata,
-		Lines:     []Line{{ItemID: string(o.Link.ID), Title: o.Link.Title, Qty: 1, UnitAmount: price}},
-		once:      b.Once,
+		Lines: []Line{{ItemID: string(o.Link.ID), Title: o.Link.Title, Qty: 1, UnitAmount: price}},
+		once:  b.Once, from: b.From,
 		ExpiresAt: now.Add(s.o.Hold).Truncate(time.Second), CreatedAt: now, UpdatedAt: now,
 	}
 	if a.Channel == "" {
@@ -125,34 +140,13 @@ func (s *Service) draft(o shop.Offer, price money.USDC, b Begin) (Attempt, error
 	return a, nil
 }
 
-// startTx writes the purchase, with its share of what is limited and the job that ends it.
-func (s *Service) startTx(ctx context.Context, tx pgx.Tx, o shop.Offer, a *Attempt, from string, direct bool) error {
-	if err := o.Link.Open(s.now()); errors.Is(err, shop.ErrLinkExpired) {
+// startTx writes a purchase that waits for its payment, with its share of what is limited and the job that ends it.
+func (s *Service) startTx(ctx context.Context, tx pgx.Tx, o shop.Offer, a *Attempt) error {
+	if err := s.takeTx(ctx, tx, o.Link, a, false); err != nil {
 		return err
 	}
-	holds, err := s.takeTx(ctx, tx, o.Link, from, direct)
-	if err != nil {
+	if err := s.insertTx(ctx, tx, *a); err != nil {
 		return err
-	}
-	q := queries.New()
-	if err := q.AttemptInsert(ctx, tx, queries.AttemptInsertParams{
-		ID: a.ID, MerchantID: a.Merchant, LinkID: &a.Link, Channel: a.Channel, Livemode: a.Livemode, Status: string(a.Status), Network: a.Network.ID,
-		Asset: lower(a.Network.Token.Address), PayTo: lower(a.PayTo), Amount: a.Amount, Title: a.Title, CartSalt: a.Salt[:],
-		CartHash: a.CartHash[:], Nonce: a.Nonce.Hex(), BuyerTokenHash: a.tokenHash, FromAddress: from, HoldsPayment: holds,
-		Direct: direct, SuccessUrl: a.SuccessURL, CancelUrl: a.CancelURL, Reference: a.Reference, Metadata: a.Metadata,
-		Once: a.once, ExpiresAt: a.ExpiresAt, CreatedAt: a.CreatedAt,
-	}); err != nil {
-		return raced(fmt.Errorf("insert attempt: %w", err))
-	}
-	for i, l := range a.Lines {
-		if err := q.AttemptLineInsert(ctx, tx, queries.AttemptLineInsertParams{
-			AttemptID: a.ID, Line: int16(i), ItemID: l.ItemID, Title: l.Title, Qty: int32(l.Qty), UnitAmount: l.UnitAmount,
-		}); err != nil {
-			return fmt.Errorf("insert line: %w", err)
-		}
-	}
-	if direct { // it is paid for in this very transaction, and ends if that payment is refused
-		return nil
 	}
 	if _, err := s.jobs.InsertTx(ctx, tx, ExpireArgs{Attempt: a.ID}, &river.InsertOpts{ScheduledAt: a.ExpiresAt}); err != nil {
 		return fmt.Errorf("schedule end of %s: %w", a.ID, err)
@@ -160,33 +154,92 @@ func (s *Service) startTx(ctx context.Context, tx pgx.Tx, o shop.Offer, a *Attem
 	return nil
 }
 
+// insertTx writes purchases with their lines, and tells of them.
+func (s *Service) insertTx(ctx context.Context, tx pgx.Tx, attempts ...Attempt) error {
+	var p queries.AttemptsInsertParams
+	var lines queries.AttemptLinesInsertParams
+	events := make([]webhook.Event, len(attempts))
+	for n, a := range attempts {
+		addAttempt(&p, a)
+		events[n] = created(a)
+		for i, l := range a.Lines {
+			lines.Attempts = append(lines.Attempts, string(a.ID))
+			lines.Lines = append(lines.Lines, int16(i))
+			lines.Items = append(lines.Items, l.ItemID)
+			lines.Titles = append(lines.Titles, l.Title)
+			lines.Quantities = append(lines.Quantities, int32(l.Qty))
+			lines.UnitAmounts = append(lines.UnitAmounts, int64(l.UnitAmount))
+		}
+	}
+	q := queries.New()
+	if err := q.AttemptsInsert(ctx, tx, p); err != nil {
+		return raced(fmt.Errorf("insert purchases: %w", err))
+	}
+	if err := q.AttemptLinesInsert(ctx, tx, lines); err != nil {
+		return fmt.Errorf("insert lines: %w", err)
+	}
+	return s.o.Webhooks.PublishTx(ctx, tx, s.now(), events...)
+}
+
+func addAttempt(p *queries.AttemptsInsertParams, a Attempt) {
+	p.Ids = append(p.Ids, string(a.ID))
+	p.Merchants = append(p.Merchants, string(a.Merchant))
+	p.Links = append(p.Links, string(a.Link))
+	p.Channels = append(p.Channels, a.Channel)
+	p.Livemodes = append(p.Livemodes, a.Livemode)
+	p.Statuses = append(p.Statuses, string(a.Status))
+	p.Networks = append(p.Networks, a.Network.ID)
+	p.Assets = append(p.Assets, lower(a.Network.Token.Address))
+	p.Payees = append(p.Payees, lower(a.PayTo))
+	p.Amounts = append(p.Amounts, int64(a.Amount))
+	p.Titles = append(p.Titles, a.Title)
+	p.CartSalts = append(p.CartSalts, a.Salt[:])
+	p.CartHashes = append(p.CartHashes, a.CartHash[:])
+	p.Nonces = append(p.Nonces, a.Nonce.Hex())
+	p.BuyerTokenHashes = append(p.BuyerTokenHashes, a.tokenHash)
+	p.FromAddresses = append(p.FromAddresses, a.from)
+	p.HoldPayments = append(p.HoldPayments, a.holds)
+	p.Directs = append(p.Directs, a.direct)
+	p.SuccessUrls = append(p.SuccessUrls, a.SuccessURL)
+	p.CancelUrls = append(p.CancelUrls, a.CancelURL)
+	p.Refs = append(p.Refs, a.Reference)
+	p.Metadata = append(p.Metadata, a.Metadata)
+	p.Onces = append(p.Onces, a.once)
+	p.ExpiresAt = append(p.ExpiresAt, a.ExpiresAt)
+	p.CreatedAt = append(p.CreatedAt, a.CreatedAt)
+}
+
 // What unpaid purchases of one buyer, and of all buyers, may hold of a limited link.
 const maxUnpaidPerBuyer = 3
 
-// takeTx takes one of a limited link's payments, and says whether it did. A payment in hand (paying)
+// takeTx takes one of a limited link's payments, and notes on the purchase whether it did. A payment in hand (paying)
 // may take over the oldest unpaid hold; an unpaid one must leave enough for others.
-func (s *Service) takeTx(ctx context.Context, tx pgx.Tx, l shop.Link, from string, paying bool) (bool, error) {
+func (s *Service) takeTx(ctx context.Context, tx pgx.Tx, l shop.Link, a *Attempt, paying bool) error {
+	if err := l.Open(s.now()); errors.Is(err, shop.ErrLinkExpired) {
+		return err
+	}
 	if l.MaxPayments == 0 {
-		return false, nil
+		return nil
 	}
 	q := queries.New()
 	_, err := q.LinkTakePayment(ctx, tx, l.ID)
 	if errors.Is(err, pgx.ErrNoRows) && paying {
 		if err := s.displaceTx(ctx, tx, l.ID); err != nil {
-			return false, err
+			return err
 		}
 		_, err = q.LinkTakePayment(ctx, tx, l.ID)
 	}
 	if errors.Is(err, pgx.ErrNoRows) {
-		return false, shop.ErrSoldOut
+		return shop.ErrSoldOut
 	}
 	if err != nil {
-		return false, fmt.Errorf("take payment of %s: %w", l.ID, err)
+		return fmt.Errorf("take payment of %s: %w", l.ID, err)
 	}
-	if paying || from == "" {
-		return true, nil
+	a.holds = true
+	if paying || a.from == "" {
+		return nil
 	}
-	return true, s.checkUnpaidTx(ctx, tx, l, from)
+	return s.checkUnpaidTx(ctx, tx, l, a.from)
 }
 
 // checkUnpaidTx runs under the link's row lock, so its counts stand still.

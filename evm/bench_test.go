@@ -34,7 +34,7 @@ func BenchmarkSettle(b *testing.B) {
 		for range benchPayments {
 			a, signature := signed(b, s.buyer, s.token)
 			g.Go(func() error {
-				_, err := r.Settle(ctx, newRef(), a, signature, unnoticed)
+				_, err := r.Settle(ctx, transfer(newRef(), a, signature), unnoticed)
 				return err
 			})
 		}

@@ -97,12 +97,12 @@ func TestALyingNodeProvesNothing(t *testing.T) {
 			a, signature := s.payment(t, money.One)
 			ref := newRef()
 			r, stop := s.start(dial(t, liar.URL), evm.RelayerOptions{})
-			_, err := r.Settle(within(t, 6*time.Second), ref, a, signature, unnoticed)
+			_, err := r.Settle(within(t, 6*time.Second), transfer(ref, a, signature), unnoticed)
 			stop()
 			require.Error(t, err)
 			require.True(t, errors.Is(err, evm.ErrUnknown) || errors.Is(err, evm.ErrVoid), err)
 
-			proof, err := s.relayer.Settle(within(t, 20*time.Second), ref, a, signature, unnoticed)
+			proof, err := s.relayer.Settle(within(t, 20*time.Second), transfer(ref, a, signature), unnoticed)
 			require.NoError(t, err, "an honest node shows that it was paid")
 			s.proves(t, proof, a)
 			require.Equal(t, 1, s.stored(t))
@@ -124,7 +124,7 @@ func TestALyingNodeProvesNothing(t *testing.T) {
 		}})
 		a, signature := s.payment(t, money.One)
 		r := evm.NewRelayer(s.pool, dial(t, liar.URL), stranger(t), evm.RelayerOptions{})
-		_, err := r.Settle(within(t, 6*time.Second), newRef(), a, signature, unnoticed)
+		_, err := r.Settle(within(t, 6*time.Second), transfer(newRef(), a, signature), unnoticed)
 		require.ErrorIs(t, err, evm.ErrUnknown)
 		_, err = dial(t, liar.URL).Resolve(t.Context(), a)
 		require.ErrorIs(t, err, evm.ErrUnavailable)
@@ -167,7 +167,7 @@ func TestABadLineLosesNothing(t *testing.T) {
 			var proof evm.Proof
 			require.Eventually(t, func() (done bool) {
 				var err error
-				proof, err = r.Settle(within(t, 10*time.Second), ref, a, signature, unnoticed)
+				proof, err = r.Settle(within(t, 10*time.Second), transfer(ref, a, signature), unnoticed)
 				return err == nil
 			}, 60*time.Second, 100*time.Millisecond)
 			s.proves(t, proof, a)
@@ -210,8 +210,8 @@ func TestNoNode(t *testing.T) {
 				require.ErrorIs(t, chain.CheckContractSignature(t.Context(), a.From, random(), signature), evm.ErrUnavailable)
 			}
 			r := evm.NewRelayer(s.pool, chain, s.key, evm.RelayerOptions{})
-			_, err = r.Settle(within(t, 5*time.Second), newRef(), a, signature,
-				func(context.Context, pgx.Tx, common.Hash) error { return errors.New("stored") })
+			_, err = r.Settle(within(t, 5*time.Second), transfer(newRef(), a, signature),
+				keeper(func(context.Context, pgx.Tx, common.Hash) error { return errors.New("stored") }))
 			require.ErrorIs(t, err, evm.ErrUnavailable)
 			require.NotErrorIs(t, err, evm.ErrUnknown)
 		})
@@ -238,7 +238,7 @@ func TestWhatWasStoredIsSentLater(t *testing.T) {
 	s2.key = stranger(t) // no relayer of this key is running
 	r := evm.NewRelayer(s.pool, dial(t, deaf.URL), s2.key, evm.RelayerOptions{})
 	ctx, stored := abandoned(t)
-	_, err := r.Settle(ctx, newRef(), a, signature, stored)
+	_, err := r.Settle(ctx, transfer(newRef(), a, signature), stored)
 	require.ErrorIs(t, err, evm.ErrUnknown)
 	_, err = s.chain.Resolve(t.Context(), a)
 	require.ErrorIs(t, err, evm.ErrOpen)

@@ -30,7 +30,7 @@ func TestALostBlockIsMinedAgain(t *testing.T) {
 	r := s.run(t, s.chain, evm.RelayerOptions{Beat: time.Second})
 
 	a, signature := s.payment(t, money.One)
-	first, err := r.Settle(within(t, 20*time.Second), newRef(), a, signature, unnoticed)
+	first, err := r.Settle(within(t, 20*time.Second), transfer(newRef(), a, signature), unnoticed)
 	require.NoError(t, err)
 	head, err := s.chain.Head(t.Context())
 	require.NoError(t, err)
@@ -72,7 +72,7 @@ func TestPaymentsOutliveTheChainsProcess(t *testing.T) {
 			time.Sleep(time.Duration(i) * 100 * time.Millisecond)
 			ref := newRef()
 			for {
-				proof, err := r.Settle(ctx, ref, a, signature, unnoticed)
+				proof, err := r.Settle(ctx, transfer(ref, a, signature), unnoticed)
 				if err == nil || ctx.Err() != nil {
 					proofs[i] = proof
 					return err

@@ -19,16 +19,13 @@ import (
 
 	"xsynesis/fault"
 	"xsynesis/id"
+	"xsynesis/postgres"
 	"xsynesis/queries"
 	"xsynesis/x402"
 )
 
 // lookEvery is how long [Relayer.Settle] relies on the block follower before it asks the chain itself.
 const lookEvery = 4 * time.Second
-
-// storers is how many database connections may stand at the nonce's row: one that commits, one that is next. More
-// would only wait there and be missed elsewhere.
-const storers = 2
 
 // RelayerOptions are the habits of a [Relayer]; the zero value is fit for production.
 type RelayerOptions struct {
@@ -82,10 +79,10 @@ type Relayer struct {
 	o       RelayerOptions
 	log     *slog.Logger
 
-	slots   chan struct{}
-	storing chan struct{}
-	fees    fees
-	flight  flight
+	slots  chan struct{}
+	stores *postgres.Group[storing, *relay]
+	fees   fees
+	flight flight
 
 	opening sync.Mutex
 	opened  bool
@@ -96,7 +93,7 @@ type Relayer struct {
 // NewRelayer makes a relayer; [Relayer.Run] has to run beside it.
 func NewRelayer(pool *pgxpool.Pool, c *Chain, key *ecdsa.PrivateKey, o RelayerOptions) *Relayer {
 	o = o.withDefaults()
-	return &Relayer{
+	r := &Relayer{
 		pool:    pool,
 		queries: queries.New(),
 		chain:   c,
@@ -106,10 +103,11 @@ func NewRelayer(pool *pgxpool.Pool, c *Chain, key *ecdsa.PrivateKey, o RelayerOp
 		o:       o,
 		log:     o.Logger.With("network", c.network.ID),
 		slots:   make(chan struct{}, o.InFlight),
-		storing: make(chan struct{}, storers),
 		flight:  newFlight(),
 		calm:    -1,
 	}
+	r.stores = postgres.NewGroup(storeMost, r.storeAll)
+	return r
 }
 
 // Address is the account that pays the gas.
@@ -120,31 +118,51 @@ func (r *Relayer) row() (network, address string) {
 	return r.chain.network.ID, strings.ToLower(r.address.Hex())
 }
 
+// Transfer is one authorization that is to be moved.
+type Transfer struct {
+	Settlement    id.Settlement
+	Authorization x402.Authorization
+	Signature     []byte
+	Lease         []byte // comes back in [Stored]
+	New           bool   // nothing was ever stored for it: there is nothing to look up
+}
+
+// Stored is a transaction that is written down and may be sent as soon as that is committed.
+type Stored struct {
+	Settlement  id.Settlement
+	Lease       []byte
+	Transaction common.Hash
+}
+
+// Keeper hears of transfers in the database transaction that makes their broadcast possible, of many at once where
+// they come at once. Its error, which should be about one of them, undoes that. It is a pointer.
+type Keeper interface {
+	StoredTx(ctx context.Context, tx pgx.Tx, stored []Stored) error
+}
+
 // Settle moves the money of one authorization and returns where it moved. Called again with the same settlement,
-// it joins what was begun. The transaction is stored, and stored is called, before anything is sent; stored gets
-// the hash, in the same database transaction.
+// it joins what was begun. The transaction is stored, and the keeper is told, before anything is sent.
 //
-// Where the authorization was mined by somebody else before we began, the proof is theirs and stored is not called.
+// Where the authorization was mined by somebody else before we began, the proof is theirs and the keeper hears nothing.
 // The error is an *[x402.Invalid] or [ErrUnavailable] only when nothing was ever stored or sent; [ErrVoid] when
-// the money can never move; [ErrUnknown] when it may have, or may yet. Any other error is the database's or that
-// of stored, and nothing was stored.
-func (r *Relayer) Settle(ctx context.Context, ref id.Settlement, a x402.Authorization, signature []byte,
-	stored func(ctx context.Context, tx pgx.Tx, hash common.Hash) error,
-) (Proof, error) {
-	proof, err := r.settle(ctx, ref, a, signature, stored)
+// the money can never move; [ErrUnknown] when it may have, or may yet. Any other error is the database's or the
+// keeper's, and nothing was stored.
+func (r *Relayer) Settle(ctx context.Context, t Transfer, k Keeper) (Proof, error) {
+	proof, err := r.settle(ctx, t, k)
 	if err != nil {
-		return Proof{}, fmt.Errorf("relay %s: %w", ref, err)
+		return Proof{}, fmt.Errorf("relay %s: %w", t.Settlement, err)
 	}
 	fault.At(fault.RelayMined)
 	return proof, nil
 }
 
-func (r *Relayer) settle(ctx context.Context, ref id.Settlement, a x402.Authorization, signature []byte,
-	stored func(ctx context.Context, tx pgx.Tx, hash common.Hash) error,
-) (Proof, error) {
-	begun, err := r.begun(ctx, ref)
-	if err != nil {
-		return Proof{}, fmt.Errorf("%w: %w", ErrUnknown, err)
+func (r *Relayer) settle(ctx context.Context, t Transfer, k Keeper) (Proof, error) {
+	var begun *relay
+	var err error
+	if !t.New {
+		if begun, err = r.begun(ctx, t.Settlement); err != nil {
+			return Proof{}, fmt.Errorf("%w: %w", ErrUnknown, err)
+		}
 	}
 	select {
 	case r.slots <- struct{}{}:
@@ -154,7 +172,7 @@ func (r *Relayer) settle(ctx context.Context, ref id.Settlement, a x402.Authoriz
 	}
 	if begun != nil && begun.state != stateOpen {
 		// It was mined, or its nonce went elsewhere: the chain says whether there is anything left to do.
-		proof, err := r.chain.Resolve(ctx, a)
+		proof, err := r.chain.Resolve(ctx, t.Authorization)
 		if err == nil || errors.Is(err, ErrVoid) {
 			return proof, err
 		}
@@ -165,7 +183,7 @@ func (r *Relayer) settle(ctx context.Context, ref id.Settlement, a x402.Authoriz
 	current := begun
 	if begun == nil || begun.state != stateOpen {
 		var proof *Proof
-		proof, current, err = r.begin(ctx, ref, a, signature, stored)
+		proof, current, err = r.begin(ctx, t, k)
 		if err != nil {
 			return Proof{}, before(begun, err)
 		}
@@ -174,7 +192,7 @@ func (r *Relayer) settle(ctx context.Context, ref id.Settlement, a x402.Authoriz
 		}
 		fault.At(fault.RelayStored)
 	}
-	return r.carry(ctx, a, current)
+	return r.carry(ctx, t.Authorization, current)
 }
 
 // before turns the errors that promise that nothing was sent into an unknown outcome, if something was sent earlier.
@@ -186,14 +204,12 @@ func before(begun *relay, err error) error {
 }
 
 // begin simulates, stores, and returns what is to be sent; or the proof, if somebody else has sent it already.
-func (r *Relayer) begin(ctx context.Context, ref id.Settlement, a x402.Authorization, signature []byte,
-	stored func(ctx context.Context, tx pgx.Tx, hash common.Hash) error,
-) (*Proof, *relay, error) {
-	data := transferCall(a, signature)
+func (r *Relayer) begin(ctx context.Context, t Transfer, k Keeper) (*Proof, *relay, error) {
+	data := transferCall(t.Authorization, t.Signature)
 	gas, err := r.simulate(ctx, data)
 	var invalid *x402.Invalid
 	if errors.As(err, &invalid) && invalid.Kind == x402.NonceUsed {
-		return r.alreadyUsed(ctx, a, invalid)
+		return r.alreadyUsed(ctx, t.Authorization, invalid)
 	}
 	if err != nil {
 		return nil, nil, err
@@ -206,7 +222,7 @@ func (r *Relayer) begin(ctx context.Context, ref id.Settlement, a x402.Authoriza
 	if err != nil {
 		return nil, nil, err
 	}
-	current, err := r.store(ctx, ref, fee.transaction(r.chain.network.Token, gas, data), stored)
+	current, err := r.store(ctx, storing{t, k, fee.transaction(r.chain.network.Token, gas, data)})
 	return nil, current, err
 }
 

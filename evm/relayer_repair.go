@@ -87,7 +87,7 @@ func (r *Relayer) repair(ctx context.Context) error {
 	}
 	if mined > uint64(next) { //nolint:gosec // Never negative, by a check.
 		// The key was used elsewhere, or the row is of a restored backup: those nonces are gone.
-		return r.openAt(ctx, mined)
+		return r.openAt(ctx, mined, mined)
 	}
 	r.flight.forgetSent(r.o.Now().Add(-sentRemember))
 	cut, _ := slices.BinarySearchFunc(open, mined, func(u unmined, n uint64) int { return compare(u.nonce, n) })
@@ -272,9 +272,9 @@ func (r *Relayer) raise(ctx context.Context, u unmined, today fee, first bool) (
 		return nil, err
 	}
 	network, address := r.row()
-	rows, err := r.queries.RelayVersionInsert(ctx, r.pool, queries.RelayVersionInsertParams{
-		Network: network, Address: address, Nonce: int64(u.nonce), Version: int32(len(u.versions) + 1), //nolint:gosec // Small.
-		Hash: signed.hash.Hex(), Raw: signed.raw, CreatedAt: r.o.Now().UTC(),
+	rows, err := r.queries.RelayVersionsInsert(ctx, r.pool, queries.RelayVersionsInsertParams{
+		Network: network, Address: address, Nonces: []int64{int64(u.nonce)}, Version: int32(len(u.versions) + 1), //nolint:gosec // Small.
+		Hashes: []string{signed.hash.Hex()}, Raws: [][]byte{signed.raw}, CreatedAt: r.o.Now().UTC(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("store %s: %w", signed.hash, err)
@@ -328,7 +328,8 @@ func (r *Relayer) fill(ctx context.Context, gaps []uint64) error {
 		if err != nil {
 			return err
 		}
-		err = pgx.BeginFunc(ctx, r.pool, func(tx pgx.Tx) error { return r.insert(ctx, tx, nonce, nil, signed) })
+		filler := []*relay{{nonce: nonce, state: stateOpen, versions: []version{signed}}}
+		err = pgx.BeginFunc(ctx, r.pool, func(tx pgx.Tx) error { return r.insert(ctx, tx, []string{""}, filler) })
 		if errors.Is(err, errNonceTaken) {
 			continue
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
@@ -72,55 +73,94 @@ func errNoVersion(versions []queries.RelayVersion) error {
 	return nil
 }
 
-// store reserves a nonce, signs, and commits the raw bytes together with what the caller writes. The nonce's row
-// is locked from the reservation to the commit, so that no nonce is ever skipped.
-func (r *Relayer) store(ctx context.Context, ref id.Settlement, unsigned types.DynamicFeeTx,
-	stored func(ctx context.Context, tx pgx.Tx, hash common.Hash) error,
-) (*relay, error) {
-	select {
-	case r.storing <- struct{}{}:
-		defer func() { <-r.storing }()
-	case <-ctx.Done():
-		return nil, fmt.Errorf("%w: wait for a nonce: %w", ErrUnavailable, ctx.Err())
-	}
-	var current *relay
-	network, address := r.row()
-	err := postgres.HotTx(ctx, r.pool, func(tx pgx.Tx) error {
-		nonce, err := r.queries.RelayerNonce(ctx, tx, queries.RelayerNonceParams{Network: network, Address: address})
-		if err != nil {
-			return fmt.Errorf("reserve a nonce: %w", err)
-		}
-		fault.At(fault.RelayReserved)
-		unsigned.Nonce = uint64(nonce) //nolint:gosec // Never negative, by a check.
-		signed, err := r.sign(unsigned)
-		if err != nil {
-			return err
-		}
-		if err := r.queries.RelaySupersede(ctx, tx, string(ref)); err != nil {
-			return fmt.Errorf("retire the settlement's last transaction: %w", err)
-		}
-		settlement := string(ref)
-		if err := r.insert(ctx, tx, unsigned.Nonce, &settlement, signed); err != nil {
-			return err
-		}
-		if err := stored(ctx, tx, signed.hash); err != nil {
-			return err
-		}
-		fault.At(fault.RelaySigned)
-		current = &relay{nonce: unsigned.Nonce, state: stateOpen, versions: []version{signed}}
-		return nil
-	})
+// storing is a transfer that waits for its nonce.
+type storing struct {
+	Transfer
+	keeper   Keeper
+	unsigned types.DynamicFeeTx
+}
+
+// storeMost is how many transfers are stored by one transaction at most; each is signed while the nonces are locked.
+const storeMost = 64
+
+// store reserves a nonce, signs, and commits the raw bytes together with what the caller writes.
+func (r *Relayer) store(ctx context.Context, s storing) (*relay, error) {
+	current, err := r.stores.Do(ctx, s)
 	var pgErr *pgconn.PgError
 	switch {
 	case err == nil:
 		return current, nil
 	case errors.As(err, &pgErr) && pgErr.ConstraintName == "relays_settlement":
-		return r.joined(ctx, ref)
-	case current != nil: // The commit was asked for, and its answer is lost.
-		return nil, fmt.Errorf("%w: commit: %w", ErrUnknown, err)
+		return r.joined(ctx, s.Settlement)
+	case ctx.Err() != nil && !errors.Is(err, ErrUnknown):
+		return nil, fmt.Errorf("%w: wait for a nonce: %w", ErrUnavailable, err)
 	default:
 		return nil, err
 	}
+}
+
+// storeAll stores transfers that came at the same time. The nonces' row is locked from the reservation to the commit,
+// so that no nonce is ever skipped.
+func (r *Relayer) storeAll(ctx context.Context, all []storing) ([]*relay, error) {
+	var stored []*relay
+	err := postgres.HotTx(ctx, r.pool, func(tx pgx.Tx) (err error) {
+		stored, err = r.storeTx(ctx, tx, all)
+		return err
+	})
+	if err != nil && stored != nil { // The commit was asked for, and its answer is lost.
+		err = fmt.Errorf("%w: commit: %w", ErrUnknown, err)
+	}
+	return stored, err
+}
+
+func (r *Relayer) storeTx(ctx context.Context, tx pgx.Tx, all []storing) ([]*relay, error) {
+	network, address := r.row()
+	first, err := r.queries.RelayerNonces(ctx, tx, queries.RelayerNoncesParams{Network: network, Address: address, Count: int64(len(all))})
+	if err != nil {
+		return nil, fmt.Errorf("reserve %d nonces: %w", len(all), err)
+	}
+	fault.At(fault.RelayReserved)
+	relays, settlements := make([]*relay, len(all)), make([]string, len(all))
+	for i, s := range all {
+		s.unsigned.Nonce = uint64(first) + uint64(i) //nolint:gosec // Never negative, by a check.
+		signed, err := r.sign(s.unsigned)
+		if err != nil {
+			return nil, err
+		}
+		relays[i] = &relay{nonce: s.unsigned.Nonce, state: stateOpen, versions: []version{signed}}
+		settlements[i] = string(s.Settlement)
+	}
+	if slices.ContainsFunc(all, func(s storing) bool { return !s.New }) {
+		if err := r.queries.RelaysSupersede(ctx, tx, settlements); err != nil {
+			return nil, fmt.Errorf("retire former transactions: %w", err)
+		}
+	}
+	if err := r.insert(ctx, tx, settlements, relays); err != nil {
+		return nil, err
+	}
+	if err := tellKeepers(ctx, tx, all, relays); err != nil {
+		return nil, err
+	}
+	fault.At(fault.RelaySigned)
+	return relays, nil
+}
+
+// tellKeepers lets those who wait write down what was stored: the same one once, whoever they are.
+func tellKeepers(ctx context.Context, tx pgx.Tx, all []storing, relays []*relay) error {
+	var keepers []Keeper
+	stored := map[Keeper][]Stored{}
+	for i, s := range all {
+		if stored[s.keeper] == nil {
+			keepers = append(keepers, s.keeper)
+		}
+		stored[s.keeper] = append(stored[s.keeper], Stored{Settlement: s.Settlement, Lease: s.Lease, Transaction: relays[i].latest().hash})
+	}
+	for _, k := range keepers {
+		if err := k.StoredTx(ctx, tx, stored[k]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // joined is for the slower of two who began the same settlement at the same time.
@@ -134,25 +174,29 @@ func (r *Relayer) joined(ctx context.Context, ref id.Settlement) (*relay, error)
 
 var errNonceTaken = errors.New("evm: nonce is taken")
 
-// insert writes a reserved nonce and its first version.
-func (r *Relayer) insert(ctx context.Context, tx pgx.Tx, nonce uint64, settlement *string, signed version) error {
+// insert writes reserved nonces, each for a settlement or for none (""), with their first versions.
+func (r *Relayer) insert(ctx context.Context, tx pgx.Tx, settlements []string, relays []*relay) error {
 	network, address := r.row()
 	now := r.o.Now().UTC()
-	rows, err := r.queries.RelayInsert(ctx, tx, queries.RelayInsertParams{
-		Network: network, Address: address, Nonce: int64(nonce), Settlement: settlement, CreatedAt: now, //nolint:gosec // A nonce.
+	nonces, hashes, raws := make([]int64, len(relays)), make([]string, len(relays)), make([][]byte, len(relays))
+	for i, each := range relays {
+		nonces[i] = int64(each.nonce) //nolint:gosec // A nonce.
+		hashes[i], raws[i] = each.latest().hash.Hex(), each.latest().raw
+	}
+	rows, err := r.queries.RelaysInsert(ctx, tx, queries.RelaysInsertParams{
+		Network: network, Address: address, Nonces: nonces, Settlements: settlements, CreatedAt: now,
 	})
 	if err != nil {
-		return fmt.Errorf("store nonce %d: %w", nonce, err)
+		return fmt.Errorf("store nonces from %d: %w", nonces[0], err)
 	}
-	if rows == 0 {
-		return fmt.Errorf("store nonce %d: %w", nonce, errNonceTaken)
+	if rows != int64(len(nonces)) {
+		return fmt.Errorf("store nonces from %d: %w", nonces[0], errNonceTaken)
 	}
-	_, err = r.queries.RelayVersionInsert(ctx, tx, queries.RelayVersionInsertParams{
-		Network: network, Address: address, Nonce: int64(nonce), Version: 1, //nolint:gosec // A nonce.
-		Hash: signed.hash.Hex(), Raw: signed.raw, CreatedAt: now,
+	_, err = r.queries.RelayVersionsInsert(ctx, tx, queries.RelayVersionsInsertParams{
+		Network: network, Address: address, Nonces: nonces, Version: 1, Hashes: hashes, Raws: raws, CreatedAt: now,
 	})
 	if err != nil {
-		return fmt.Errorf("store %s: %w", signed.hash, err)
+		return fmt.Errorf("store transactions from nonce %d: %w", nonces[0], err)
 	}
 	return nil
 }
@@ -189,18 +233,18 @@ func (r *Relayer) open(ctx context.Context) error {
 	if pending < mined || pending-mined > maxPending {
 		return fmt.Errorf("%w: nonces %d mined and %d pending", ErrUnavailable, mined, pending)
 	}
-	if err := r.openAt(ctx, pending); err != nil {
+	if err := r.openAt(ctx, pending, mined); err != nil {
 		return err
 	}
 	r.opened = true
 	return nil
 }
 
-// openAt makes the address's row, or moves its next nonce up; never down.
-func (r *Relayer) openAt(ctx context.Context, nonce uint64) error {
+// openAt makes the address's row, or moves its next nonce up; never down. What is mined is gone, whoever had it.
+func (r *Relayer) openAt(ctx context.Context, nonce, mined uint64) error {
 	network, address := r.row()
 	err := r.queries.RelayerOpen(ctx, r.pool, queries.RelayerOpenParams{
-		Network: network, Address: address, NextNonce: int64(nonce), //nolint:gosec // A nonce.
+		Network: network, Address: address, NextNonce: int64(nonce), Mined: int64(mined), Now: r.o.Now(), //nolint:gosec // Nonces.
 	})
 	if err != nil {
 		return fmt.Errorf("open the relayer's row: %w", err)

@@ -26,8 +26,8 @@ func TestSettle(t *testing.T) {
 	for range 3 {
 		a, signature := s.payment(t, 2*money.One)
 		var noted common.Hash
-		proof, err := s.relayer.Settle(within(t, 20*time.Second), newRef(), a, signature,
-			func(_ context.Context, _ pgx.Tx, hash common.Hash) error { noted = hash; return nil })
+		proof, err := s.relayer.Settle(within(t, 20*time.Second), transfer(newRef(), a, signature),
+			keeper(func(_ context.Context, _ pgx.Tx, hash common.Hash) error { noted = hash; return nil }))
 		require.NoError(t, err)
 		s.proves(t, proof, a)
 		require.Equal(t, noted, proof.Transaction)
@@ -48,7 +48,7 @@ func TestAHundredAtOnceAreEachMinedOnce(t *testing.T) {
 	for range 100 {
 		a, signature := s.payment(t, money.One)
 		g.Go(func() error {
-			proof, err := s.relayer.Settle(ctx, newRef(), a, signature, unnoticed)
+			proof, err := s.relayer.Settle(ctx, transfer(newRef(), a, signature), unnoticed)
 			if err != nil {
 				return err
 			}
@@ -80,12 +80,12 @@ func TestTheSameSettlementAgain(t *testing.T) {
 	proofs := make([]evm.Proof, 4)
 	for i := range proofs {
 		g.Go(func() (err error) {
-			proofs[i], err = s.relayer.Settle(ctx, ref, a, signature, unnoticed)
+			proofs[i], err = s.relayer.Settle(ctx, transfer(ref, a, signature), unnoticed)
 			return err
 		})
 	}
 	require.NoError(t, g.Wait())
-	again, err := s.relayer.Settle(t.Context(), ref, a, signature, unnoticed)
+	again, err := s.relayer.Settle(t.Context(), transfer(ref, a, signature), unnoticed)
 	require.NoError(t, err)
 	for _, p := range proofs {
 		require.Equal(t, again, p)
@@ -124,8 +124,8 @@ func TestRefusedPaymentsAreNeverStored(t *testing.T) {
 			if tt.spoil != nil {
 				tt.spoil(signature)
 			}
-			_, err := s.relayer.Settle(within(t, 10*time.Second), newRef(), a, signature,
-				func(context.Context, pgx.Tx, common.Hash) error { return errors.New("stored") })
+			_, err := s.relayer.Settle(within(t, 10*time.Second), transfer(newRef(), a, signature),
+				keeper(func(context.Context, pgx.Tx, common.Hash) error { return errors.New("stored") }))
 			var invalid *x402.Invalid
 			require.ErrorAs(t, err, &invalid)
 			require.Equal(t, tt.kind, invalid.Kind)
@@ -135,8 +135,8 @@ func TestRefusedPaymentsAreNeverStored(t *testing.T) {
 		t.Parallel()
 		lost := errors.New("lease lost")
 		a, signature := s.payment(t, 1)
-		_, err := s.relayer.Settle(within(t, 10*time.Second), newRef(), a, signature,
-			func(context.Context, pgx.Tx, common.Hash) error { return lost })
+		_, err := s.relayer.Settle(within(t, 10*time.Second), transfer(newRef(), a, signature),
+			keeper(func(context.Context, pgx.Tx, common.Hash) error { return lost }))
 		require.ErrorIs(t, err, lost)
 		require.NotErrorIs(t, err, evm.ErrUnknown)
 	})
@@ -156,7 +156,7 @@ func TestSomebodyElseSentItFirst(t *testing.T) {
 		a, signature := s.payment(t, money.One)
 		theirs, err := send(t.Context(), stranger(t), 0, s.token.Address, evm.TransferCall(a, signature))
 		require.NoError(t, err)
-		proof, err := s.relayer.Settle(within(t, 10*time.Second), newRef(), a, signature, unnoticed)
+		proof, err := s.relayer.Settle(within(t, 10*time.Second), transfer(newRef(), a, signature), unnoticed)
 		require.NoError(t, err)
 		require.Equal(t, theirs, proof.Transaction)
 		s.proves(t, proof, a)
@@ -169,11 +169,11 @@ func TestSomebodyElseSentItFirst(t *testing.T) {
 		a, signature := s.payment(t, money.One)
 		var theirs common.Hash
 		other := stranger(t)
-		proof, err := s.relayer.Settle(within(t, 20*time.Second), newRef(), a, signature,
-			func(ctx context.Context, _ pgx.Tx, _ common.Hash) (err error) {
+		proof, err := s.relayer.Settle(within(t, 20*time.Second), transfer(newRef(), a, signature),
+			keeper(func(ctx context.Context, _ pgx.Tx, _ common.Hash) (err error) {
 				theirs, err = send(ctx, other, 0, s.token.Address, evm.TransferCall(a, signature))
 				return err
-			})
+			}))
 		require.NoError(t, err)
 		require.Equal(t, theirs, proof.Transaction, "our own transaction reverted, and the payee was paid")
 		s.proves(t, proof, a)
@@ -187,18 +187,18 @@ func TestCancelledAuthorizations(t *testing.T) {
 
 	a, signature := s.payment(t, money.One)
 	ref := newRef()
-	_, err := s.relayer.Settle(within(t, 20*time.Second), ref, a, signature,
-		func(ctx context.Context, _ pgx.Tx, _ common.Hash) error {
+	_, err := s.relayer.Settle(within(t, 20*time.Second), transfer(ref, a, signature),
+		keeper(func(ctx context.Context, _ pgx.Tx, _ common.Hash) error {
 			_, err := send(ctx, other, 0, s.token.Address, cancellation(t, s, a))
 			return err
-		})
+		}))
 	require.ErrorIs(t, err, evm.ErrVoid)
 	_, err = s.chain.Resolve(t.Context(), a)
 	require.ErrorIs(t, err, evm.ErrVoid)
-	_, err = s.relayer.Settle(within(t, 10*time.Second), ref, a, signature, unnoticed)
+	_, err = s.relayer.Settle(within(t, 10*time.Second), transfer(ref, a, signature), unnoticed)
 	require.ErrorIs(t, err, evm.ErrVoid, "it stays void")
 
-	_, err = s.relayer.Settle(within(t, 10*time.Second), newRef(), a, signature, unnoticed)
+	_, err = s.relayer.Settle(within(t, 10*time.Second), transfer(newRef(), a, signature), unnoticed)
 	var invalid *x402.Invalid
 	require.ErrorAs(t, err, &invalid)
 	require.Equal(t, x402.NonceUsed, invalid.Kind)
@@ -208,7 +208,7 @@ func TestANonceThatWentToAnotherTransferIsVoid(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
 	first, signature := s.payment(t, money.One)
-	_, err := s.relayer.Settle(within(t, 20*time.Second), newRef(), first, signature, unnoticed)
+	_, err := s.relayer.Settle(within(t, 20*time.Second), transfer(newRef(), first, signature), unnoticed)
 	require.NoError(t, err)
 	for _, change := range []func(*x402.Authorization){
 		func(a *x402.Authorization) { a.To = address(newKey()) },
@@ -261,10 +261,10 @@ func TestASmartWalletPays(t *testing.T) {
 	require.Equal(t, x402.Signature, invalid.Kind)
 	require.ErrorAs(t, s.chain.CheckContractSignature(t.Context(), address(owner), a.Digest(s.token), signature), &invalid)
 
-	proof, err := s.relayer.Settle(within(t, 20*time.Second), newRef(), a, signature, unnoticed)
+	proof, err := s.relayer.Settle(within(t, 20*time.Second), transfer(newRef(), a, signature), unnoticed)
 	require.NoError(t, err)
 	s.proves(t, proof, a)
-	_, err = s.relayer.Settle(within(t, 20*time.Second), newRef(), a, append(signature, 1, 2, 3), unnoticed)
+	_, err = s.relayer.Settle(within(t, 20*time.Second), transfer(newRef(), a, append(signature, 1, 2, 3)), unnoticed)
 	require.NoError(t, err, "the very same authorization is proven by the first")
 }
 
@@ -288,7 +288,7 @@ func TestHeartbeat(t *testing.T) {
 	require.Eventually(t, func() bool { return seen() != nil }, 10*time.Second, 50*time.Millisecond)
 	require.False(t, funded())
 	a, signature := s.payment(t, 1)
-	_, err := r.Settle(within(t, 10*time.Second), newRef(), a, signature, unnoticed)
+	_, err := r.Settle(within(t, 10*time.Second), transfer(newRef(), a, signature), unnoticed)
 	require.ErrorIs(t, err, evm.ErrUnfunded)
 	require.ErrorIs(t, err, evm.ErrUnavailable)
 
@@ -297,7 +297,7 @@ func TestHeartbeat(t *testing.T) {
 	ok, err := evm.Funded(t.Context(), s.pool, s.chain.Network().ID, time.Now().Add(2*time.Minute+time.Second))
 	require.NoError(t, err)
 	require.False(t, ok, "an old look says nothing")
-	_, err = r.Settle(within(t, 20*time.Second), newRef(), a, signature, unnoticed)
+	_, err = r.Settle(within(t, 20*time.Second), transfer(newRef(), a, signature), unnoticed)
 	require.NoError(t, err)
 }
 
@@ -309,12 +309,15 @@ func TestAFeeThatIsTooLowIsRaised(t *testing.T) {
 	ref := newRef()
 	var low common.Hash
 	ctx, stored := abandoned(t)
-	_, err := poor.Settle(ctx, ref, a, signature,
-		func(ctx context.Context, tx pgx.Tx, hash common.Hash) error { low = hash; return stored(ctx, tx, hash) })
+	_, err := poor.Settle(ctx, transfer(ref, a, signature),
+		keeper(func(ctx context.Context, tx pgx.Tx, hash common.Hash) error {
+			low = hash
+			return stored.hear(ctx, tx, hash)
+		}))
 	require.ErrorIs(t, err, evm.ErrUnknown)
 
 	able := s.run(t, s.chain, evm.RelayerOptions{BumpAfter: time.Second, Resend: time.Second})
-	proof, err := able.Settle(within(t, 30*time.Second), ref, a, signature, unnoticed)
+	proof, err := able.Settle(within(t, 30*time.Second), transfer(ref, a, signature), unnoticed)
 	require.NoError(t, err)
 	require.NotEqual(t, low, proof.Transaction)
 	s.proves(t, proof, a)
@@ -325,12 +328,12 @@ func TestAGapIsFilled(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
 	a, signature := s.payment(t, money.One)
-	_, err := s.relayer.Settle(within(t, 20*time.Second), newRef(), a, signature, unnoticed)
+	_, err := s.relayer.Settle(within(t, 20*time.Second), transfer(newRef(), a, signature), unnoticed)
 	require.NoError(t, err)
 	_, err = s.pool.Exec(t.Context(), `UPDATE relayers SET next_nonce = next_nonce + 3`)
 	require.NoError(t, err)
 	a, signature = s.payment(t, money.One)
-	proof, err := s.relayer.Settle(within(t, 30*time.Second), newRef(), a, signature, unnoticed)
+	proof, err := s.relayer.Settle(within(t, 30*time.Second), transfer(newRef(), a, signature), unnoticed)
 	require.NoError(t, err)
 	s.proves(t, proof, a)
 	require.Equal(t, 5, s.stored(t))
@@ -342,15 +345,15 @@ func TestANonceLostToAStrangerIsReplaced(t *testing.T) {
 	a, signature := s.payment(t, money.One)
 	ref := newRef()
 	ctx, stored := abandoned(t)
-	_, err := s.relayer.Settle(ctx, ref, a, signature,
-		func(ctx context.Context, tx pgx.Tx, hash common.Hash) error {
+	_, err := s.relayer.Settle(ctx, transfer(ref, a, signature),
+		keeper(func(ctx context.Context, tx pgx.Tx, hash common.Hash) error {
 			_, err := send(ctx, s.key, 0, address(s.key), nil) // the key is used elsewhere
-			return errors.Join(err, stored(ctx, tx, hash))
-		})
+			return errors.Join(err, stored.hear(ctx, tx, hash))
+		}))
 	require.ErrorIs(t, err, evm.ErrUnknown)
 	var proof evm.Proof
 	require.Eventually(t, func() bool {
-		proof, err = s.relayer.Settle(within(t, 5*time.Second), ref, a, signature, unnoticed)
+		proof, err = s.relayer.Settle(within(t, 5*time.Second), transfer(ref, a, signature), unnoticed)
 		return err == nil
 	}, 60*time.Second, time.Second)
 	s.proves(t, proof, a)

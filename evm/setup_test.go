@@ -160,17 +160,37 @@ func random() (h common.Hash) {
 
 func newRef() id.Settlement { return id.New[id.Settlement](time.Now()) }
 
-func unnoticed(context.Context, pgx.Tx, common.Hash) error { return nil }
+var unnoticed = keeper(func(context.Context, pgx.Tx, common.Hash) error { return nil })
+
+// keeper makes a keeper of a function that hears of each transaction.
+func keeper(hear func(context.Context, pgx.Tx, common.Hash) error) *listener { return &listener{hear} }
+
+type listener struct {
+	hear func(context.Context, pgx.Tx, common.Hash) error
+}
+
+func (l *listener) StoredTx(ctx context.Context, tx pgx.Tx, stored []evm.Stored) error {
+	for _, s := range stored {
+		if err := l.hear(ctx, tx, s.Transaction); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func transfer(ref id.Settlement, a x402.Authorization, signature []byte) evm.Transfer {
+	return evm.Transfer{Settlement: ref, Authorization: a, Signature: signature}
+}
 
 // abandoned is a context that ends a moment after the transaction was stored.
-func abandoned(t *testing.T) (context.Context, func(context.Context, pgx.Tx, common.Hash) error) {
+func abandoned(t *testing.T) (context.Context, *listener) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
-	return ctx, func(context.Context, pgx.Tx, common.Hash) error {
+	return ctx, keeper(func(context.Context, pgx.Tx, common.Hash) error {
 		time.AfterFunc(time.Second, cancel)
 		return nil
-	}
+	})
 }
 
 func within(t *testing.T, d time.Duration) context.Context {

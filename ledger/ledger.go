@@ -58,33 +58,54 @@ type Posting struct {
 // slots spread one balance over rows, so that simultaneous sales of a shop do not queue for one.
 const slots = 16
 
-// PostTx writes the posting and moves the cached balances with it, in the caller's transaction.
+// PostTx writes postings and moves the cached balances with them, in the caller's transaction. It should come late
+// there: balances are rows that others want.
 // It returns [ErrUnbalanced] before writing anything; the database refuses such postings as well.
-func PostTx(ctx context.Context, tx pgx.Tx, now time.Time, p Posting) error {
-	if err := p.check(); err != nil {
-		return fmt.Errorf("post %s of %s: %w", p.Kind, p.Source, err)
+func PostTx(ctx context.Context, tx pgx.Tx, now time.Time, postings ...Posting) error {
+	if len(postings) == 0 {
+		return nil
 	}
-	q := queries.New()
-	posting, slot := id.New[id.Posting](now), slotOf(p.Source)
-	if err := q.PostingInsert(ctx, tx, queries.PostingInsertParams{
-		ID: posting, MerchantID: p.Merchant, Kind: string(p.Kind), Source: p.Source, CreatedAt: now,
-	}); err != nil {
-		return fmt.Errorf("post %s of %s: %w", p.Kind, p.Source, err)
+	for _, p := range postings {
+		if err := p.check(); err != nil {
+			return fmt.Errorf("post %s of %s: %w", p.Kind, p.Source, err)
+		}
 	}
-	for i, e := range p.Entries {
-		if err := q.EntryInsert(ctx, tx, queries.EntryInsertParams{
-			PostingID: posting, Line: int16(i), MerchantID: p.Merchant, Account: string(e.Account),
-			Network: e.Network, Asset: e.Asset, Amount: e.Amount, Slot: slot, CreatedAt: now,
-		}); err != nil {
-			return fmt.Errorf("enter %s of %s: %w", p.Kind, p.Source, err)
-		}
-		if err := q.BalanceAdd(ctx, tx, queries.BalanceAddParams{
-			MerchantID: p.Merchant, Account: string(e.Account), Network: e.Network, Asset: e.Asset, Slot: slot, Amount: e.Amount,
-		}); err != nil {
-			return fmt.Errorf("balance %s of %s: %w", e.Account, p.Merchant, err)
-		}
+	// Postings that are written together share a slot: each balance is touched once.
+	heads, entries, balances := rows(now, slotOf(postings[0].Source), postings)
+	q, first := queries.New(), postings[0]
+	if err := q.PostingsInsert(ctx, tx, heads); err != nil {
+		return fmt.Errorf("post %s of %s: %w", first.Kind, first.Source, err)
+	}
+	if err := q.EntriesInsert(ctx, tx, entries); err != nil {
+		return fmt.Errorf("enter %s of %s: %w", first.Kind, first.Source, err)
+	}
+	if err := q.BalancesAdd(ctx, tx, balances); err != nil {
+		return fmt.Errorf("balance %s of %s: %w", first.Kind, first.Source, err)
 	}
 	return nil
+}
+
+// rows lays postings out side by side.
+func rows(now time.Time, slot int16, postings []Posting) (h queries.PostingsInsertParams, e queries.EntriesInsertParams, b queries.BalancesAddParams) {
+	h.CreatedAt, e.CreatedAt, e.Slot, b.Slot = now, now, slot, slot
+	for _, p := range postings {
+		posting := id.New[id.Posting](now)
+		h.Ids = append(h.Ids, string(posting))
+		h.Merchants = append(h.Merchants, string(p.Merchant))
+		h.Kinds = append(h.Kinds, string(p.Kind))
+		h.Sources = append(h.Sources, p.Source)
+		for i, entry := range p.Entries {
+			e.Postings = append(e.Postings, string(posting))
+			e.Lines = append(e.Lines, int16(i))
+			e.Merchants = append(e.Merchants, string(p.Merchant))
+			e.Accounts = append(e.Accounts, string(entry.Account))
+			e.Networks = append(e.Networks, entry.Network)
+			e.Assets = append(e.Assets, entry.Asset)
+			e.Amounts = append(e.Amounts, int64(entry.Amount))
+		}
+	}
+	b.Merchants, b.Accounts, b.Networks, b.Assets, b.Amounts = e.Merchants, e.Accounts, e.Networks, e.Assets, e.Amounts
+	return h, e, b
 }
 
 func (p Posting) check() error {
@@ -107,7 +128,7 @@ func (p Posting) check() error {
 	return nil
 }
 
-// slotOf keeps one order of slots within a posting, so that two postings never wait for each other in a circle.
+// slotOf keeps to one slot within a posting; the statement keeps the order of rows.
 func slotOf(source string) int16 {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(source))

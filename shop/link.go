@@ -6,11 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
@@ -20,6 +18,7 @@ import (
 	"xsynesis/id"
 	"xsynesis/money"
 	"xsynesis/queries"
+	"xsynesis/webhook"
 )
 
 var (
@@ -141,57 +140,26 @@ func (f *LinkForm) check(now time.Time) error {
 		return &FieldError{"max_payments", "Give a whole number of payments, or leave it empty."}
 	case f.ExpiresAt != nil && !f.ExpiresAt.After(now):
 		return &FieldError{"expires_at", "Choose a time that is still to come."}
-	case utf8.RuneCountInString(f.Reference) > maxReference || !printable(f.Reference, ""):
-		return &FieldError{"reference", fmt.Sprintf("Use at most %d printable characters.", maxReference)}
 	}
-	if err := CheckReturnURL("success_url", f.SuccessURL); err != nil {
+	if err := errors.Join(CheckReference(f.Reference), CheckReturnURL("success_url", f.SuccessURL)); err != nil {
 		return err
 	}
-	return f.checkMetadata()
-}
-
-func (f *LinkForm) checkMetadata() error {
-	if len(f.Metadata) == 0 || string(f.Metadata) == "null" {
-		f.Metadata = json.RawMessage("{}")
-	}
-	var object map[string]any
-	if len(f.Metadata) > maxMetadata || json.Unmarshal(f.Metadata, &object) != nil {
-		return &FieldError{"metadata", fmt.Sprintf("Metadata is a JSON object of at most %d bytes.", maxMetadata)}
-	}
-	return nil
-}
-
-// CheckReturnURL accepts an empty text or an absolute http(s) URL without credentials, backslashes or control characters.
-func CheckReturnURL(field, s string) error {
-	if s == "" {
-		return nil
-	}
-	u, err := url.Parse(s)
-	bad := err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || len(s) > 2048 || !utf8.ValidString(s) ||
-		strings.ContainsFunc(s, func(r rune) bool { return r == '\\' || r <= ' ' || unicode.IsControl(r) })
-	if bad {
-		return &FieldError{field, "Give a full address that begins with https://."}
-	}
-	return nil
-}
-
-// printable refuses control characters and the marks that reverse the direction of a line.
-func printable(s, also string) bool {
-	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
-		return !unicode.IsPrint(r) && !strings.ContainsRune(also, r) || unicode.Is(unicode.Bidi_Control, r)
-	})
+	var err error
+	f.Metadata, err = CheckMetadata(f.Metadata)
+	return err
 }
 
 // Service is the counter at which sellers set up what they sell.
 type Service struct {
 	pool     *pgxpool.Pool
 	networks *evm.Registry
+	hooks    *webhook.Service
 	now      func() time.Time
 }
 
 // New returns a service on this database.
-func New(pool *pgxpool.Pool, networks *evm.Registry, now func() time.Time) *Service {
-	return &Service{pool: pool, networks: networks, now: now}
+func New(pool *pgxpool.Pool, networks *evm.Registry, hooks *webhook.Service, now func() time.Time) *Service {
+	return &Service{pool: pool, networks: networks, hooks: hooks, now: now}
 }
 
 // CreateLink puts something on sale. Errors: [*FieldError], [ErrNoPayee], [ErrUnproven].
@@ -268,71 +236,6 @@ func (s *Service) Offer(ctx context.Context, token string) (Offer, error) {
 		return Offer{}, fmt.Errorf("link %s: %w", link.ID, ErrUnproven)
 	}
 	return Offer{Link: link, Merchant: link.Merchant, Shop: row.Merchant.Name, Domain: row.Merchant.Domain, PayTo: *row.PayTo}, nil
-}
-
-// UpdateLink changes what future buyers see; purchases under way keep their quote.
-func (s *Service) UpdateLink(ctx context.Context, merchant id.Merchant, link id.Link, f LinkForm) (Link, error) {
-	now, q := s.now(), queries.New()
-	if err := f.check(now); err != nil {
-		return Link{}, err
-	}
-	var row queries.Link
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		was, err := q.LinkForUpdate(ctx, tx, queries.LinkForUpdateParams{MerchantID: merchant, ID: link})
-		if err != nil {
-			return notFound(err)
-		}
-		taken, err := paymentsTakenTx(ctx, tx, was, f.MaxPayments)
-		if err != nil {
-			return err
-		}
-		if was.Price != f.Price {
-			if err := q.LinkPriceInsert(ctx, tx, queries.LinkPriceInsertParams{LinkID: link, Price: was.Price, Until: now.Add(OfferTime)}); err != nil {
-				return err
-			}
-		}
-		row, err = q.LinkUpdate(ctx, tx, queries.LinkUpdateParams{
-			MerchantID: merchant, ID: link, Title: f.Title, Description: f.Description, Price: f.Price, ExpiresAt: f.ExpiresAt,
-			MaxPayments: limit(f.MaxPayments), PaymentsTaken: taken, SuccessUrl: f.SuccessURL, Reference: f.Reference,
-			Metadata: f.Metadata, UpdatedAt: now,
-		})
-		return err
-	})
-	if err != nil {
-		return Link{}, fmt.Errorf("update link %s: %w", link, err)
-	}
-	return s.link(row)
-}
-
-// paymentsTakenTx counts what a new limit has to begin with; without a limit nothing is counted.
-func paymentsTakenTx(ctx context.Context, tx pgx.Tx, was queries.Link, limit int) (int32, error) {
-	if limit == 0 {
-		return 0, nil
-	}
-	q, taken := queries.New(), was.PaymentsTaken
-	if was.MaxPayments == nil {
-		if err := q.LinkHold(ctx, tx, &was.ID); err != nil {
-			return 0, err
-		}
-		n, err := q.LinkPaymentsTaken(ctx, tx, &was.ID)
-		if err != nil {
-			return 0, err
-		}
-		taken = n
-	}
-	if int(taken) > limit {
-		return 0, &FieldError{"max_payments", fmt.Sprintf("%d payments are already made or under way.", taken)}
-	}
-	return taken, nil
-}
-
-// ExpireLink ends a link now, or says that it had ended. Purchases under way may still be paid.
-func (s *Service) ExpireLink(ctx context.Context, merchant id.Merchant, link id.Link) (Link, error) {
-	row, err := queries.New().LinkExpire(ctx, s.pool, queries.LinkExpireParams{MerchantID: merchant, ID: link, Now: s.now()})
-	if err != nil {
-		return Link{}, fmt.Errorf("expire link %s: %w", link, notFound(err))
-	}
-	return s.link(row)
 }
 
 // LinkTotals is what a link brought in; simulated payments are not in it.

@@ -8,7 +8,10 @@ import (
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
@@ -18,6 +21,7 @@ import (
 	"xsynesis/money"
 	"xsynesis/postgres/pgtest"
 	"xsynesis/shop"
+	"xsynesis/webhook"
 )
 
 const (
@@ -31,6 +35,7 @@ var payee = common.HexToAddress("0x15d34AAf54267DB7D7c367839AAf71A00a2C6A65")
 type counter struct {
 	*shop.Service
 	pool     *pgxpool.Pool
+	hooks    *webhook.Service
 	merchant id.Merchant
 	offset   *atomic.Int64
 }
@@ -47,7 +52,10 @@ func open(t *testing.T) counter {
 func empty(t *testing.T) counter {
 	t.Helper()
 	c := counter{pool: pgtest.New(t), offset: &atomic.Int64{}}
-	c.Service = shop.New(c.pool, evm.NewRegistry(nil), c.now)
+	jobs, err := river.NewClient(riverpgxv5.New(c.pool), &river.Config{})
+	require.NoError(t, err)
+	c.hooks = webhook.New(c.pool, jobs, webhook.Options{Now: c.now})
+	c.Service = shop.New(c.pool, evm.NewRegistry(nil), c.hooks, c.now)
 	c.merchant = c.found(t, "cafe")
 	return c
 }
@@ -71,6 +79,14 @@ func (c counter) pays(t *testing.T, merchant id.Merchant, network string, addres
 		at = &moment
 	}
 	require.NoError(t, c.SetPayee(t.Context(), merchant, network, address, at))
+}
+
+// anew is what a seller does who writes all of a form.
+func anew(f shop.LinkForm) func(*shop.LinkForm) error {
+	return func(into *shop.LinkForm) error {
+		*into = f
+		return nil
+	}
 }
 
 func (c counter) create(t *testing.T, f shop.LinkForm) shop.Link {
@@ -155,7 +171,7 @@ func TestEveryFieldOfALinkIsChecked(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			requireField(t, tt.field, create(t, c, tt.form))
-			_, err := c.UpdateLink(t.Context(), c.merchant, link.ID, tt.form)
+			_, err := c.UpdateLink(t.Context(), c.merchant, link.ID, anew(tt.form))
 			requireField(t, tt.field, err)
 		})
 	}
@@ -269,7 +285,7 @@ func TestAnotherShopsLinkDoesNotExist(t *testing.T) {
 	stranger := c.found(t, "bookshop")
 	_, err := c.Link(t.Context(), stranger, link.ID)
 	require.ErrorIs(t, err, shop.ErrNotFound)
-	_, err = c.UpdateLink(t.Context(), stranger, link.ID, with(func(f *shop.LinkForm) { f.Price = 1 }))
+	_, err = c.UpdateLink(t.Context(), stranger, link.ID, anew(with(func(f *shop.LinkForm) { f.Price = 1 })))
 	require.ErrorIs(t, err, shop.ErrNotFound)
 	_, err = c.ExpireLink(t.Context(), stranger, link.ID)
 	require.ErrorIs(t, err, shop.ErrNotFound)
@@ -302,7 +318,7 @@ func TestAFormerPriceIsHonouredForAWhile(t *testing.T) {
 		return ok
 	}
 	for _, price := range []money.USDC{5_000_000, 6_000_000} {
-		_, err := c.UpdateLink(t.Context(), c.merchant, link.ID, with(func(f *shop.LinkForm) { f.Price = price }))
+		_, err := c.UpdateLink(t.Context(), c.merchant, link.ID, anew(with(func(f *shop.LinkForm) { f.Price = price })))
 		require.NoError(t, err)
 		require.True(t, honours(price))
 	}
@@ -381,4 +397,102 @@ func TestOneKeyMakesOneLink(t *testing.T) {
 		require.Equal(t, links[0], l)
 	}
 	require.NotEqual(t, links[0].ID, c.create(t, coffee).ID)
+}
+
+func TestTwoWhoChangeALinkAtOnceUndoNothing(t *testing.T) {
+	t.Parallel()
+	c := open(t)
+	link := c.create(t, coffee)
+	changes := []func(*shop.LinkForm){
+		func(f *shop.LinkForm) { f.Title = "Tea" },
+		func(f *shop.LinkForm) { f.Description = "Hot" },
+		func(f *shop.LinkForm) { f.Reference = "till-2" },
+		func(f *shop.LinkForm) { f.MaxPayments = 7 },
+		func(f *shop.LinkForm) { f.Metadata = json.RawMessage(`{"a":1}`) },
+		func(f *shop.LinkForm) { f.SuccessURL = "https://cafe.example/thanks" },
+		func(f *shop.LinkForm) { f.Price = 5_000_000 },
+	}
+	var g errgroup.Group
+	for _, change := range changes {
+		g.Go(func() error {
+			_, err := c.UpdateLink(t.Context(), c.merchant, link.ID, func(f *shop.LinkForm) error { change(f); return nil })
+			return err
+		})
+	}
+	require.NoError(t, g.Wait())
+	now, err := c.Link(t.Context(), c.merchant, link.ID)
+	require.NoError(t, err)
+	require.Equal(t, []any{"Tea", "Hot", "till-2", 7, `{"a": 1}`, "https://cafe.example/thanks", money.USDC(5_000_000)},
+		[]any{now.Title, now.Description, now.Reference, now.MaxPayments, string(now.Metadata), now.SuccessURL, now.Price})
+}
+
+func TestMetadataIsKeptAsTheDatabaseTakesIt(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		``: `{}`, `null`: `{}`, ` {} `: `{}`, `{"a":"<&>\u00e9\ud83c\udf6e"}`: `{"a":"<&>é🍮"}`, `{"n":12345678901234567890.10}`: `{"n":12345678901234567890.10}`,
+		`{"a":"\\ud800"}`: `{"a":"\\ud800"}`, `{"a":"\\\\u0000"}`: `{"a":"\\\\u0000"}`,
+	} {
+		got, err := shop.CheckMetadata(json.RawMessage(text))
+		require.NoError(t, err, text)
+		require.Equal(t, want, string(got))
+	}
+	for _, bad := range []string{
+		`[]`, `"a"`, `{"a":1}{}`, `{"a":1} x`, `{"a":"\u0000"}`, `{"\u0000":1}`, `{"a":["\ud800"]}`, `{"a":"\udc00\ud800"}`, `{"a":"\ud800\\udc00"}`,
+		"{\"a\":\"\xff\"}", `{"a":1e99999}`, `{"a":1e-99999}`, `{"a":1e99999999999999999999}`, `{"a":"` + strings.Repeat("b", 4096) + `"}`,
+	} {
+		_, err := shop.CheckMetadata(json.RawMessage(bad))
+		requireField(t, "metadata", err, bad)
+	}
+}
+
+// told are the types of what was told of a link, in their order.
+func (c counter) told(t *testing.T, link id.Link) (types []string) {
+	t.Helper()
+	rows, err := c.pool.Query(t.Context(), `SELECT event_type FROM events WHERE resource_id = $1 ORDER BY sequence`, link)
+	require.NoError(t, err)
+	types, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(t, err)
+	return types
+}
+
+func TestTheEndOfALinkIsToldOfOnce(t *testing.T) {
+	t.Parallel()
+	c := open(t)
+	end := func() { require.NoError(t, c.EndLinks(t.Context())) }
+	at := func(d time.Duration) shop.LinkForm {
+		ends := c.now().Add(d)
+		return with(func(f *shop.LinkForm) { f.ExpiresAt = &ends })
+	}
+	endless, timed, ended := c.create(t, coffee), c.create(t, at(time.Minute)), c.create(t, at(time.Minute))
+	for range 2 {
+		_, err := c.ExpireLink(t.Context(), c.merchant, ended.ID)
+		require.NoError(t, err)
+		end()
+	}
+	require.Empty(t, c.told(t, timed.ID))
+	c.offset.Add(int64(time.Minute))
+	var g errgroup.Group
+	for range 8 {
+		g.Go(func() error { return c.EndLinks(t.Context()) })
+	}
+	require.NoError(t, g.Wait())
+	_, err := c.ExpireLink(t.Context(), c.merchant, timed.ID)
+	require.NoError(t, err)
+	require.Empty(t, c.told(t, endless.ID))
+	require.Equal(t, []string{"link.expired"}, c.told(t, timed.ID), "by time, and later by the seller")
+	require.Equal(t, []string{"link.expired"}, c.told(t, ended.ID), "by the seller, and later by time")
+
+	// A link whose time is made longer is open again, and ends again.
+	again := c.create(t, at(time.Minute))
+	c.offset.Add(int64(time.Minute))
+	end()
+	_, err = c.UpdateLink(t.Context(), c.merchant, again.ID, anew(at(time.Minute)))
+	require.NoError(t, err)
+	end()
+	require.Len(t, c.told(t, again.ID), 1)
+	_, err = c.UpdateLink(t.Context(), c.merchant, again.ID, func(f *shop.LinkForm) error { f.Title = "Tea"; return nil })
+	require.NoError(t, err)
+	c.offset.Add(int64(time.Minute))
+	end()
+	require.Len(t, c.told(t, again.ID), 2)
 }

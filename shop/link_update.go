@@ -1,0 +1,89 @@
+package shop
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"xsynesis/id"
+	"xsynesis/queries"
+)
+
+// UpdateLink changes what future buyers see; purchases under way keep their quote. The form that is changed is the link
+// as it is: two who change different things of it at the same time do not undo each other's change.
+// Errors: [*FieldError], [ErrNotFound], and that of change.
+func (s *Service) UpdateLink(ctx context.Context, merchant id.Merchant, link id.Link, change func(*LinkForm) error) (Link, error) {
+	var row queries.Link
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		was, err := queries.New().LinkForUpdate(ctx, tx, queries.LinkForUpdateParams{MerchantID: merchant, ID: link})
+		if err != nil {
+			return notFound(err)
+		}
+		f := formOf(was)
+		if err := change(&f); err != nil {
+			return err
+		}
+		if err := f.check(s.now()); err != nil {
+			return err
+		}
+		row, err = s.updateTx(ctx, tx, was, f)
+		return err
+	})
+	if err != nil {
+		return Link{}, fmt.Errorf("update link %s: %w", link, err)
+	}
+	return s.link(row)
+}
+
+func (s *Service) updateTx(ctx context.Context, tx pgx.Tx, was queries.Link, f LinkForm) (queries.Link, error) {
+	q, now := queries.New(), s.now()
+	taken, err := paymentsTakenTx(ctx, tx, was, f.MaxPayments)
+	if err != nil {
+		return queries.Link{}, err
+	}
+	if was.Price != f.Price {
+		if err := q.LinkPriceInsert(ctx, tx, queries.LinkPriceInsertParams{LinkID: was.ID, Price: was.Price, Until: now.Add(OfferTime)}); err != nil {
+			return queries.Link{}, err
+		}
+	}
+	return q.LinkUpdate(ctx, tx, queries.LinkUpdateParams{
+		MerchantID: was.MerchantID, ID: was.ID, Title: f.Title, Description: f.Description, Price: f.Price, ExpiresAt: f.ExpiresAt,
+		MaxPayments: limit(f.MaxPayments), PaymentsTaken: taken, SuccessUrl: f.SuccessURL, Reference: f.Reference,
+		Metadata: f.Metadata, UpdatedAt: now,
+	})
+}
+
+// formOf is a link as its seller would write it anew.
+func formOf(r queries.Link) LinkForm {
+	f := LinkForm{
+		Title: r.Title, Description: r.Description, Price: r.Price, Network: r.Network, ExpiresAt: r.ExpiresAt, SuccessURL: r.SuccessUrl,
+		Reference: r.Reference, Metadata: r.Metadata,
+	}
+	if r.MaxPayments != nil {
+		f.MaxPayments = int(*r.MaxPayments)
+	}
+	return f
+}
+
+// paymentsTakenTx counts what a new limit has to begin with; without a limit nothing is counted.
+func paymentsTakenTx(ctx context.Context, tx pgx.Tx, was queries.Link, limit int) (int32, error) {
+	if limit == 0 {
+		return 0, nil
+	}
+	q, taken := queries.New(), was.PaymentsTaken
+	if was.MaxPayments == nil {
+		if err := q.LinkHold(ctx, tx, &was.ID); err != nil {
+			return 0, err
+		}
+		n, err := q.LinkPaymentsTaken(ctx, tx, &was.ID)
+		if err != nil {
+			return 0, err
+		}
+		taken = n
+	}
+	if int(taken) > limit {
+		return 0, &FieldError{"max_payments", fmt.Sprintf("%d payments are already made or under way.", taken)}
+	}
+	return taken, nil
+}
