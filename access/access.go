@@ -27,14 +27,17 @@ type Scope string
 
 // The scopes.
 const (
-	LinksRead   Scope = "links:read"
-	LinksWrite  Scope = "links:write"
-	SalesRead   Scope = "sales:read"
-	PaymentsDev Scope = "dev:settle"
+	LinksRead     Scope = "links:read"
+	LinksWrite    Scope = "links:write"
+	SalesRead     Scope = "sales:read"
+	WebhooksRead  Scope = "webhooks:read"
+	WebhooksWrite Scope = "webhooks:write"
+	EventsRead    Scope = "events:read"
+	PaymentsDev   Scope = "dev:settle"
 )
 
 // Scopes lists all of them.
-var Scopes = []Scope{LinksRead, LinksWrite, SalesRead, PaymentsDev}
+var Scopes = []Scope{LinksRead, LinksWrite, SalesRead, WebhooksRead, WebhooksWrite, EventsRead, PaymentsDev}
 
 // Caller is a program that acts for a shop, in one mode.
 type Caller struct {

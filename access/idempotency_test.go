@@ -119,3 +119,43 @@ func TestOneOfManyHasTheIdempotencyKey(t *testing.T) {
 	require.NoError(t, g.Wait())
 	require.EqualValues(t, 1, winners.Load())
 }
+
+func TestWhatNobodyCanUseAnyMoreIsForgotten(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	d.answered(t, "old")
+	d.exec(t, `INSERT INTO persons VALUES ('usr_1', 'Ada', now()); INSERT INTO merchants VALUES ('sel_1', 'cafe', 'Cafe', '', now())`)
+	d.exec(t, `INSERT INTO sessions VALUES ('over', 'usr_1', 'sel_1', now(), now() + interval '6 days'),
+		('lives', 'usr_1', 'sel_1', now(), now() + interval '8 days')`)
+	d.exec(t, `INSERT INTO operator_sessions (hash, created_at, expires_at) VALUES ('over', now(), now() + interval '1 hour')`)
+	d.offset.Add(int64(7*24*time.Hour - time.Minute))
+	d.answered(t, "young")
+	require.NoError(t, d.Purge(t.Context()))
+	require.Equal(t, 2, d.count(t, `SELECT count(*) FROM idempotency_keys`), "seven days are kept")
+	d.offset.Add(int64(time.Minute))
+	require.NoError(t, d.Purge(t.Context()))
+	require.Equal(t, 1, d.count(t, `SELECT count(*) FROM idempotency_keys WHERE key = 'young'`))
+	require.Equal(t, 1, d.count(t, `SELECT count(*) FROM idempotency_keys`))
+	require.Equal(t, 1, d.count(t, `SELECT count(*) FROM sessions`))
+	require.Zero(t, d.count(t, `SELECT count(*) FROM operator_sessions`))
+}
+
+// answered uses an idempotency key.
+func (d door) answered(t *testing.T, key string) {
+	t.Helper()
+	running, _, err := d.Idempotent(t.Context(), "cafe", key, first)
+	require.NoError(t, err)
+	require.NoError(t, running.Keep(t.Context(), answer))
+}
+
+func (d door) exec(t *testing.T, sql string) {
+	t.Helper()
+	_, err := d.pool.Exec(t.Context(), sql)
+	require.NoError(t, err)
+}
+
+func (d door) count(t *testing.T, sql string) (n int) {
+	t.Helper()
+	require.NoError(t, d.pool.QueryRow(t.Context(), sql).Scan(&n))
+	return n
+}

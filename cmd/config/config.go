@@ -23,23 +23,29 @@ const File = ".env.server"
 
 // Config is one process's settings. A field's tag is the name of its variable.
 type Config struct {
-	Env                 Environment `env:"XSYNESIS_ENV"`
-	Port                Port        `env:"PORT" envDefault:"8402"`
-	PublicURL           Origin      `env:"PUBLIC_URL"`
-	TLSCert             string      `env:"TLS_CERT"`
-	TLSKey              string      `env:"TLS_KEY"`
-	TrustedProxies      Networks    `env:"TRUSTED_PROXIES"`
-	LogLevel            slog.Level  `env:"LOG_LEVEL" envDefault:"info"`
-	DataDir             string      `env:"DATA_DIR" envDefault:".data"`
-	DatabaseURL         Secret      `env:"DATABASE_URL"` // empty: a private cluster under DataDir
-	DevRPCPort          Port        `env:"DEV_RPC_PORT" envDefault:"8545"`
-	RelayerKey          Key         `env:"RELAYER_KEY"` // only in processes that settle, see [Config.WithoutMoneyKeys]
-	MasterKey           MasterKey   `env:"MASTER_KEY"`
-	ReservationTTL      Seconds     `env:"RESERVATION_TTL" envDefault:"900"`
-	SettleWait          Seconds     `env:"SETTLE_WAIT" envDefault:"25"`
-	DevSettle           bool        `env:"DEV_SETTLE_ENABLED"`
-	RunOnce             bool        `env:"RUN_ONCE"`
-	AllowPrivateTargets bool        `env:"ALLOW_PRIVATE_TARGETS"`
+	Env                 Environment  `env:"XSYNESIS_ENV"`
+	Port                Port         `env:"PORT" envDefault:"8402"`
+	HealthPort          Port         `env:"HEALTH_PORT"` // none: only the site's own port answers
+	PublicURL           Origin       `env:"PUBLIC_URL"`
+	TLSCert             string       `env:"TLS_CERT"`
+	TLSKey              string       `env:"TLS_KEY"`
+	TLSAutocertDomain   string       `env:"TLS_AUTOCERT_DOMAIN"`
+	TrustedProxies      Networks     `env:"TRUSTED_PROXIES"`
+	LogLevel            slog.Level   `env:"LOG_LEVEL" envDefault:"info"`
+	DataDir             string       `env:"DATA_DIR" envDefault:".data"`
+	DatabaseURL         Secret       `env:"DATABASE_URL"` // empty: a private cluster under DataDir
+	DevRPCPort          Port         `env:"DEV_RPC_PORT" envDefault:"8545"`
+	RelayerKey          Key          `env:"RELAYER_KEY"` // only in processes that settle, see [Config.WithoutMoneyKeys]
+	MasterKey           MasterKey    `env:"MASTER_KEY"`
+	OperatorToken       Token        `env:"OPERATOR_TOKEN"`
+	ReservationTTL      Seconds      `env:"RESERVATION_TTL" envDefault:"900"`
+	SettleWait          Seconds      `env:"SETTLE_WAIT" envDefault:"25"`
+	DevSettle           bool         `env:"DEV_SETTLE_ENABLED"`
+	RunOnce             bool         `env:"RUN_ONCE"`
+	AllowPrivateTargets bool         `env:"ALLOW_PRIVATE_TARGETS"`
+	WebhookDispatcher   bool         `env:"WEBHOOK_DISPATCHER_ENABLED" envDefault:"true"`
+	WebhookBatch        Count        `env:"WEBHOOK_BATCH_SIZE" envDefault:"10"`
+	WebhookPoll         Milliseconds `env:"WEBHOOK_POLL_INTERVAL_MS" envDefault:"30000"`
 
 	RPC map[uint64][]string // RPC_URL_<chain id>, in order of preference
 
@@ -69,7 +75,7 @@ func Parse(vars map[string]string, fallback Environment) (*Config, error) {
 	c := &Config{notUsed: notUsed(vars)}
 	var mistakes Mistakes
 	mistakes.addEnv(env.ParseWithOptions(c, env.Options{Environment: vars}))
-	mistakes.add(c.readDatabase(vars), c.readRPC(vars), c.readTLS())
+	mistakes.add(c.readDatabase(vars), c.readRPC(vars), c.readTLS(), c.checkPorts())
 	c.complete()
 	if len(mistakes) > 0 {
 		slices.Sort(mistakes)
@@ -99,7 +105,7 @@ func (c *Config) complete() {
 	}
 	if c.PublicURL == "" {
 		scheme := "http"
-		if c.TLSCert != "" {
+		if c.TLS() {
 			scheme = "https"
 		}
 		c.PublicURL = Origin(fmt.Sprintf("%s://localhost:%d", scheme, c.Port))
@@ -110,13 +116,13 @@ func (c *Config) complete() {
 }
 
 // TLS reports whether this process serves TLS itself.
-func (c *Config) TLS() bool { return c.TLSCert != "" }
+func (c *Config) TLS() bool { return c.TLSCert != "" || c.TLSAutocertDomain != "" }
 
 // WithoutMoneyKeys is the configuration of a process that must not be able to move money.
 func (c *Config) WithoutMoneyKeys() *Config {
-	web := *c
-	web.RelayerKey = Key{}
-	return &web
+	other := *c
+	other.RelayerKey = Key{}
+	return &other
 }
 
 // UsePrivateDatabase takes the connection string of the cluster under DataDir.
@@ -145,6 +151,7 @@ func (c *Config) LogValue() slog.Value {
 		slog.String("relayer", c.RelayerKey.String()),
 		slog.Duration("reservation_ttl", time.Duration(c.ReservationTTL)),
 		slog.Duration("settle_wait", time.Duration(c.SettleWait)),
+		slog.Bool("webhook_dispatcher", c.WebhookDispatcher),
 	)
 }
 

@@ -19,6 +19,8 @@ import (
 const (
 	relayerKey = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"
 	masterKey  = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+
+	operatorToken = "kP2r9vQ7sXw4zB6nM1tC8yL3hD5gJ0aF-operator"
 )
 
 type vars = map[string]string
@@ -40,6 +42,10 @@ func TestParse(t *testing.T) {
 		require.True(t, c.DatabaseURL.Empty())
 		require.False(t, c.AllowPrivateTargets)
 		require.Empty(t, c.RPC)
+		require.True(t, c.WebhookDispatcher)
+		require.EqualValues(t, 10, c.WebhookBatch)
+		require.Equal(t, 30*time.Second, c.WebhookPoll.Duration())
+		require.Zero(t, c.HealthPort)
 	})
 
 	t.Run("development is open and knows its chain", func(t *testing.T) {
@@ -57,6 +63,8 @@ func TestParse(t *testing.T) {
 			"XSYNESIS_ENV": "production", "PUBLIC_URL": "https://Shop.example:8443/", "RELAYER_KEY": relayerKey, "MASTER_KEY": masterKey,
 			"RPC_URL_8453": "https://one.example/key, https://two.example", "TRUSTED_PROXIES": "10.0.0.0/8,::1",
 			"SETTLE_WAIT": "5s", "RESERVATION_TTL": "60", "LOG_LEVEL": "DEBUG", "RUN_ONCE": "true", "DEV_SETTLE_ENABLED": "1",
+			"WEBHOOK_DISPATCHER_ENABLED": "false", "WEBHOOK_BATCH_SIZE": "500", "WEBHOOK_POLL_INTERVAL_MS": "250", "HEALTH_PORT": "8403",
+			"OPERATOR_TOKEN": operatorToken, "TLS_AUTOCERT_DOMAIN": "shop.example",
 		}, config.Development)
 		require.NoError(t, err)
 		require.Equal(t, config.Origin("https://shop.example:8443"), c.PublicURL)
@@ -66,11 +74,21 @@ func TestParse(t *testing.T) {
 		require.Equal(t, config.Networks{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}, c.TrustedProxies)
 		require.Equal(t, 5*time.Second, c.SettleWait.Duration())
 		require.Equal(t, slog.LevelDebug, c.LogLevel)
+		require.False(t, c.WebhookDispatcher)
+		require.EqualValues(t, 500, c.WebhookBatch)
+		require.Equal(t, 250*time.Millisecond, c.WebhookPoll.Duration())
+		require.EqualValues(t, 8403, c.HealthPort)
+		require.Equal(t, operatorToken, c.OperatorToken.Reveal())
+		require.True(t, c.TLS())
 		require.True(t, c.RunOnce)
 		require.True(t, c.DevSettle)
 		require.True(t, c.WithoutMoneyKeys().RelayerKey.Empty())
 		require.False(t, c.RelayerKey.Empty())
 	})
+}
+
+func TestParseNamesMistakes(t *testing.T) {
+	t.Parallel()
 
 	t.Run("every mistake has its line, and no line shows a value", func(t *testing.T) {
 		t.Parallel()
@@ -79,14 +97,18 @@ func TestParse(t *testing.T) {
 			"LOG_LEVEL": "hunter2", "DATABASE_URL": "postgres://u:hunter2@host:port/db", "RELAYER_KEY": "hunter2", "MASTER_KEY": "hunter2",
 			"RESERVATION_TTL": "hunter2", "SETTLE_WAIT": "-3s", "DEV_SETTLE_ENABLED": "hunter2", "RUN_ONCE": "hunter2",
 			"RPC_URL_1": "hunter2", "RPC_URL_base": "https://hunter2.example", "TLS_CERT": "hunter2",
+			"OPERATOR_TOKEN": "hunter2", "WEBHOOK_BATCH_SIZE": "0", "WEBHOOK_POLL_INTERVAL_MS": "30s", "WEBHOOK_DISPATCHER_ENABLED": "hunter2",
+			"HEALTH_PORT": "hunter2",
 		}, config.Production)
 		var mistakes config.Mistakes
 		require.ErrorAs(t, err, &mistakes)
 		require.Equal(t, config.Mistakes{
 			"DATABASE_URL: must be like postgres://user:password@host:5432/database",
 			"DEV_SETTLE_ENABLED: must be true or false",
+			"HEALTH_PORT: must be a port, 1 to 65535",
 			"LOG_LEVEL: must be debug, info, warn or error",
 			"MASTER_KEY: must be 32 random bytes in hex or base64, as `openssl rand -base64 32` prints them",
+			"OPERATOR_TOKEN: must have at least 32 characters, as `openssl rand -base64 32` prints them",
 			"PORT: must be a port, 1 to 65535",
 			"PUBLIC_URL: must be like https://shop.example, without a path",
 			"RELAYER_KEY: must be a private key of 64 hex digits",
@@ -97,8 +119,23 @@ func TestParse(t *testing.T) {
 			"SETTLE_WAIT: must be a number of seconds above 0",
 			"TLS_KEY: is missing, and TLS_CERT is set",
 			"TRUSTED_PROXIES: must be addresses or networks such as 10.0.0.0/8, separated by commas",
+			"WEBHOOK_BATCH_SIZE: must be a number, 1 to 10000",
+			"WEBHOOK_DISPATCHER_ENABLED: must be true or false",
+			"WEBHOOK_POLL_INTERVAL_MS: must be a number of milliseconds above 0",
 			"XSYNESIS_ENV: must be production or development",
 		}, mistakes)
+	})
+
+	t.Run("health checks have a port of their own or none", func(t *testing.T) {
+		t.Parallel()
+		_, err := config.Parse(vars{"PORT": "9000", "HEALTH_PORT": "9000"}, config.Production)
+		require.EqualError(t, err, "HEALTH_PORT: is the same as PORT, which answers health checks as well")
+	})
+
+	t.Run("a certificate is given or gotten, not both", func(t *testing.T) {
+		t.Parallel()
+		_, err := config.Parse(vars{"TLS_AUTOCERT_DOMAIN": "shop.example", "TLS_CERT": "cert.pem"}, config.Production)
+		require.EqualError(t, err, "TLS_AUTOCERT_DOMAIN: is set, and TLS_CERT or TLS_KEY is too")
 	})
 
 	t.Run("a database may be given in parts", func(t *testing.T) {
@@ -124,13 +161,13 @@ func TestParse(t *testing.T) {
 
 func TestSecretsStayHidden(t *testing.T) {
 	t.Parallel()
-	c, err := config.Parse(vars{"DATABASE_URL": "postgres://u:hunter2@h/d", "RELAYER_KEY": relayerKey, "MASTER_KEY": masterKey}, config.Production)
+	c, err := config.Parse(vars{"DATABASE_URL": "postgres://u:hunter2@h/d", "RELAYER_KEY": relayerKey, "MASTER_KEY": masterKey, "OPERATOR_TOKEN": operatorToken}, config.Production)
 	require.NoError(t, err)
 	var out bytes.Buffer
 	slog.New(slog.NewJSONHandler(&out, nil)).Info("start", "config", c, "key", c.RelayerKey, "master", c.MasterKey, "url", c.DatabaseURL)
 	fmt.Fprintf(&out, "%v %+v %#v %s", *c, *c, *c, c.DatabaseURL)
 	require.NoError(t, json.NewEncoder(&out).Encode(c))
-	for _, secret := range []string{"hunter2", relayerKey[2:], "0123456789abcdef", masterKey} {
+	for _, secret := range []string{"hunter2", relayerKey[2:], "0123456789abcdef", masterKey, operatorToken} {
 		require.NotContains(t, out.String(), secret)
 	}
 	require.Contains(t, out.String(), "[redacted]")
@@ -167,11 +204,19 @@ func TestRefusals(t *testing.T) {
 		}
 	})
 
-	t.Run("a web process needs no key that moves money", func(t *testing.T) {
+	t.Run("who does not settle needs no key that moves money", func(t *testing.T) {
 		t.Parallel()
 		v := good()
 		delete(v, "RELAYER_KEY")
 		require.NoError(t, refusals(t, v, config.Web))
+		require.NoError(t, refusals(t, v, config.Dispatcher))
+	})
+
+	t.Run("who signs webhooks needs the key that opens their secrets", func(t *testing.T) {
+		t.Parallel()
+		v := good()
+		delete(v, "MASTER_KEY")
+		require.ErrorContains(t, refusals(t, v, config.Dispatcher), "MASTER_KEY")
 	})
 
 	t.Run("the demo world's keys are refused", func(t *testing.T) {

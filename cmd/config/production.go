@@ -20,10 +20,14 @@ type Role string
 
 // The roles of long-running processes.
 const (
-	Web    Role = "web"
-	Worker Role = "worker"
-	All    Role = "all" // web and worker in one process
+	Web        Role = "web"
+	Worker     Role = "worker"
+	Dispatcher Role = "webhook-dispatcher"
+	All        Role = "all" // all of them in one process
 )
+
+// Settles reports whether a process of this role moves money, and therefore has the keys for it.
+func (r Role) Settles() bool { return r == Worker || r == All }
 
 // Refusals says why this configuration must not start a long-running process of its role, as [Mistakes]; nil means that
 // it may. That the chain is not the development chain is checked by whoever asks the chain.
@@ -42,7 +46,7 @@ func (c *Config) Refusals() error {
 	refuse(c.PublicURL != "" && !c.PublicURL.Secure(), "PUBLIC_URL: must be https in production")
 	refuse(c.AllowPrivateTargets, "ALLOW_PRIVATE_TARGETS: must not be on in production")
 	refuse(c.DevSettle, "DEV_SETTLE_ENABLED: must not be on in production")
-	refuse(c.Role != Web && c.RelayerKey.Empty(), "RELAYER_KEY: is missing; without it nothing can be settled")
+	refuse(c.Role.Settles() && c.RelayerKey.Empty(), "RELAYER_KEY: is missing; without it nothing can be settled")
 	refuse(c.fromDevFile(), "RELAYER_KEY, MASTER_KEY: one of them is from "+c.DevFile()+", which is only for trying things out")
 	if len(m) == 0 {
 		return nil

@@ -92,6 +92,8 @@ func (c *Config) readRPC(vars map[string]string) error {
 
 func (c *Config) readTLS() error {
 	switch {
+	case c.TLSAutocertDomain != "" && (c.TLSCert != "" || c.TLSKey != ""):
+		return errors.New("TLS_AUTOCERT_DOMAIN: is set, and TLS_CERT or TLS_KEY is too")
 	case c.TLSCert == "" && c.TLSKey == "":
 		return nil
 	case c.TLSCert == "":
@@ -101,6 +103,13 @@ func (c *Config) readTLS() error {
 	}
 	if _, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey); err != nil {
 		return fmt.Errorf("TLS_CERT, TLS_KEY: %w", err)
+	}
+	return nil
+}
+
+func (c *Config) checkPorts() error {
+	if c.HealthPort != 0 && c.HealthPort == c.Port {
+		return errors.New("HEALTH_PORT: is the same as PORT, which answers health checks as well")
 	}
 	return nil
 }

@@ -69,6 +69,38 @@ func (s *Seconds) UnmarshalText(text []byte) error {
 // Duration is the span as the rest of the program wants it.
 func (s Seconds) Duration() time.Duration { return time.Duration(s) }
 
+// Milliseconds is a time span, written as a number of milliseconds.
+type Milliseconds time.Duration
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (m *Milliseconds) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseUint(string(text), 10, 31)
+	if err != nil || n == 0 {
+		return errors.New("must be a number of milliseconds above 0")
+	}
+	*m = Milliseconds(time.Duration(n) * time.Millisecond)
+	return nil
+}
+
+// Duration is the span as the rest of the program wants it.
+func (m Milliseconds) Duration() time.Duration { return time.Duration(m) }
+
+// maxCount is the most rows that one look takes.
+const maxCount = 10_000
+
+// Count is how many rows are taken at once.
+type Count int
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (n *Count) UnmarshalText(text []byte) error {
+	v, err := strconv.ParseUint(string(text), 10, 31)
+	if err != nil || v == 0 || v > maxCount {
+		return fmt.Errorf("must be a number, 1 to %d", maxCount)
+	}
+	*n = Count(v)
+	return nil
+}
+
 // Origin is a URL of scheme, host and perhaps port, without a final slash.
 type Origin string
 
@@ -138,6 +170,23 @@ func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 // MarshalText implements [encoding.TextMarshaler].
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// tokenLength is the fewest characters that nobody guesses.
+const tokenLength = 32
+
+// Token is a [Secret] that opens a door by itself, and is therefore long.
+type Token struct{ Secret }
+
+// NewToken keeps a token that was made here.
+func NewToken(text string) Token { return Token{Secret{text}} }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (t *Token) UnmarshalText(text []byte) error {
+	if len(text) < tokenLength {
+		return fmt.Errorf("must have at least %d characters, as `openssl rand -base64 %d` prints them", tokenLength, tokenLength)
+	}
+	return t.Secret.UnmarshalText(text)
+}
 
 // Key is a private key that can sign transactions; it prints as its address.
 type Key struct{ private *ecdsa.PrivateKey }

@@ -9,8 +9,8 @@ import (
 	"xsynesis/cmd/config"
 )
 
-// errBroken is returned when the books do not add up.
-var errBroken = errors.New("the audit found what must not be")
+// ErrBroken is returned by [Audit] when the books do not add up, also where not everything could be checked.
+var ErrBroken = errors.New("the audit found what must not be")
 
 // Audit prints what is broken, one line each, or that all is well.
 func Audit(ctx context.Context, c *config.Config) error {
@@ -19,16 +19,27 @@ func Audit(ctx context.Context, c *config.Config) error {
 		return err
 	}
 	defer p.Close()
-	findings, err := p.Checkout.Audit(ctx)
-	for _, f := range findings {
-		fmt.Fprintln(os.Stdout, f) //nolint:errcheck // the exit code says it too
+	lines, err := p.findings(ctx)
+	for _, line := range lines {
+		fmt.Fprintln(os.Stdout, line) //nolint:errcheck // the exit code says it too
+	}
+	if len(lines) > 0 {
+		err = errors.Join(ErrBroken, err)
 	}
 	if err != nil {
 		return err
 	}
-	if len(findings) > 0 {
-		return errBroken
-	}
 	_, err = fmt.Fprintln(os.Stdout, "the books agree with themselves and with the chain")
 	return err
+}
+
+// findings are a line for everything that is broken, in the books and in what merchants' servers are told.
+func (p *Parts) findings(ctx context.Context) ([]string, error) {
+	books, err := p.Checkout.Audit(ctx)
+	lines := make([]string, len(books))
+	for i, f := range books {
+		lines[i] = f.String()
+	}
+	told, toldErr := p.Webhooks.Audit(ctx)
+	return append(lines, told...), errors.Join(err, toldErr)
 }

@@ -23,6 +23,7 @@ import (
 const (
 	headerTimeout = 10 * time.Second
 	idleTimeout   = 2 * time.Minute
+	readyTimeout  = 3 * time.Second // of one question whether this process can work
 )
 
 // Extra is what only the development build adds to the site.
@@ -54,17 +55,25 @@ func ServeWith(ctx context.Context, c *config.Config, t Timing, extra Extra) err
 		p.Networks.Explore(extra.ChainID, extra.Explorer)
 	}
 	site := handlers.New(handlers.Options{
-		Access: p.Access, Shop: p.Shop, Checkout: p.Checkout, Books: p.Books, Hub: p.Hub, Networks: p.Networks,
+		Access: p.Access, Shop: p.Shop, Checkout: p.Checkout, Books: p.Books, Hub: p.Hub, Networks: p.Networks, Webhooks: p.Webhooks,
+		Health: p.Health, Operator: p.Operator, JobPages: &jobPages{ctx: ctx, jobs: p.Jobs}, Development: c.Env == config.Development,
 		PublicURL: string(c.PublicURL), AnyHost: c.Env == config.Development, DevSettle: c.DevSettle,
 		TrustedProxies: ipNets(c.TrustedProxies), Ready: p.ready, Now: now, TestWallet: extra.Routes != nil, Extend: extra.extend(p),
 	})
+	certificates, err := newCertificates(c)
+	if err != nil {
+		return err
+	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", fmt.Sprintf(":%d", c.Port))
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.Hub.Run(ctx) })
-	g.Go(func() error { return serveHTTP(ctx, c, site, listener) })
+	g.Go(func() error { return p.Health.Run(ctx, thisProcess(c)) })
+	g.Go(func() error { return p.serveHealth(ctx, c, p.ready) })
+	g.Go(func() error { return certificates.answerChallenges(ctx) })
+	g.Go(func() error { return serveHTTP(ctx, certificates, site, listener) })
 	if works {
 		g.Go(func() error { return p.work(ctx, c) })
 	}
@@ -79,7 +88,7 @@ func (x Extra) extend(p *Parts) func(*echo.Echo, *handlers.Handlers) {
 }
 
 // serveHTTP stops taking requests when ctx ends, and lets those under way finish.
-func serveHTTP(ctx context.Context, c *config.Config, site http.Handler, l net.Listener) error {
+func serveHTTP(ctx context.Context, certificates *certificates, site http.Handler, l net.Listener) error {
 	requests, endStreams := context.WithCancel(context.WithoutCancel(ctx))
 	defer endStreams()
 	server := &http.Server{
@@ -96,8 +105,9 @@ func serveHTTP(ctx context.Context, c *config.Config, site http.Handler, l net.L
 	}()
 	slog.Info("serving", "address", l.Addr().String())
 	var err error
-	if c.TLS() {
-		err = server.ServeTLS(l, c.TLSCert, c.TLSKey)
+	if certificates != nil {
+		server.TLSConfig = certificates.Config
+		err = server.ServeTLS(l, "", "")
 	} else {
 		err = server.Serve(l)
 	}
@@ -134,11 +144,11 @@ func (p *Parts) checkChains(ctx context.Context, c *config.Config) error {
 
 // ready tells whether the database and the chains answer.
 func (p *Parts) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
-	defer cancel()
-	if err := migrations.Check(ctx, p.Pool); err != nil {
+	if err := p.stored(ctx); err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
 	for network, chain := range p.Chains {
 		if _, err := chain.Head(ctx); err != nil {
 			return fmt.Errorf("chain %s: %w", network, err)
@@ -146,6 +156,17 @@ func (p *Parts) ready(ctx context.Context) error {
 		if err := p.Checkout.Funded(ctx, network); err != nil {
 			return fmt.Errorf("chain %s: %w", network, err)
 		}
+	}
+	return nil
+}
+
+// stored tells whether the database answers and has our schema.
+func (p *Parts) stored(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	// A newer schema only adds to ours: while an upgrade replaces the processes one by one, the former ones go on.
+	if err := migrations.Check(ctx, p.Pool); err != nil && !errors.Is(err, migrations.ErrNewer) {
+		return err
 	}
 	return nil
 }

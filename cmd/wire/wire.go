@@ -2,15 +2,9 @@
 package wire
 
 import (
+	"cmp"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -21,16 +15,27 @@ import (
 	"xsynesis/access"
 	"xsynesis/checkout"
 	"xsynesis/cmd/config"
+	"xsynesis/egress"
 	"xsynesis/evm"
+	"xsynesis/health"
 	"xsynesis/ledger"
 	"xsynesis/migrations"
 	"xsynesis/shop"
+	"xsynesis/vault"
+	"xsynesis/webhook"
 )
+
+// settleLease is how long a settlement waits for a worker that died; one that lives renews it.
+const settleLease = 20 * time.Second
 
 // Timing is what tests make shorter.
 type Timing struct {
-	Lease time.Duration // how long a worker owns a settlement that it does not finish
-	Sweep time.Duration // how often lost work is looked for
+	Lease          time.Duration // how long a process owns a settlement or a delivery that it does not finish
+	Sweep          time.Duration // how often lost work is looked for; for webhooks the configuration says it
+	WebhookSweep   time.Duration // the same for webhooks, in place of what the configuration says
+	WebhookTimeout time.Duration // how long one call of a merchant's server may last
+	// Now is the clock of webhooks alone: their retries are minutes apart.
+	Now func() time.Time
 }
 
 // Parts are the services of one process.
@@ -44,6 +49,12 @@ type Parts struct {
 	Books    *ledger.Books
 	Hub      *checkout.Hub
 	Checkout *checkout.Service
+	Vault    *vault.Vault
+	Egress   *egress.Client
+	Webhooks *webhook.Service
+	Health   *health.Service
+	Operator *access.Operator
+	Jobs     *river.Client[pgx.Tx] // inserts and shows jobs; it works none
 }
 
 // The sizes of the connection pools; River has its own, so that its work never waits behind a page.
@@ -58,25 +69,60 @@ func Build(ctx context.Context, c *config.Config, settles bool, t Timing) (*Part
 	if err != nil {
 		return nil, err
 	}
-	if err := migrations.Check(ctx, pool); err != nil {
+	p := &Parts{Pool: pool, Networks: evm.NewRegistry(c.RPC), Chains: map[string]*evm.Chain{}, Hub: checkout.NewHub(pool)}
+	if err := p.build(ctx, c, settles, t.orDefault(c)); err != nil {
 		pool.Close()
 		return nil, err
+	}
+	return p, nil
+}
+
+func (p *Parts) build(ctx context.Context, c *config.Config, settles bool, t Timing) error {
+	if err := migrations.Check(ctx, p.Pool); err != nil {
+		return err
 	}
 	master, err := masterKey(c)
 	if err != nil {
-		pool.Close()
-		return nil, err
+		return err
 	}
-	jobs, err := river.NewClient(riverpgxv5.New(pool), &river.Config{})
+	token, err := OperatorToken(c)
 	if err != nil {
-		pool.Close()
-		return nil, fmt.Errorf("open the queue: %w", err)
+		return err
 	}
-	p := &Parts{Pool: pool, Networks: evm.NewRegistry(c.RPC), Chains: map[string]*evm.Chain{}, Hub: checkout.NewHub(pool)}
+	if p.Vault, err = vault.New(master); err != nil {
+		return err
+	}
+	if p.Jobs, err = river.NewClient(riverpgxv5.New(p.Pool), &river.Config{}); err != nil {
+		return fmt.Errorf("open the queue: %w", err)
+	}
+	p.Egress = egress.New(egress.Options{AllowPrivate: c.AllowPrivateTargets, Own: string(c.PublicURL)})
+	p.Webhooks = webhook.New(p.Pool, p.Jobs, webhook.Options{
+		Egress: p.Egress, Vault: p.Vault, PublicURL: string(c.PublicURL), Now: t.Now,
+		Lease: t.Lease, Sweep: t.WebhookSweep, SweepMost: int(c.WebhookBatch), Timeout: t.WebhookTimeout,
+	})
 	settlers := p.dial(c, settles)
-	p.Access, p.Shop, p.Books = access.New(pool, now), shop.New(pool, p.Networks, now), ledger.New(pool)
-	p.Checkout = newCheckout(p, jobs, settlers, c, master, t)
-	return p, nil
+	p.Access, p.Shop, p.Books = access.New(p.Pool, now), shop.New(p.Pool, p.Networks, p.Webhooks, now), ledger.New(p.Pool)
+	p.Operator = access.NewOperator(p.Pool, token, now)
+	p.Health = health.New(p.Pool, health.Options{
+		Networks: p.Networks, Chains: p.Chains, Queues: allQueues(), Dispatcher: c.WebhookDispatcher, Now: now,
+	})
+	p.Checkout = checkout.New(p.Pool, p.Jobs, checkout.Options{
+		Networks: p.Networks, Chains: p.Chains, Settlers: settlers, Shop: p.Shop, Hub: p.Hub, Webhooks: p.Webhooks, MasterKey: master,
+		PublicURL: string(c.PublicURL), Hold: c.ReservationTTL.Duration(), Wait: c.SettleWait.Duration(),
+		Lease: min(t.Lease, settleLease), Sweep: t.Sweep, Now: now,
+	})
+	return nil
+}
+
+// orDefault is what counts where a test has not said otherwise.
+func (t Timing) orDefault(c *config.Config) Timing {
+	t.Lease = cmp.Or(t.Lease, 75*time.Second)
+	t.Sweep = cmp.Or(t.Sweep, 15*time.Second)
+	t.WebhookSweep = cmp.Or(t.WebhookSweep, c.WebhookPoll.Duration())
+	if t.Now == nil {
+		t.Now = now
+	}
+	return t
 }
 
 // Close lets the database go.
@@ -100,20 +146,6 @@ func (p *Parts) dial(c *config.Config, settles bool) map[string]checkout.Settler
 	return settlers
 }
 
-func newCheckout(p *Parts, jobs *river.Client[pgx.Tx], settlers map[string]checkout.Settler, c *config.Config, master []byte, t Timing) *checkout.Service {
-	if t.Lease == 0 {
-		t.Lease = 75 * time.Second
-	}
-	if t.Sweep == 0 {
-		t.Sweep = 15 * time.Second
-	}
-	return checkout.New(p.Pool, jobs, checkout.Options{
-		Networks: p.Networks, Chains: p.Chains, Settlers: settlers, Shop: p.Shop, Hub: p.Hub, MasterKey: master,
-		PublicURL: string(c.PublicURL), Hold: c.ReservationTTL.Duration(), Wait: c.SettleWait.Duration(),
-		Lease: t.Lease, Sweep: t.Sweep, Now: now,
-	})
-}
-
 // now is the one clock: UTC, in the microseconds that Postgres keeps.
 func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 
@@ -129,43 +161,4 @@ func openPool(ctx context.Context, c *config.Config, size int32) (*pgxpool.Pool,
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
 	return pool, nil
-}
-
-const masterKeySize = 32
-
-// masterKey is MASTER_KEY, which production demands; elsewhere a random one is kept in the data folder.
-func masterKey(c *config.Config) ([]byte, error) {
-	if !c.MasterKey.Empty() {
-		return c.MasterKey.Bytes(), nil
-	}
-	path := filepath.Join(c.DataDir, "master.key")
-	if key, err := readKey(path); !errors.Is(err, fs.ErrNotExist) {
-		return key, err
-	}
-	if err := os.MkdirAll(c.DataDir, 0o755); err != nil { //nolint:gosec // the database's user has to pass
-		return nil, fmt.Errorf("make the data folder: %w", err)
-	}
-	var fresh [masterKeySize]byte
-	_, _ = rand.Read(fresh[:])
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if errors.Is(err, fs.ErrExist) { // another process made it this moment
-		return readKey(path)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("keep a master key: %w", err)
-	}
-	_, err = file.WriteString(hex.EncodeToString(fresh[:]) + "\n")
-	return fresh[:], errors.Join(err, file.Close())
-}
-
-func readKey(path string) ([]byte, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	key, err := hex.DecodeString(strings.TrimSpace(string(text)))
-	if err != nil || len(key) != masterKeySize {
-		return nil, fmt.Errorf("%s does not hold a master key", path)
-	}
-	return key, nil
 }

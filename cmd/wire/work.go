@@ -7,11 +7,11 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"golang.org/x/sync/errgroup"
 
-	"xsynesis/checkout"
 	"xsynesis/cmd/config"
 	"xsynesis/jobs"
 )
@@ -29,7 +29,23 @@ func Worker(ctx context.Context, c *config.Config) error { return WorkerWith(ctx
 
 // WorkerWith is [Worker] with other times.
 func WorkerWith(ctx context.Context, c *config.Config, t Timing) error {
-	p, err := Build(ctx, c, true, t)
+	return workOnly(ctx, c, true, t)
+}
+
+// Dispatcher tells merchants' servers what happened, until ctx ends. It holds no key that moves money, and needs no chain:
+// where it is given one, it only makes sure at its start that this is no toy.
+func Dispatcher(ctx context.Context, c *config.Config) error {
+	return DispatcherWith(ctx, c, Timing{})
+}
+
+// DispatcherWith is [Dispatcher] with other times.
+func DispatcherWith(ctx context.Context, c *config.Config, t Timing) error {
+	return workOnly(ctx, c, false, t)
+}
+
+// workOnly is a process that works queues and serves no pages.
+func workOnly(ctx context.Context, c *config.Config, settles bool, t Timing) error {
+	p, err := Build(ctx, c, settles, t)
 	if err != nil {
 		return err
 	}
@@ -40,7 +56,13 @@ func WorkerWith(ctx context.Context, c *config.Config, t Timing) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return p.Hub.Run(ctx) })
+	ready := p.stored
+	if settles {
+		ready = p.ready
+		g.Go(func() error { return p.Hub.Run(ctx) })
+	}
+	g.Go(func() error { return p.Health.Run(ctx, thisProcess(c)) })
+	g.Go(func() error { return p.serveHealth(ctx, c, ready) })
 	g.Go(func() error {
 		defer stop() // with RUN_ONCE the work ends by itself
 		return p.work(ctx, c)
@@ -55,16 +77,12 @@ func (p *Parts) work(ctx context.Context, c *config.Config) error {
 		return err
 	}
 	defer pool.Close()
-	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
-		Queues: map[string]river.QueueConfig{
-			checkout.QueueSettle: {MaxWorkers: 256}, checkout.QueueChain: {MaxWorkers: 16}, checkout.QueueMaint: {MaxWorkers: 16},
-		},
-		Workers: jobs.Workers(p.Checkout), PeriodicJobs: jobs.Periodic(p.Checkout),
-		FetchCooldown: fetchCooldown, JobTimeout: jobTimeout, RescueStuckJobsAfter: rescueAfter, SoftStopTimeout: softStop,
-	})
+	mine := queuesOf(c)
+	client, err := p.openQueues(pool, mine)
 	if err != nil {
-		return fmt.Errorf("open the queues: %w", err)
+		return err
 	}
+	// A stop lets what is under way finish; only then do the relayers go.
 	relaying, stopRelaying := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRelaying()
 	var relayers errgroup.Group
@@ -75,7 +93,7 @@ func (p *Parts) work(ctx context.Context, c *config.Config) error {
 		return fmt.Errorf("start the queues: %w", err)
 	}
 	if c.RunOnce {
-		err = p.drain(ctx)
+		err = p.drain(ctx, client.ID(), mine.names())
 	} else {
 		<-ctx.Done()
 	}
@@ -86,23 +104,56 @@ func (p *Parts) work(ctx context.Context, c *config.Config) error {
 	return errors.Join(err, stopErr, relayers.Wait())
 }
 
-// drain waits until nothing is due.
-func (p *Parts) drain(ctx context.Context) error {
-	const due = `SELECT EXISTS (SELECT FROM river_job WHERE state IN ('available', 'running')
-		OR state IN ('scheduled', 'retryable') AND scheduled_at <= now())`
-	for quiet := 0; quiet < 3; {
+// openQueues makes a client for these queues. It knows every kind of job and everything that comes round, whatever it
+// works: any of the processes may lead, and whoever leads looks after all jobs.
+func (p *Parts) openQueues(pool *pgxpool.Pool, mine queues) (*river.Client[pgx.Tx], error) {
+	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
+		Queues: mine, Workers: jobs.Workers(p.Checkout, p.Webhooks, p.Access), PeriodicJobs: jobs.Periodic(p.Checkout, p.Webhooks),
+		FetchCooldown: fetchCooldown, JobTimeout: jobTimeout, RescueStuckJobsAfter: rescueAfter, SoftStopTimeout: softStop,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open the queues: %w", err)
+	}
+	return client, nil
+}
+
+// How long a process that drains waits for what comes due in a moment, and when it stops waiting for that.
+const (
+	drainSoon  = 3 * time.Second
+	drainWaits = 15 * time.Second
+	drainLook  = 200 * time.Millisecond
+	drainQuiet = 3 // looks in a row that found nothing
+)
+
+// drain waits until nothing is due. A payment whose outcome is open comes back every second: it is waited for, but not
+// for ever, since a chain may be silent for hours.
+func (p *Parts) drain(ctx context.Context, client string, mine []string) error {
+	const due = `SELECT
+		EXISTS (SELECT FROM river_job WHERE state = 'available' AND queue = ANY($1)),
+		EXISTS (SELECT FROM river_job WHERE state = 'running' AND attempted_by[array_upper(attempted_by, 1)] = $2),
+		EXISTS (SELECT FROM river_job WHERE state IN ('scheduled', 'retryable') AND queue = ANY($1) AND scheduled_at <= $3)`
+	if err := p.findLost(ctx); err != nil {
+		return err
+	}
+	began := now()
+	for quiet := 0; quiet < drainQuiet; {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(200 * time.Millisecond):
+		case <-time.After(drainLook):
 		}
-		var busy bool
-		if err := p.Pool.QueryRow(ctx, due).Scan(&busy); err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		var available, running, soon bool
+		if err := p.Pool.QueryRow(ctx, due, mine, client, now().Add(drainSoon)).Scan(&available, &running, &soon); err != nil {
 			return fmt.Errorf("look for due work: %w", err)
 		}
-		if quiet++; busy {
+		if quiet++; available || running || soon && now().Sub(began) < drainWaits {
 			quiet = 0
 		}
 	}
 	return nil
+}
+
+// findLost gives a job to what is due and has none.
+func (p *Parts) findLost(ctx context.Context) error {
+	return errors.Join(p.Checkout.Sweep(ctx), p.Webhooks.Sweep(ctx))
 }

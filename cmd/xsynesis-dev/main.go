@@ -4,7 +4,9 @@ package main
 import (
 	"context"
 	"io"
+	"net/http"
 	"os"
+	"time"
 
 	"xsynesis/cmd/config"
 	"xsynesis/cmd/process"
@@ -21,15 +23,23 @@ func main() {
 		os.Args[1:], os.Stdout, os.Stderr))
 }
 
-type runCmd struct{}
+type runCmd struct {
+	LAN bool `name:"lan" help:"Serve the local network over TLS with a self-made certificate, so that a phone can try it."`
+}
 
 // Run runs everything in this process until it is asked to stop.
-func (*runCmd) Run(ctx context.Context, stdout io.Writer) error {
+func (r *runCmd) Run(ctx context.Context, stdout io.Writer) error {
 	c, err := load(config.All)
 	if err != nil {
 		return err
 	}
-	return runWorld(ctx, c, stdout)
+	client := http.DefaultClient
+	if r.LAN {
+		if client, err = serveLAN(ctx, c, time.Now()); err != nil {
+			return err
+		}
+	}
+	return runWorld(ctx, c, herald{out: stdout, client: client, draw: r.LAN})
 }
 
 type chainCmd struct{}

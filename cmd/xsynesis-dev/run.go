@@ -7,9 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"math/big"
-	"net/http"
 	"path/filepath"
-	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/labstack/echo/v4"
@@ -21,7 +19,6 @@ import (
 	"xsynesis/evm/devchain"
 	"xsynesis/handlers"
 	"xsynesis/money"
-	"xsynesis/views"
 )
 
 // What the demo's accounts hold in the first block. The buyer has no gas money: he needs none.
@@ -79,7 +76,7 @@ func seedWorld(ctx context.Context, c *config.Config, sales int) error {
 }
 
 // runWorld is the whole shop in one process, with its chain and its demo, until ctx ends.
-func runWorld(ctx context.Context, c *config.Config, stdout io.Writer) error {
+func runWorld(ctx context.Context, c *config.Config, h herald) error {
 	k, err := loadKeys(c.DataDir)
 	if err != nil {
 		return err
@@ -94,14 +91,14 @@ func runWorld(ctx context.Context, c *config.Config, stdout io.Writer) error {
 	if err != nil {
 		return errors.Join(err, chain.Stop())
 	}
-	err = database.Serve(ctx, c, func(ctx context.Context, c *config.Config) error { return open(ctx, c, k, chain, stdout) })
+	err = database.Serve(ctx, c, func(ctx context.Context, c *config.Config) error { return open(ctx, c, k, chain, h) })
 	return errors.Join(err, chain.Stop())
 }
 
 const devChainID = 84532
 
 // open seeds the world, serves it, and says so when it answers.
-func open(ctx context.Context, c *config.Config, k keys, chain *devchain.Chain, stdout io.Writer) error {
+func open(ctx context.Context, c *config.Config, k keys, chain *devchain.Chain, h herald) error {
 	p, err := wire.Build(ctx, c, false, wire.Timing{})
 	if err != nil {
 		return err
@@ -109,6 +106,9 @@ func open(ctx context.Context, c *config.Config, k keys, chain *devchain.Chain, 
 	w, err := seed(ctx, c, p, k)
 	p.Close()
 	if err != nil {
+		return err
+	}
+	if h.token, err = wire.OperatorToken(c); err != nil {
 		return err
 	}
 	g, ctx := errgroup.WithContext(ctx)
@@ -120,31 +120,6 @@ func open(ctx context.Context, c *config.Config, k keys, chain *devchain.Chain, 
 			},
 		})
 	})
-	g.Go(func() error { return announce(ctx, w, stdout) })
+	g.Go(func() error { return h.announce(ctx, w) })
 	return g.Wait()
-}
-
-// announce waits until the site can be paid at, and says where it is.
-func announce(ctx context.Context, w world, stdout io.Writer) error {
-	for !ready(ctx, w.BaseURL) {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-	_, err := fmt.Fprintf(stdout, "ready %s\nsign in %s\npay     %s\n", w.BaseURL, w.BaseURL+views.SignInPath, w.BaseURL+views.LinkPath(w.LinkToken))
-	return err
-}
-
-func ready(ctx context.Context, base string) bool {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/readyz", nil)
-	if err != nil {
-		return false
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return false
-	}
-	return response.Body.Close() == nil && response.StatusCode == http.StatusOK
 }

@@ -34,6 +34,7 @@ func (*doctorCmd) Run(ctx context.Context, stdout io.Writer) error {
 		for _, name := range c.NotUsed() {
 			d.note("%s: is set and not used; the database is DATABASE_URL", name)
 		}
+		d.operator(c)
 		d.database(ctx, c)
 		d.chains(ctx, c)
 	}
@@ -66,6 +67,16 @@ func (d *diagnosis) mistakes(err error) {
 		}
 	} else if err != nil {
 		d.mistake("%v", err)
+	}
+}
+
+// operator tells what is allowed and easily overlooked.
+func (d *diagnosis) operator(c *config.Config) {
+	if c.OperatorToken.Empty() && c.Env == config.Production {
+		d.note("OPERATOR_TOKEN: is not set; nobody can open /admin, and /metrics answers nobody; `openssl rand -base64 32` prints one")
+	}
+	if !c.WebhookDispatcher {
+		d.note("WEBHOOK_DISPATCHER_ENABLED: is false; the workers tell merchants' servers, and webhook-dispatcher ends at once")
 	}
 }
 

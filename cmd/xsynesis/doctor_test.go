@@ -45,6 +45,20 @@ func TestDoctor(t *testing.T) {
 		require.Contains(t, out.String(), "xsynesis migrate")
 	})
 
+	t.Run("what is allowed and easily overlooked is told", func(t *testing.T) {
+		t.Parallel()
+		var out bytes.Buffer
+		d := &diagnosis{out: &out}
+		d.operator(parse(t, map[string]string{"WEBHOOK_DISPATCHER_ENABLED": "false"}))
+		require.False(t, d.bad)
+		require.Contains(t, out.String(), "OPERATOR_TOKEN: is not set")
+		require.Contains(t, out.String(), "WEBHOOK_DISPATCHER_ENABLED: is false")
+
+		out.Reset()
+		d.operator(parse(t, map[string]string{"OPERATOR_TOKEN": "kP2r9vQ7sXw4zB6nM1tC8yL3hD5gJ0aF"}))
+		require.Empty(t, out.String())
+	})
+
 	t.Run("without a database nothing is started", func(t *testing.T) {
 		t.Parallel()
 		dir := filepath.Join(t.TempDir(), "data")

@@ -13,12 +13,18 @@ import (
 )
 
 type cli struct {
-	Serve   serveCmd   `cmd:"" help:"Serve pages and API."`
-	Worker  workerCmd  `cmd:"" help:"Settle payments and do everything else that need not be seen."`
-	Migrate migrateCmd `cmd:"" help:"Bring the database to this program's schema."`
-	Doctor  doctorCmd  `cmd:"" help:"Check the environment; one line per mistake."`
-	Audit   auditCmd   `cmd:"" help:"Check the books against themselves and the chain; prints what is broken."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Serve  serveCmd  `cmd:"" help:"Serve pages and API."`
+	Worker workerCmd `cmd:"" help:"Settle payments and do everything else that need not be seen."`
+	// The name is the environment's: WEBHOOK_DISPATCHER_ENABLED.
+	Dispatcher dispatcherCmd `cmd:"" name:"webhook-dispatcher" help:"Tell merchants' servers what happened."`
+	Migrate    migrateCmd    `cmd:"" help:"Bring the database to this program's schema."`
+	Doctor     doctorCmd     `cmd:"" help:"Check the environment; one line per mistake."`
+	Health     healthCmd     `cmd:"" help:"Ask the process of this environment whether it lives; for health checks."`
+	Audit      auditCmd      `cmd:"" help:"Check the books against themselves and the chain; prints what is broken."`
+	Backup     backupCmd     `cmd:"" help:"Write the database to a folder, and read it back."`
+	Restore    restoreCmd    `cmd:"" help:"Put a backup into an empty database, and check it."`
+	Webhooks   webhooksCmd   `cmd:"" help:"Tools for whoever writes a shop's server."`
+	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
 
 func main() {
@@ -44,6 +50,21 @@ type workerCmd struct{}
 // Run works until it is asked to stop, or with RUN_ONCE until nothing is due.
 func (*workerCmd) Run(ctx context.Context) error { return run(ctx, config.Worker, wire.Worker) }
 
+type dispatcherCmd struct{}
+
+// Run delivers until it is asked to stop. Where the worker delivers there is nothing to do.
+func (*dispatcherCmd) Run(ctx context.Context, stdout io.Writer) error {
+	c, err := config.Load(config.Production)
+	if err != nil {
+		return err
+	}
+	if !c.WebhookDispatcher {
+		_, err := fmt.Fprintln(stdout, "WEBHOOK_DISPATCHER_ENABLED is false: the worker tells merchants' servers, and nothing is left to do here")
+		return err
+	}
+	return run(ctx, config.Dispatcher, wire.Dispatcher)
+}
+
 // run starts a long-running process on its database, unless the configuration is not fit for it.
 func run(ctx context.Context, role config.Role, work func(context.Context, *config.Config) error) error {
 	c, err := config.Load(config.Production)
@@ -54,7 +75,7 @@ func run(ctx context.Context, role config.Role, work func(context.Context, *conf
 	if err := c.Refusals(); err != nil {
 		return err
 	}
-	if role == config.Web {
+	if !role.Settles() {
 		c = c.WithoutMoneyKeys()
 	}
 	log := process.Log(c)

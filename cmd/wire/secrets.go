@@ -1,0 +1,73 @@
+package wire
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"xsynesis/cmd/config"
+)
+
+const keySize = 32
+
+// masterKey is MASTER_KEY, which production demands; elsewhere a random one is kept in the data folder.
+func masterKey(c *config.Config) ([]byte, error) {
+	if !c.MasterKey.Empty() {
+		return c.MasterKey.Bytes(), nil
+	}
+	return keptKey(c, "master.key")
+}
+
+// OperatorToken is OPERATOR_TOKEN, which opens /admin. In development a random one is kept in the data folder; in
+// production nobody is let in without one.
+func OperatorToken(c *config.Config) (string, error) {
+	if !c.OperatorToken.Empty() || c.Env != config.Development {
+		return c.OperatorToken.Reveal(), nil
+	}
+	key, err := keptKey(c, "operator.token")
+	return hex.EncodeToString(key), err
+}
+
+// keptKey is a random key of the data folder: the first process that asks for it draws it.
+func keptKey(c *config.Config, name string) ([]byte, error) {
+	path := filepath.Join(c.DataDir, name)
+	if key, err := readKey(path); !errors.Is(err, fs.ErrNotExist) {
+		return key, err
+	}
+	if err := os.MkdirAll(c.DataDir, 0o755); err != nil { //nolint:gosec // the database's user has to pass
+		return nil, fmt.Errorf("make the data folder: %w", err)
+	}
+	var fresh [keySize]byte
+	_, _ = rand.Read(fresh[:])
+	// Made whole beside it and then linked: whoever reads it meanwhile sees no half of it, and one name wins.
+	draft, err := os.CreateTemp(c.DataDir, name+".*")
+	if err != nil {
+		return nil, fmt.Errorf("keep %s: %w", name, err)
+	}
+	defer os.Remove(draft.Name()) //nolint:errcheck // an empty file more
+	_, err = draft.WriteString(hex.EncodeToString(fresh[:]) + "\n")
+	if err := errors.Join(err, draft.Close()); err != nil {
+		return nil, fmt.Errorf("keep %s: %w", name, err)
+	}
+	if err := os.Link(draft.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("keep %s: %w", name, err)
+	}
+	return readKey(path)
+}
+
+func readKey(path string) ([]byte, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	key, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil || len(key) != keySize {
+		return nil, fmt.Errorf("%s does not hold a key", path)
+	}
+	return key, nil
+}
