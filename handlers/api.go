@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -106,7 +107,7 @@ func noSimulation(h *Handlers) bool { return !h.DevSettle }
 
 // apiCalls is every call under /api.
 func apiCalls() []apiCall {
-	return append(append(linkCalls(), purchaseCalls()...), moneyCalls()...)
+	return slices.Concat(linkCalls(), purchaseCalls(), moneyCalls(), webhookCalls(), eventCalls())
 }
 
 func linkCalls() []apiCall {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,7 +20,6 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/getkin/kin-openapi/routers/gorillamux"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/labstack/echo/v4"
@@ -29,14 +29,18 @@ import (
 
 	"xsynesis/access"
 	"xsynesis/checkout"
+	"xsynesis/egress"
 	"xsynesis/evm"
 	"xsynesis/handlers"
+	"xsynesis/health"
 	"xsynesis/id"
 	"xsynesis/ledger"
 	"xsynesis/money"
 	"xsynesis/postgres/pgtest"
 	"xsynesis/queries"
 	"xsynesis/shop"
+	"xsynesis/vault"
+	"xsynesis/webhook"
 	"xsynesis/x402"
 )
 
@@ -54,6 +58,8 @@ type apiWorld struct {
 	echo     *echo.Echo
 	checkout *checkout.Service
 	access   *access.Service
+	hooks    *webhook.Service
+	ahead    atomic.Int64 // how far the clock of webhooks is moved
 	networks *evm.Registry
 	router   routers.Router
 
@@ -67,15 +73,23 @@ func newWorld(t *testing.T, change ...func(*handlers.Options)) *apiWorld {
 	jobs, err := river.NewClient(riverpgxv5.New(pool), &river.Config{})
 	require.NoError(t, err)
 	networks := evm.NewRegistry(nil)
-	shops, hub := shop.New(pool, networks, now), checkout.NewHub(pool)
 	w := &apiWorld{t: t, pool: pool, access: access.New(pool, now), networks: networks}
+	sealer, err := vault.New([]byte("the master key of this: 32 bytes"))
+	require.NoError(t, err)
+	w.hooks = webhook.New(pool, jobs, webhook.Options{
+		Egress: egress.New(egress.Options{AllowPrivate: true, Own: site}), Vault: sealer, PublicURL: site, Now: w.now,
+		Lease: time.Minute, Sweep: time.Minute, Timeout: 2 * time.Second,
+	})
+	shops, hub := shop.New(pool, networks, w.hooks, now), checkout.NewHub(pool)
 	w.checkout = checkout.New(pool, jobs, checkout.Options{
-		Networks: networks, Settlers: map[string]checkout.Settler{sepolia: mined{}}, Shop: shops, Hub: hub, MasterKey: []byte("a key of 32 bytes for this test!"),
+		Networks: networks, Settlers: map[string]checkout.Settler{sepolia: mined{}}, Shop: shops, Hub: hub, Webhooks: w.hooks, MasterKey: []byte("a key of 32 bytes for this test!"),
 		PublicURL: site, Hold: 15 * time.Minute, Wait: 100 * time.Millisecond, Lease: time.Minute, Sweep: time.Minute, Now: now,
 	})
 	o := handlers.Options{
 		Access: w.access, Shop: shops, Checkout: w.checkout, Books: ledger.New(pool), Hub: hub, Networks: networks, PublicURL: site,
 		DevSettle: true, AnyHost: true, Ready: func(context.Context) error { return nil }, Now: now,
+		Operator: access.NewOperator(pool, operatorToken, now), Health: health.New(pool, health.Options{Networks: networks, Queues: []string{"settle"}, Now: now}),
+		JobPages: queuePages{}, Webhooks: w.hooks,
 	}
 	for _, c := range change {
 		c(&o)
@@ -86,6 +100,11 @@ func newWorld(t *testing.T, change ...func(*handlers.Options)) *apiWorld {
 	w.fund()
 	w.readDescription()
 	return w
+}
+
+// now is the clock of webhooks, which a test may move.
+func (w *apiWorld) now() time.Time {
+	return time.Now().Add(time.Duration(w.ahead.Load())).UTC().Truncate(time.Microsecond)
 }
 
 // open sets up a shop and its key with every scope.
@@ -115,7 +134,8 @@ func (w *apiWorld) fund() {
 // mined is a chain that takes every payment at once.
 type mined struct{}
 
-func (mined) Settle(_ context.Context, _ id.Settlement, a x402.Authorization, _ []byte, _ func(context.Context, pgx.Tx, common.Hash) error) (evm.Proof, error) {
+func (mined) Settle(_ context.Context, t evm.Transfer, _ evm.Keeper) (evm.Proof, error) {
+	a := t.Authorization
 	return evm.Proof{
 		Transaction: crypto.Keccak256Hash(a.Nonce[:]), Block: 7, BlockHash: crypto.Keccak256Hash([]byte("block")), Payer: a.From, Payee: a.To,
 		Value: money.USDC(a.Value.Int64()), Time: time.Now(),

@@ -84,6 +84,10 @@ func expected(v reflect.Value) string {
 		return "Give a time such as 2026-01-02T15:04:05Z."
 	case *int, *int64:
 		return "Give a whole number."
+	case bool, *bool:
+		return "Give true or false."
+	case []string:
+		return "Give a list of texts."
 	default:
 		return "Give a text."
 	}

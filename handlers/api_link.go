@@ -132,14 +132,7 @@ func (a api) updateLink(c echo.Context, who access.Caller) error {
 	if request.Network.Set && request.Network.Value != was.Network.ID {
 		return &shop.FieldError{Field: "network", Message: "A link stays on its network."}
 	}
-	form := shop.LinkForm{
-		Title: was.Title, Description: was.Description, Price: was.Price, Network: was.Network.ID, ExpiresAt: was.ExpiresAt,
-		MaxPayments: was.MaxPayments, SuccessURL: was.SuccessURL, Reference: was.Reference, Metadata: was.Metadata,
-	}
-	if err := request.fill(&form); err != nil {
-		return err
-	}
-	link, err := a.Shop.UpdateLink(c.Request().Context(), who.Merchant, was.ID, form)
+	link, err := a.Shop.UpdateLink(c.Request().Context(), who.Merchant, was.ID, request.fill)
 	return a.answerLink(c, link, err)
 }
 

@@ -14,6 +14,7 @@ import (
 	"xsynesis/money"
 	"xsynesis/shop"
 	"xsynesis/views"
+	"xsynesis/webhook"
 	"xsynesis/x402"
 )
 
@@ -37,6 +38,7 @@ type reply struct {
 var replies = []reply{
 	{shop.ErrNotFound, 404, "not_found", "There is nothing at this address."},
 	{checkout.ErrNotFound, 404, "not_found", "There is nothing at this address."},
+	{webhook.ErrNotFound, 404, "not_found", "There is nothing at this address."},
 	{id.ErrMalformed, 404, "not_found", "There is nothing at this address."},
 	{shop.ErrLinkExpired, 410, "link_expired", "This payment link has expired."},
 	{shop.ErrSoldOut, 409, "sold_out", "Everything this link offers is sold or being paid for."},
@@ -54,6 +56,8 @@ var replies = []reply{
 	{checkout.ErrUnfunded, 503, "relayer_unfunded", "Payments are paused for a moment. Nothing was charged."},
 	{evm.ErrUnavailable, 503, "network_unavailable", "The payment network does not answer. Nothing was charged."},
 	{evm.ErrNetwork, 400, "unknown_network", "This network is not known here."},
+	{webhook.ErrRotating, 409, "rotation_under_way", "The secret before still signs beside the newest. End it first, or wait until it ends."},
+	{webhook.ErrTooMany, 409, "too_many_webhooks", "The shop has as many webhooks as it may. Remove one first."},
 	{access.ErrDenied, 401, "unauthorized", "Sign in, or send a valid API key."},
 	{errScope, 403, "forbidden", "This key may not do that."},
 	{access.ErrKeyMismatch, 422, "idempotency_mismatch", "This idempotency key was used with another request."},
@@ -73,6 +77,10 @@ func replyTo(err error) (r reply, field string) {
 	var wrong *shop.FieldError
 	if errors.As(err, &wrong) {
 		return reply{err, 400, "invalid_field", wrong.Message}, wrong.Field
+	}
+	var refused *webhook.FieldError
+	if errors.As(err, &refused) {
+		return reply{err, 400, "invalid_field", refused.Message}, refused.Field
 	}
 	var amount error
 	for _, kind := range []error{money.ErrSyntax, money.ErrPrecision, money.ErrRange} {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"xsynesis/access"
 	"xsynesis/id"
 	"xsynesis/views"
+	"xsynesis/webhook"
 )
 
 const (
@@ -49,6 +51,8 @@ func (a api) once(c echo.Context, call apiCall, who access.Caller) error {
 	}
 	c.Request().Body = io.NopCloser(bytes.NewReader(body))
 	scope := keyScope(call, who, body)
+	hash := sha256.Sum256([]byte(scope + "\x00" + keys[0]))
+	who.Once = hash[:]
 	running, first, err := a.Access.Idempotent(c.Request().Context(), scope, keys[0], sum[:])
 	switch {
 	case err != nil:
@@ -58,10 +62,8 @@ func (a api) once(c echo.Context, call apiCall, who access.Caller) error {
 		return err
 	case first != nil:
 		c.Response().Header().Set(headerReplayed, "true")
-		return c.Blob(first.Status, first.ContentType, a.reveal(call, first.Body))
+		return c.Blob(first.Status, first.ContentType, a.reveal(c.Request().Context(), call, who, first.Body))
 	}
-	hash := sha256.Sum256([]byte(scope + "\x00" + keys[0]))
-	who.Once = hash[:]
 	return a.keep(c, call, running, func() error { return call.run(a, c, who) })
 }
 
@@ -146,26 +148,44 @@ func repeatable(status int) bool {
 	}
 }
 
-// conceal takes the buyer's token, which is nowhere stored, out of an answer that is.
+// conceal takes out of an answer that is kept what is stored nowhere in clear: a buyer's token, a signing secret.
 func (a api) conceal(call apiCall, body []byte) []byte {
-	return a.withPayURL(call, body, func(s *sessionJSON) { s.PayURL = "" })
+	body = rewrite(call, body, func(s *sessionJSON) bool { s.PayURL = ""; return s.PaymentAttempt != "" })
+	return rewrite(call, body, func(s *webhookSecretJSON) bool { s.Secret = ""; return s.ID != "" })
 }
 
-// reveal puts it back: it can be derived again.
-func (a api) reveal(call apiCall, body []byte) []byte {
-	return a.withPayURL(call, body, func(s *sessionJSON) { s.PayURL = a.payURL(s.PaymentAttempt) })
+// reveal puts it back: the token can be derived again, and the secret is sealed with its webhook. A secret that signs
+// no longer stays away.
+func (a api) reveal(ctx context.Context, call apiCall, who access.Caller, body []byte) []byte {
+	body = rewrite(call, body, func(s *sessionJSON) bool {
+		if s.PaymentAttempt != "" {
+			s.PayURL = a.payURL(s.PaymentAttempt)
+		}
+		return s.PaymentAttempt != ""
+	})
+	return rewrite(call, body, func(s *webhookSecretJSON) bool {
+		if s.ID == "" {
+			return false
+		}
+		secret, err := a.Webhooks.SecretAgain(ctx, who.Merchant, who.Livemode, s.ID, who.Once)
+		if err != nil && !errors.Is(err, webhook.ErrNotFound) {
+			slog.ErrorContext(ctx, "secret of a kept answer", "subscription", s.ID, "error", err)
+		}
+		s.Secret = secret
+		return true
+	})
 }
 
-func (a api) withPayURL(call apiCall, body []byte, change func(*sessionJSON)) []byte {
-	if _, ok := call.answer.(sessionJSON); !ok {
+// rewrite changes a kept answer of one type; change tells whether it is one, and not an error.
+func rewrite[T any](call apiCall, body []byte, change func(*T) bool) []byte {
+	if _, ok := call.answer.(T); !ok {
 		return body
 	}
-	var s sessionJSON
-	if err := json.Unmarshal(body, &s); err != nil || s.PaymentAttempt == "" {
-		return body // an error
+	var v T
+	if err := json.Unmarshal(body, &v); err != nil || !change(&v) {
+		return body
 	}
-	change(&s)
-	out, err := json.Marshal(s)
+	out, err := json.Marshal(v)
 	if err != nil {
 		return body
 	}

@@ -40,8 +40,9 @@ func describe(server string, calls []apiCall) doc {
 			"title": "xSynesis", "version": "1",
 			"description": "Amounts are strings of base units of USDC (6 decimals); amount_cents is rounded down. Times are RFC 3339 in UTC.",
 		},
-		"servers": []doc{{"url": server}},
-		"paths":   paths,
+		"servers":  []doc{{"url": server}},
+		"paths":    paths,
+		"webhooks": describeEvents(),
 		"components": doc{
 			"schemas":         s,
 			"securitySchemes": doc{"key": doc{"type": "http", "scheme": "bearer", "description": "A shop's API key: sk_test_… or sk_live_…"}},
@@ -53,7 +54,7 @@ func describe(server string, calls []apiCall) doc {
 func (s schemas) operation(call apiCall) doc {
 	name := strings.NewReplacer("/api/", "", "/", "_", ".", "_", "{", "", "}", "").Replace(call.path)
 	op := doc{
-		"operationId": strings.ToLower(call.method) + "_" + name, "summary": call.summary,
+		"operationId": strings.ToLower(call.method) + "_" + name, "summary": call.summary, "tags": []string{section(call.path)},
 		"parameters": parameters(call), "responses": s.responses(call), "security": security(call),
 	}
 	if call.request != nil {
@@ -66,12 +67,12 @@ func (s schemas) operation(call apiCall) doc {
 	return op
 }
 
-// security: public calls take a shop's key as well.
+// security: public calls take a shop's key as well; the others name the scope that it must have.
 func security(call apiCall) []doc {
 	if call.public() {
 		return []doc{{}, {"key": []string{}}}
 	}
-	return []doc{{"key": []string{}}}
+	return []doc{{"key": []string{string(call.scope)}}}
 }
 
 func parameters(call apiCall) []doc {
@@ -201,7 +202,11 @@ func (s schemas) members(t reflect.Type) doc {
 		if name == "" || !f.IsExported() {
 			continue
 		}
-		properties[name] = s.of(f.Type)
+		member := s.of(f.Type)
+		if text := meaning(t, f, name); text != "" {
+			member["description"] = text
+		}
+		properties[name] = member
 		if !strings.Contains(options, "omit") && !strings.HasSuffix(t.Name(), "Request") && !strings.HasSuffix(t.Name(), "Update") {
 			required = append(required, name)
 		}

@@ -30,6 +30,8 @@ func (h *Handlers) sellerRoutes(e *echo.Echo) {
 	e.POST(views.LinksPath+"/:link/edit", h.signedIn(h.updateLink))
 	e.GET(views.LinksPath+"/:link/expire", h.signedIn(h.confirmExpire))
 	e.POST(views.LinksPath+"/:link/expire", h.signedIn(h.expireLink))
+	h.webhookRoutes(e)
+	h.noticeRoutes(e)
 	if h.DevSettle {
 		e.POST("/dashboard/attempts/:attempt/simulations", h.signedIn(h.simulate))
 	}
@@ -104,6 +106,7 @@ func (h *Handlers) dashboardEvents(c echo.Context, s seller) error {
 // frame is what stands around a page of the dashboard; live pages fetch themselves when something changed.
 func (h *Handlers) frame(c echo.Context, s seller, heading string, section views.Section, live bool) views.DashboardView {
 	v := views.DashboardView{Heading: heading, Section: section, Shop: s.Shop, Person: s.PersonName, Role: s.Role, Test: !s.livemode}
+	h.badges(c, s, &v)
 	if live {
 		v.Live = c.Request().URL.RequestURI()
 	}

@@ -93,8 +93,12 @@ func (h *Handlers) updateLink(c echo.Context, s seller) error {
 	}
 	form, err := linkForm(c)
 	if err == nil {
-		form.Metadata = l.Metadata
-		if l, err = h.Shop.UpdateLink(c.Request().Context(), s.Merchant, l.ID, form); err == nil {
+		write := func(f *shop.LinkForm) error {
+			form.Metadata = f.Metadata // which the page does not show
+			*f = form
+			return nil
+		}
+		if l, err = h.Shop.UpdateLink(c.Request().Context(), s.Merchant, l.ID, write); err == nil {
 			h.shelf.forget(l.Token)
 			return c.Redirect(http.StatusSeeOther, views.LinkDetailPath(l.ID))
 		}

@@ -18,10 +18,12 @@ import (
 	"xsynesis/access"
 	"xsynesis/checkout"
 	"xsynesis/evm"
+	"xsynesis/health"
 	"xsynesis/ledger"
 	"xsynesis/shop"
 	"xsynesis/static"
 	"xsynesis/views"
+	"xsynesis/webhook"
 )
 
 // Options are what the handlers serve and how.
@@ -32,9 +34,16 @@ type Options struct {
 	Books    *ledger.Books
 	Hub      *checkout.Hub
 	Networks *evm.Registry
+	Webhooks *webhook.Service
+
+	// Health, Operator and JobPages are what whoever runs the gateway sees; without an operator there are no such pages.
+	Health   *health.Service
+	Operator *access.Operator
+	JobPages http.Handler // mounted at views.AdminJobsPath
 
 	PublicURL      string       // scheme, host and port, without a slash at the end
 	AnyHost        bool         // no check of the Host header
+	Development    bool         // nothing is real, and programs on this machine may read the figures
 	DevSettle      bool         // simulated payments
 	TestWallet     bool         // pages offer the wallet that Extend answers for
 	TrustedProxies []*net.IPNet // whose X-Forwarded-For is believed
@@ -48,8 +57,10 @@ type Options struct {
 // Handlers answers requests; it holds no rule about money, stock or state.
 type Handlers struct {
 	Options
-	streams *streams
-	shelf   *shelf
+	streams  *streams
+	shelf    *shelf
+	signIns  *signIns
+	measures *measures
 }
 
 // maxBody is the largest request body, before any handler reads it.
@@ -57,12 +68,16 @@ const maxBody = "256K"
 
 // New returns the whole site.
 func New(o Options) *echo.Echo {
-	h := &Handlers{Options: o, streams: newStreams(), shelf: newShelf()}
+	h := &Handlers{Options: o, streams: newStreams(), shelf: newShelf(), signIns: newSignIns()}
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = h.fail
 	e.IPExtractor = ipExtractor(o.TrustedProxies)
 	e.Pre(middleware.RequestIDWithConfig(middleware.RequestIDConfig{RequestIDHandler: func(echo.Context, string) {}}))
+	if o.Operator != nil {
+		h.measures = newMeasures(o.Health)
+		e.Use(h.measures.count)
+	}
 	e.Use(h.log, middleware.Recover(), h.checkHost, secure, readable, h.sameOrigin, middleware.BodyLimit(maxBody))
 	h.routes(e)
 	return e
@@ -76,6 +91,10 @@ func (h *Handlers) routes(e *echo.Echo) {
 	h.buyerRoutes(e)
 	h.sellerRoutes(e)
 	h.apiRoutes(e)
+	h.docsRoutes(e)
+	if h.Operator != nil {
+		h.operatorRoutes(e)
+	}
 	if h.Extend != nil {
 		h.Extend(e, h)
 	} else {
@@ -132,11 +151,16 @@ func requestID(c echo.Context) string { return c.Response().Header().Get(echo.He
 func (h *Handlers) checkHost(next echo.HandlerFunc) echo.HandlerFunc {
 	_, host, _ := strings.Cut(h.PublicURL, "://")
 	return func(c echo.Context) error {
-		if h.AnyHost || c.Request().Host == host || strings.HasSuffix(c.Path(), "z") {
+		if h.AnyHost || c.Request().Host == host || isForMonitoring(c.Path()) {
 			return next(c)
 		}
 		return errMisdirected
 	}
+}
+
+// isForMonitoring names the paths that are asked for without the public name.
+func isForMonitoring(path string) bool {
+	return path == "/healthz" || path == "/readyz" || path == metricsPath
 }
 
 // readable refuses pages' addresses with text that no row can hold; the API names the field instead.

@@ -19,6 +19,9 @@ type DashboardView struct {
 	Test    bool   // shows the test stripe
 	Flash   Flash
 	Live    string // this page's own URL with its query; set, the page fetches its [LiveFragment] on every change
+	Failed  int    // events that were not delivered
+	Unread  int    // notices
+	Refresh bool   // reloads every 5 s where scripts are off, since something is under way
 }
 
 // LiveFragment names the part of every dashboard page that is fetched again when something changed.
@@ -33,6 +36,8 @@ const (
 	SectionSales       Section = "sales"
 	SectionSettlements Section = "settlements"
 	SectionLinks       Section = "links"
+	SectionWebhooks    Section = "webhooks"
+	SectionNotices     Section = "notices"
 )
 
 // Flash is the one sentence a page says about what was just done. The zero Flash says nothing.
@@ -131,6 +136,18 @@ func dashboardFrame(title string, test bool) Page {
 		Test:    test,
 		Hidden:  true,
 	}
+}
+
+// page is the frame of this page.
+func (v DashboardView) page() Page {
+	p := dashboardFrame(v.Heading+" · "+v.Shop, v.Test)
+	p.Refresh = v.Refresh
+	return p
+}
+
+// behindMore tells whether a phone finds the page's section behind More.
+func (v DashboardView) behindMore() bool {
+	return v.Section == SectionSettlements || v.Section == SectionWebhooks
 }
 
 // role tells screen readers how urgent the sentence is.

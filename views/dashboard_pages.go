@@ -192,4 +192,6 @@ type ConfirmView struct {
 	Action      string // where the form is posted
 	Verb        string // the button: "Expire link"
 	Back        string
+	Harmless    bool   // nothing is lost by it
+	Once        string // makes a form that is sent twice do one thing
 }

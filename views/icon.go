@@ -5,6 +5,7 @@ var icons = map[string]string{
 	"api":      "M7 6 3 10l4 4M13 6l4 4-4 4",
 	"back":     "M12 4 6 10l6 6",
 	"balance":  "M3 6h14v10H3zM3 9h14M13 12.5h1",
+	"bell":     "M5 14V9a5 5 0 0 1 10 0v5l1.5 1.5h-13zM8.5 17.5h3",
 	"chevron":  "m5 7.5 5 5 5-5",
 	"close":    "m5 5 10 10M15 5 5 15",
 	"codes":    "M3 6h14v3a1.5 1.5 0 0 0 0 3v3H3v-3a1.5 1.5 0 0 0 0-3zM12 6v9",

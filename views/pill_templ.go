@@ -43,6 +43,13 @@ var statuses = map[string]Status{
 	"part_refunded":     {"Part refunded", "refunded", ToneNeutral},
 	"pending":           {"Trying again", "pending", ToneWarn},
 	"delivered":         {"Delivered", "settled", ToneOK},
+	"sending":           {"Sending", "settling", ToneNeutral},
+	"interrupted":       {"Interrupted", "cancelled", ToneNeutral},
+	"active":            {"Active", "settled", ToneOK},
+	"failing":           {"Failing", "pending", ToneWarn},
+	"paused":            {"Paused", "rejected", ToneNeutral},
+	"disabled":          {"Turned off", "failed", ToneBad},
+	"done":              {"Done", "settled", ToneOK},
 	"queued":            {"Queued", "open", ToneNeutral},
 	"processing":        {"Queued", "open", ToneNeutral},
 	"sent":              {"Sent", "settling", ToneNeutral},
@@ -109,7 +116,7 @@ func Pill(state string) templ.Component {
 		var templ_7745c5c3_Var4 string
 		templ_7745c5c3_Var4, templ_7745c5c3_Err = templ.JoinStringErrs(s.Word)
 		if templ_7745c5c3_Err != nil {
-			return templ.Error{Err: templ_7745c5c3_Err, FileName: `pill.templ`, Line: 57, Col: 10}
+			return templ.Error{Err: templ_7745c5c3_Err, FileName: `pill.templ`, Line: 64, Col: 10}
 		}
 		_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var4))
 		if templ_7745c5c3_Err != nil {
@@ -236,7 +243,7 @@ func glyphSVG(name, class string) templ.Component {
 				var templ_7745c5c3_Var10 string
 				templ_7745c5c3_Var10, templ_7745c5c3_Err = templ.JoinStringErrs(g.line)
 				if templ_7745c5c3_Err != nil {
-					return templ.Error{Err: templ_7745c5c3_Err, FileName: `pill.templ`, Line: 76, Col: 20}
+					return templ.Error{Err: templ_7745c5c3_Err, FileName: `pill.templ`, Line: 83, Col: 20}
 				}
 				_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var10))
 				if templ_7745c5c3_Err != nil {
@@ -259,7 +266,7 @@ func glyphSVG(name, class string) templ.Component {
 				var templ_7745c5c3_Var11 string
 				templ_7745c5c3_Var11, templ_7745c5c3_Err = templ.JoinStringErrs(g.fill)
 				if templ_7745c5c3_Err != nil {
-					return templ.Error{Err: templ_7745c5c3_Err, FileName: `pill.templ`, Line: 79, Col: 53}
+					return templ.Error{Err: templ_7745c5c3_Err, FileName: `pill.templ`, Line: 86, Col: 53}
 				}
 				_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var11))
 				if templ_7745c5c3_Err != nil {

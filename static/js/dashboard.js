@@ -31,6 +31,21 @@ const all = (selector, root = document) => root.querySelectorAll(selector);
   addEventListener("pageshow", wake);
 })();
 
+// A page that fetches itself while something is under way does so only while it is looked at, and leaves what has not
+// changed alone: scrolled and selected text stays as it is.
+(() => {
+  let last = "";
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (document.hidden) event.preventDefault();
+  });
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const { target, requestConfig, serverResponse } = event.detail;
+    if (target.id !== "live") return;
+    if (requestConfig.verb === "get" && serverResponse === last) event.detail.shouldSwap = false;
+    last = requestConfig.verb === "get" ? serverResponse : "";
+  });
+})();
+
 // Folds that the seller opened stay open when the fragment around them is fetched again.
 (() => {
   let open = [];
@@ -68,18 +83,20 @@ for (const form of all("[data-send-on-change]")) {
 }
 
 // A form is posted once: its button says so, and is back when the page is shown again.
-for (const button of all("[data-busy]")) {
-  const verb = button.textContent;
-  button.form.addEventListener("submit", (event) => {
-    if (button.getAttribute("aria-disabled") === "true") return event.preventDefault();
-    button.setAttribute("aria-disabled", "true");
-    button.textContent = button.dataset.busy;
-  });
-  addEventListener("pageshow", () => {
+document.addEventListener("submit", (event) => {
+  const button = event.target.querySelector("[data-busy]");
+  if (!button) return;
+  if (button.getAttribute("aria-disabled") === "true") return event.preventDefault();
+  button.dataset.verb = button.textContent;
+  button.setAttribute("aria-disabled", "true");
+  button.textContent = button.dataset.busy;
+});
+addEventListener("pageshow", () => {
+  for (const button of all("[data-verb]")) {
     button.removeAttribute("aria-disabled");
-    button.textContent = verb;
-  });
-}
+    button.textContent = button.dataset.verb;
+  }
+});
 
 // The preview of a link follows its form.
 const written = {
