@@ -17,10 +17,10 @@ export XSYNESIS_CHROMIUM ?= $(CACHE)/chromium
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: ## install what is missing, build, and start the shop with its demo world
+run: ## install what is missing, build, and start the shop with its demo world; LAN=1 serves phones of the local network
 	@test -n "$$DATABASE_URL" || scripts/install postgres
 	@$(MAKE) --no-print-directory build
-	@exec bin/xsynesis-dev run
+	@exec bin/xsynesis-dev run $(if $(filter-out 0,$(LAN)),--lan)
 
 dev: ## run, and start again whenever a page or a program file changes
 	@test -n "$$DATABASE_URL" || scripts/install postgres
@@ -31,7 +31,7 @@ build: ## build bin/xsynesis and bin/xsynesis-dev
 	go build -o bin/ ./cmd/xsynesis ./cmd/xsynesis-dev
 
 test: ## install what is missing and run every test: units, database, chain, npm clients, browser
-	@scripts/install postgres chromium driver clients
+	@scripts/install postgres chromium driver clients deploy
 	$(TEST) ./...
 
 check: fmt vet lint generated tidy ## everything that can be judged without running: format, vet, lint, generated files, modules
@@ -51,9 +51,10 @@ generated: ## fail if a generated file is not what its source makes
 tidy: ## fail if go.mod needs tidying
 	go mod tidy -diff
 
-generate: ## make the Go of queries/*.sql and views/*.templ
+generate: ## make the Go of queries/*.sql and views/*.templ, and the API reference of the documents
 	CGO_ENABLED=0 $(TOOL) sqlc generate
 	$(TOOL) templ generate -path views
+	go run ./cmd/reference docs/API_REFERENCE.md
 
 golden: ## write the expected pages of the tests anew; look at the difference before you commit it
 	go test ./views -update

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"crypto/ecdsa"
+	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -37,6 +39,7 @@ type openedShop struct {
 	working  bool
 
 	site    string // the web process's address
+	master  string // MASTER_KEY, in base64
 	Link    string `json:"link_token"`
 	RPC     string `json:"rpc_url"`
 	Buyer   string `json:"buyer_key"`
@@ -58,7 +61,8 @@ func openShop(ctx context.Context, bin string) (*openedShop, error) {
 	}
 	site, chain := freePort(), freePort()
 	s.site = fmt.Sprintf("http://localhost:%d", site)
-	s.env = append(os.Environ(), "XSYNESIS_ENV=development", "DATA_DIR="+s.dir, "DATABASE_URL="+s.cluster.URL(),
+	s.master = masterKey()
+	s.env = append(os.Environ(), "XSYNESIS_ENV=development", "ALLOW_PRIVATE_TARGETS=true", "MASTER_KEY="+s.master, "DATA_DIR="+s.dir, "DATABASE_URL="+s.cluster.URL(),
 		fmt.Sprintf("PORT=%d", site), "PUBLIC_URL="+s.site, fmt.Sprintf("DEV_RPC_PORT=%d", chain), "LOG_LEVEL=error")
 	if err := s.run(ctx, "xsynesis", "migrate"); err != nil {
 		return s, err
@@ -203,6 +207,12 @@ func answers(ctx context.Context, url string) bool {
 func listens(ctx context.Context, port int) bool {
 	c, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	return err == nil && c.Close() == nil
+}
+
+func masterKey() string {
+	var key [32]byte
+	_, _ = rand.Read(key[:])
+	return base64.StdEncoding.EncodeToString(key[:])
 }
 
 func freePort() int {

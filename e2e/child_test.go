@@ -33,6 +33,11 @@ func startChild(env []string, dir, name string, args ...string) (*child, error) 
 	if err != nil {
 		return nil, err
 	}
+	return startProgram(env, dir, path, args...)
+}
+
+// startProgram is [startChild] for a program by its path.
+func startProgram(env []string, dir, path string, args ...string) (*child, error) {
 	c := &child{cmd: exec.Command(path, args...), exited: make(chan struct{}), news: make(chan struct{}, 1)}
 	c.cmd.Env, c.cmd.Dir, c.cmd.SysProcAttr = env, dir, dieWithParent()
 	stdout, err := c.cmd.StdoutPipe()
@@ -44,7 +49,7 @@ func startChild(env []string, dir, name string, args ...string) (*child, error) 
 		return nil, err
 	}
 	if err := c.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start %s: %w", name, err)
+		return nil, fmt.Errorf("start %s: %w", path, err)
 	}
 	var reading sync.WaitGroup
 	reading.Go(func() { c.read(stdout, func(line string) { c.lines = append(c.lines, line) }) })

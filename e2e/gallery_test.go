@@ -23,6 +23,7 @@ type gallery struct {
 	t         testing.TB
 	link      link
 	purchases map[string]string // by state: the path of the page, with the buyer's token
+	webhooks  []page
 	session   func() []playwright.OptionalCookie
 }
 
@@ -42,6 +43,7 @@ func openGallery(t testing.TB) *gallery {
 	for _, state := range states {
 		g.purchases[state] = g.purchase(state)
 	}
+	g.webhooks = g.webhookPages()
 	g.session = sync.OnceValue(g.signIn)
 	return g
 }
@@ -168,6 +170,7 @@ func (g *gallery) pages() []page {
 		{"link sold out", g.soldOutLink().URL, 410, false},
 		{"nothing", "/nothing", 404, false},
 		{"sign in", "/login", 200, false},
+		{"API reference", "/docs", 200, false},
 		{"overview", "/dashboard", 200, true},
 		{"sales", "/dashboard/sales", 200, true},
 		{"sales, none", "/dashboard/sales?q=nothing-like-it", 200, true},
@@ -182,7 +185,7 @@ func (g *gallery) pages() []page {
 	for _, state := range states {
 		pages = append(pages, page{"purchase " + state, g.purchases[state], max(200, over[state]), false})
 	}
-	return pages
+	return append(pages, g.webhooks...)
 }
 
 func (g *gallery) expiredLink() link {

@@ -58,11 +58,11 @@ func TestEveryPage(t *testing.T) {
 			t.Run(p.name, func(t *testing.T) {
 				t.Parallel()
 				v := g.visitor(t, p, desktop, axe)
-				for _, width := range []int{1440, 390, 320} {
+				for _, width := range []int{1440, 1024, 390, 320} {
 					v.width(width, 800)
 					v.requireNoSidewaysScroll()
-					if width == 390 {
-						continue // the same page as at 320, only wider
+					if width == 1024 || width == 390 {
+						continue // the same page as at 1440 or 320, only narrower or wider
 					}
 					v.looks(playwright.ColorSchemeLight)
 					v.requireAccessible(fmt.Sprintf("%s, light, %d px", p.name, width))
@@ -80,6 +80,7 @@ func TestEveryPage(t *testing.T) {
 			g.takeScreenshots(t)
 		})
 	})
+	t.Run("sending failed again", func(t *testing.T) { g.sendFailedAgain(t) })
 }
 
 // What an open purchase shows while the buyer deals with his wallet travels with the page.
@@ -176,7 +177,13 @@ func (g *gallery) takeScreenshots(t *testing.T) {
 	v.sees(v.heading("Not enough USDC"))
 	v.shot("no-funds-phone")
 
-	for name, path := range map[string]string{"overview": "/dashboard", "links": "/dashboard/links", "sales": "/dashboard/sales"} {
+	shown := map[string]string{"overview": "/dashboard", "links": "/dashboard/links", "sales": "/dashboard/sales"}
+	for _, p := range g.webhooks {
+		if picture, ok := map[string]string{"webhooks": "webhooks", "deliveries": "deliveries", "delivery": "webhook-delivery"}[p.name]; ok {
+			shown[picture] = p.path
+		}
+	}
+	for name, path := range shown {
 		v := g.visitor(t, page{name, path, 200, true}, desktop)
 		v.shot(name)
 	}
