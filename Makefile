@@ -63,9 +63,11 @@ bench: build ## measure a whole shop against what cannot be left out; fails wher
 	@scripts/install postgres
 	go run ./bench
 
-soak: ## kill the whole shop 20 times while it is paid (KILLS=100 for more), every step of a payment, and one of two workers
+soak: ## long storms of kills: the whole shop 20 times while it is paid (KILLS=100 for more), each step of a payment, any process for two minutes, workers and dispatchers 1,000 times
 	@scripts/install postgres clients
 	go test -count 1 -timeout 0 -v -run '^(TestKilledTree|TestCrash|TestFleet)$$' ./e2e -kills $(or $(KILLS),20)
+	go test -count 1 -timeout 0 -v -run '^TestStorm$$' ./e2e -storm 60
+	go test -count 1 -timeout 0 -v -run '^TestStormOfWorkers$$' ./e2e -worker-kills 1000
 
 ci: check test ## what has to pass before a change is taken
 

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/assert/yaml"
 	"github.com/stretchr/testify/require"
@@ -164,7 +165,7 @@ func settings(t *testing.T) map[string]string {
 	filled := environmentFile(t, "../.env.server.example")
 	for name, value := range map[string]string{
 		"PUBLIC_URL": "https://shop.example", "MASTER_KEY": crashMaster, "PG_PASSWORD": "p@ss word",
-		"RELAYER_KEY": hexutil.Encode(newCrashKey(t).D.FillBytes(make([]byte, 32))),
+		"RELAYER_KEY": hexutil.Encode(crypto.FromECDSA(newCrashKey(t))),
 	} {
 		require.Contains(t, filled, name)
 		filled[name] = value
@@ -337,7 +338,7 @@ func TestSystemdUnits(t *testing.T) {
 	}
 	contents, err := os.ReadFile(xsynesis)
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(root, "usr/local/bin/xsynesis"), contents, 0o755)) // a link would lead out of the root
+	require.NoError(t, os.WriteFile(filepath.Join(root, "usr/local/bin/xsynesis"), contents, 0o755))  // a link would lead out of the root
 	for _, target := range []string{"sysinit", "basic", "shutdown", "network-online", "multi-user"} { // of every system
 		require.NoError(t, os.WriteFile(filepath.Join(root, "usr/lib/systemd/system", target+".target"), []byte("[Unit]\nDescription="+target+"\n"), 0o600))
 	}

@@ -180,24 +180,11 @@ func (s *shell) serve(t *testing.T, b block) {
 		}
 	})
 	deadline := time.Now().Add(serveTimeout)
-	for !ready(t.Context(), s.url) {
+	for !answers(t.Context(), s.url+"/readyz") {
 		require.True(t, p.running(), "%s ended:\n%s", b, p.output())
 		require.True(t, time.Now().Before(deadline), "%s does not answer:\n%s", b, p.output())
 		time.Sleep(100 * time.Millisecond)
 	}
-}
-
-func ready(ctx context.Context, url string) bool {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/readyz", nil)
-	if err != nil {
-		return false
-	}
-	answer, err := plainClient.Do(request)
-	if err != nil {
-		return false
-	}
-	_ = answer.Body.Close()
-	return answer.StatusCode == http.StatusOK
 }
 
 // untilStopped starts what somebody interrupts once he has seen enough.

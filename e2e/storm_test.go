@@ -98,7 +98,7 @@ func startStorm(t *testing.T) *storm {
 	cluster, err := postgres.Start(t.Context(), postgres.Options{Dir: w.Dir})
 	require.NoError(t, err)
 	s := &storm{
-		cluster: cluster, random: rand.New(rand.NewPCG(seed, seed)), //nolint:gosec // a seed that can be used again
+		cluster: cluster, random: rand.New(rand.NewPCG(seed, seed)),
 		inbox: startInbox(t), killed: map[string]int{}, paid: map[string]bool{},
 	}
 	t.Cleanup(func() { require.NoError(t, s.cluster.Stop()) })

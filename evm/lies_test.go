@@ -206,6 +206,8 @@ func TestNoNode(t *testing.T) {
 			require.ErrorIs(t, err, evm.ErrUnavailable)
 			_, err = chain.IsDevelopment(t.Context())
 			require.ErrorIs(t, err, evm.ErrUnavailable)
+			_, err = chain.BlockHashes(t.Context(), []uint64{1, 2})
+			require.ErrorIs(t, err, evm.ErrUnavailable)
 			if name != "empty" {
 				require.ErrorIs(t, chain.CheckContractSignature(t.Context(), a.From, random(), signature), evm.ErrUnavailable)
 			}
@@ -221,6 +223,9 @@ func TestNoNode(t *testing.T) {
 		t.Parallel()
 		_, err := dial(t, dead, world.chain.URL()).Head(t.Context())
 		require.NoError(t, err)
+		hashes, err := dial(t, dead, world.chain.URL()).BlockHashes(t.Context(), []uint64{0, 1})
+		require.NoError(t, err)
+		require.Len(t, hashes, 2)
 	})
 }
 

@@ -33,7 +33,7 @@ func typeName(t reflect.Type) string {
 	return strings.ToUpper(name[:1]) + name[1:]
 }
 
-var meanings = map[string]string{
+var meanings = map[string]string{ //nolint:gosec // it tells of secrets and holds none
 	// rows
 	"id":          "The row's id.",
 	"created_at":  "When the row was made.",

@@ -199,14 +199,14 @@ func TestNoticesAreReadOnce(t *testing.T) {
 	w.deliver()
 	require.Contains(t, string(w.get("/dashboard", seller).body), `aria-label="Notices, 1 unread"`)
 	page := string(w.get("/dashboard/notices", seller).body)
-	require.Contains(t, page, "not read yet")
+	require.Contains(t, page, "Not read yet")
 	require.Contains(t, string(w.get("/dashboard/webhooks/"+hook, seller).body), "Turned off")
 
 	newest := regexp.MustCompile(`name="newest" value="(ntc_[^"]+)"`).FindStringSubmatch(page)
 	require.NotNil(t, newest)
 	require.Equal(t, 303, w.form("/dashboard/notices/reads", url.Values{"newest": {newest[1]}}, seller).status)
 	require.Contains(t, string(w.get("/dashboard", seller).body), `aria-label="Notices"`)
-	require.NotContains(t, string(w.get("/dashboard/notices", seller).body), "not read yet")
+	require.NotContains(t, string(w.get("/dashboard/notices", seller).body), "Not read yet")
 	require.Equal(t, 404, w.form("/dashboard/notices/reads", nil, seller).status)
 
 	require.Equal(t, 303, w.form("/dashboard/webhooks/"+hook+"/status", url.Values{"status": {"active"}}, seller).status)

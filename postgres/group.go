@@ -17,6 +17,10 @@ const (
 	groupTimeout = 20 * time.Second
 	// groupAlone is how many are served at a time once their call together failed.
 	groupAlone = 8
+	// groupPatience is how long a call may take before who comes next no longer waits for its end, and groupLanes how
+	// many calls there are at a time then.
+	groupPatience = 100 * time.Millisecond
+	groupLanes    = 8
 )
 
 // errPanicked is returned by [Group.Do] when the group's function panicked.
@@ -24,7 +28,7 @@ var errPanicked = errors.New("postgres: panic in a group")
 
 // Group does together what many ask for at the same time, so that they share its cost: one transaction, say, in
 // place of one each. Nobody waits for company: who comes while nothing runs is served at once, and those who come
-// meanwhile are served together, next.
+// meanwhile are served together, next. A call that takes long, as behind a lock, does not hold the others up for long.
 //
 // A call for many that fails is made again for each alone: everybody gets his own error, and nobody another's. So
 // the function must do all or nothing, or bear to be called again.
@@ -34,7 +38,8 @@ type Group[T, R any] struct {
 
 	mu      sync.Mutex
 	waiting []*asked[T, R]
-	running bool
+	lanes   int       // calls under way
+	began   time.Time // the last of them
 }
 
 type asked[T, R any] struct {
@@ -56,8 +61,8 @@ func (g *Group[T, R]) Do(ctx context.Context, item T) (R, error) {
 	a := &asked[T, R]{ctx: ctx, item: item, served: make(chan struct{})}
 	g.mu.Lock()
 	g.waiting = append(g.waiting, a)
-	if !g.running {
-		g.running = true
+	if g.lanes == 0 || g.lanes < groupLanes && time.Since(g.began) > groupPatience {
+		g.lanes++
 		go g.serve()
 	}
 	g.mu.Unlock()
@@ -71,12 +76,13 @@ func (g *Group[T, R]) serve() {
 		g.mu.Lock()
 		n := min(len(g.waiting), g.most)
 		if n == 0 {
-			g.waiting, g.running = nil, false
+			g.waiting = nil
+			g.lanes--
 			g.mu.Unlock()
 			return
 		}
 		next := g.waiting[:n:n]
-		g.waiting = g.waiting[n:]
+		g.waiting, g.began = g.waiting[n:], time.Now()
 		g.mu.Unlock()
 		g.together(next)
 	}

@@ -131,3 +131,24 @@ func TestAPanicInAGroupIsAnError(t *testing.T) {
 	_, err := group.Do(t.Context(), 1)
 	require.ErrorContains(t, err, "index out of range")
 }
+
+func TestAGroupThatIsHeldUpGoesOnBesideIt(t *testing.T) {
+	t.Parallel()
+	gate := newGate()
+	group := postgres.NewGroup(10, func(_ context.Context, items []int) ([]int, error) {
+		if items[0] == 0 {
+			gate.pass()
+		}
+		return items, nil
+	})
+	var all errgroup.Group
+	all.Go(func() error { _, err := group.Do(t.Context(), 0); return err })
+	<-gate.entered
+	all.Go(func() error { _, err := group.Do(t.Context(), 1); return err })
+	time.Sleep(200 * time.Millisecond)
+	_, err := group.Do(t.Context(), 2)
+	require.NoError(t, err)
+	require.Zero(t, group.Waiting())
+	close(gate.open)
+	require.NoError(t, all.Wait())
+}

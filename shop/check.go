@@ -3,6 +3,7 @@ package shop
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -66,7 +67,7 @@ func CheckMetadata(text json.RawMessage) (json.RawMessage, error) {
 // whole tells whether nothing follows what was read.
 func whole(d *json.Decoder) bool {
 	_, err := d.Token()
-	return err == io.EOF //nolint:errorlint // the decoder's own
+	return errors.Is(err, io.EOF)
 }
 
 // storable tells whether the database takes a JSON value.

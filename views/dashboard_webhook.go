@@ -48,8 +48,9 @@ func (p PolicyView) policy() []string {
 		lines = append(lines, "Retry-After makes a wait longer, up to "+span(p.Patience)+".")
 	}
 	if p.Keep > 0 {
-		lines = append(lines, "Events may arrive in another order. Those of one purchase are numbered: a lower number that comes later is out of date.")
-		lines = append(lines, "Deliveries are kept for "+span(p.Keep)+".")
+		lines = append(lines,
+			"Events may arrive in another order. Those of one purchase are numbered: a lower number that comes later is out of date.",
+			"Deliveries are kept for "+span(p.Keep)+".")
 	}
 	if p.Silence > 0 {
 		lines = append(lines, "A webhook that accepts nothing for "+span(p.Silence)+" and fails "+strconv.Itoa(p.Failures)+

@@ -31,7 +31,7 @@ type PolicyView struct {
 	Timeout  time.Duration   // of one try
 	Overlap  time.Duration   // how long two secrets sign
 	Keep     time.Duration   // how long deliveries are kept
-	Patience time.Duration // the most that Retry-After makes of a wait
+	Patience time.Duration   // the most that Retry-After makes of a wait
 	Silence  time.Duration   // without one accepted delivery, and
 	Failures int             // as many failed tries, a webhook is turned off
 }

@@ -381,7 +381,7 @@ func noticesExample() NoticesView {
 		{ID: "ntc_2", Time: at(21, 14, 40, 0), Text: "hooks.tidewater.example was turned off: it answered 410.", Path: WebhookPath("ws_4"), Unread: true},
 		{ID: "ntc_1", Time: at(20, 9, 0, 0), Text: "Gas money is low."},
 	}}
-	v.DashboardView.Unread = 1
+	v.Unread = 1
 	return v
 }
 

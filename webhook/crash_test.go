@@ -39,6 +39,7 @@ func TestCrash(t *testing.T) {
 			s.listenAt(t, r)
 			s.publish(t, s.event(webhook.PaymentCompleted, "pa_1"))
 			dieAt(t, step, s.pool.Config().ConnString())
+			s.lead(t)
 
 			s.dispatch(t)
 			d := s.awaitOnly(t, "delivered", is(webhook.Delivered))

@@ -2,8 +2,10 @@ package wire
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -108,6 +110,7 @@ func (p *Parts) work(ctx context.Context, c *config.Config) error {
 // works: any of the processes may lead, and whoever leads looks after all jobs.
 func (p *Parts) openQueues(pool *pgxpool.Pool, mine queues) (*river.Client[pgx.Tx], error) {
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
+		ID:     clientID(),
 		Queues: mine, Workers: jobs.Workers(p.Checkout, p.Webhooks, p.Access), PeriodicJobs: jobs.Periodic(p.Checkout, p.Webhooks),
 		FetchCooldown: fetchCooldown, JobTimeout: jobTimeout, RescueStuckJobsAfter: rescueAfter, SoftStopTimeout: softStop,
 	})
@@ -115,6 +118,15 @@ func (p *Parts) openQueues(pool *pgxpool.Pool, mine queues) (*river.Client[pgx.T
 		return nil, fmt.Errorf("open the queues: %w", err)
 	}
 	return client, nil
+}
+
+// clientID names this process in the queue's own tables: whoever looks there finds its host and its process id.
+func clientID() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%.40s-%s-%d", host, rand.Text()[:8], os.Getpid())
 }
 
 // How long a process that drains waits for what comes due in a moment, and when it stops waiting for that.

@@ -61,7 +61,12 @@ func drawKeys(path string) (keys, error) {
 	if err != nil {
 		return keys{}, err
 	}
-	return k, writeWhole(path, text)
+	if err := writeFirst(path, text); errors.Is(err, fs.ErrExist) {
+		return loadKeys(filepath.Dir(path)) // another process drew them this moment
+	} else if err != nil {
+		return keys{}, err
+	}
+	return k, nil
 }
 
 func (k *keys) places() map[string]**ecdsa.PrivateKey {
@@ -70,19 +75,36 @@ func (k *keys) places() map[string]**ecdsa.PrivateKey {
 
 // writeWhole leaves either the old file or the whole new one, readable by its owner alone.
 func writeWhole(path string, text []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // the database's user has to pass
-		return fmt.Errorf("make %s: %w", filepath.Dir(path), err)
-	}
-	fresh := path + ".new"
-	file, err := os.OpenFile(fresh, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	fresh, err := writeBeside(path, text)
 	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+		return err
+	}
+	return os.Rename(fresh, path)
+}
+
+// writeFirst writes a file that is not there yet, or returns [fs.ErrExist].
+func writeFirst(path string, text []byte) error {
+	fresh, err := writeBeside(path, text)
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.Link(fresh, path), os.Remove(fresh))
+}
+
+// writeBeside writes what a file is to hold into another one in its folder.
+func writeBeside(path string, text []byte) (fresh string, err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // the database's user has to pass
+		return "", fmt.Errorf("make %s: %w", filepath.Dir(path), err)
+	}
+	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.new")
+	if err != nil {
+		return "", fmt.Errorf("write %s: %w", path, err)
 	}
 	_, err = file.Write(append(text, '\n'))
 	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+		return "", errors.Join(fmt.Errorf("write %s: %w", path, err), os.Remove(file.Name()))
 	}
-	return os.Rename(fresh, path)
+	return file.Name(), nil
 }
 
 func address(key *ecdsa.PrivateKey) common.Address { return crypto.PubkeyToAddress(key.PublicKey) }

@@ -248,7 +248,7 @@ func writeSynced(path string, text []byte) error {
 }
 
 func syncFolder(dir string) error {
-	d, err := os.Open(dir) //nolint:gosec // the operator names it
+	d, err := os.Open(dir)
 	if err != nil {
 		return err
 	}

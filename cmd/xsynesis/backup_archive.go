@@ -50,16 +50,18 @@ func count(ctx context.Context, db queryer) (contents, error) {
 	if err != nil {
 		return c, fmt.Errorf("sum up the books: %w", err)
 	}
-	var of, sum string
-	_, err = pgx.ForEachRow(rows, []any{&of, &sum}, func() error {
-		c.Totals[of] = sum
-		return nil
-	})
+	totals, err := pgx.CollectRows(rows, pgx.RowToStructByPos[total])
 	if err != nil {
 		return c, fmt.Errorf("sum up the books: %w", err)
 	}
+	for _, t := range totals {
+		c.Totals[t.Of] = t.Sum
+	}
 	return c, nil
 }
+
+// total is a sum of base units.
+type total struct{ Of, Sum string }
 
 // tables are ours and the job queue's.
 func tables(ctx context.Context, db queryer) ([]string, error) {
@@ -134,7 +136,7 @@ func readBack(ctx context.Context, archive string, m manifest) error {
 
 // check reads the file and compares size and checksum.
 func (f backupFile) check(path string) error {
-	file, err := os.Open(path) //nolint:gosec // the operator names it
+	file, err := os.Open(path)
 	if err != nil {
 		return err
 	}

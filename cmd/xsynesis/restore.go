@@ -71,7 +71,7 @@ const restoredAdvice = `What to do now:
 
 // readManifest refuses what is not a whole backup that this program understands.
 func readManifest(ctx context.Context, dir string) (m manifest, err error) {
-	text, err := os.ReadFile(filepath.Join(dir, manifestFile)) //nolint:gosec // the operator names it
+	text, err := os.ReadFile(filepath.Join(dir, manifestFile))
 	if err != nil {
 		return m, err
 	}
@@ -160,7 +160,7 @@ func load(ctx context.Context, pool *pgxpool.Pool, database, archive string, m m
 	if err != nil {
 		return err
 	}
-	file, err := os.Open(archive) //nolint:gosec // the operator names it
+	file, err := os.Open(archive)
 	if err != nil {
 		return err
 	}
