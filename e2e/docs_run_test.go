@@ -99,9 +99,9 @@ const kept = ".env.docs"
 // scratch is an empty folder that a database's own user may enter.
 func scratch(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "xsdocs")
+	dir, err := os.MkdirTemp("", "xsdocs") //nolint:usetesting // the test's own folder is closed to that user
 	require.NoError(t, err)
-	require.NoError(t, os.Chmod(dir, 0o755)) //nolint:gosec // see above
+	require.NoError(t, os.Chmod(dir, 0o755))
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	return dir
 }
@@ -135,11 +135,11 @@ func (s *shell) clone(t *testing.T) {
 		case e.IsDir() && (e.Name() == ".git" || path == "../.data" || path == "../bin"):
 			return filepath.SkipDir
 		case e.IsDir():
-			return os.MkdirAll(to, 0o755) //nolint:gosec // a copy of what anybody may read
+			return os.MkdirAll(to, 0o755)
 		case !e.Type().IsRegular():
 			return nil
 		}
-		text, err := os.ReadFile(path) //nolint:gosec // a file of ours
+		text, err := os.ReadFile(path)
 		if err != nil {
 			return err
 		}
@@ -320,15 +320,15 @@ func startReceiver(t *testing.T, b block, secret string) string {
 	switch b.language {
 	case "js":
 		require.NoError(t, os.Symlink(filepath.Join(npmFolder(t, "receiver"), "node_modules"), filepath.Join(dir, "node_modules")))
-		cmd = exec.Command("node", writeBlock(t, dir, "receiver.mjs", b)) //nolint:gosec // a block of ours
+		cmd = exec.Command("node", writeBlock(t, dir, "receiver.mjs", b))
 	case "go":
 		program := filepath.Join(dir, "receiver")
-		build := exec.CommandContext(t.Context(), "go", "build", "-o", program, writeBlock(t, dir, "receiver.go", b)) //nolint:gosec // a block of ours
+		build := exec.CommandContext(t.Context(), "go", "build", "-o", program, writeBlock(t, dir, "receiver.go", b))
 		out, err := build.CombinedOutput()
 		require.NoError(t, err, string(out))
-		cmd = exec.Command(program) //nolint:gosec // what was just built
+		cmd = exec.Command(program)
 	case "python":
-		cmd = exec.Command("python3", writeBlock(t, dir, "receiver.py", b)) //nolint:gosec // a block of ours
+		cmd = exec.Command("python3", writeBlock(t, dir, "receiver.py", b))
 	}
 	cmd.Dir, cmd.SysProcAttr = dir, dieWithParent()
 	cmd.Env = append(cleanEnv(), fmt.Sprintf("PORT=%d", port), "WEBHOOK_SECRET="+secret)
@@ -369,13 +369,13 @@ func TestGoOfTheDocuments(t *testing.T) {
 				continue
 			}
 			program := filepath.Join(t.TempDir(), "block")
-			out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, writeBlock(t, t.TempDir(), "block.go", b)).CombinedOutput() //nolint:gosec // a block of ours
+			out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, writeBlock(t, t.TempDir(), "block.go", b)).CombinedOutput()
 			require.NoError(t, err, "%s:\n%s", b, out)
 			_, want, runs := strings.Cut(b.text, "// Output:")
 			if !runs {
 				continue
 			}
-			out, err = exec.CommandContext(t.Context(), program).CombinedOutput() //nolint:gosec // what was just built
+			out, err = exec.CommandContext(t.Context(), program).CombinedOutput()
 			require.NoError(t, err, "%s:\n%s", b, out)
 			require.Equal(t, strings.Fields(strings.ReplaceAll(want, "//", " ")), strings.Fields(string(out)), b.String())
 		}
@@ -395,7 +395,7 @@ func TestPayersOfTheDocuments(t *testing.T) {
 			require.NoError(t, os.Symlink(filepath.Join(npmFolder(t, "v2"), "node_modules"), filepath.Join(dir, "node_modules")))
 			ctx, cancel := context.WithTimeout(t.Context(), blockTimeout)
 			defer cancel()
-			node := exec.CommandContext(ctx, "node", writeBlock(t, dir, "pay.mjs", b)) //nolint:gosec // a block of ours
+			node := exec.CommandContext(ctx, "node", writeBlock(t, dir, "pay.mjs", b))
 			node.Dir, node.Env = dir, append(cleanEnv(), "BUYER_KEY="+w.BuyerKey, "LINK="+w.newLink(t, "Paid from a document", "0.05").URL)
 			out, err := node.CombinedOutput()
 			require.NoError(t, err, "%s:\n%s", b, out)

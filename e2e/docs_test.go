@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -172,7 +173,7 @@ func TestEveryDocumentIsInTheIndex(t *testing.T) {
 	require.NoError(t, err)
 	for _, d := range documents(t) {
 		if name := filepath.Base(d.name); name != "README.md" {
-			require.True(t, strings.Contains(string(index), "]("+name+")"), name)
+			require.Contains(t, string(index), "]("+name+")")
 		}
 	}
 }
@@ -249,8 +250,9 @@ func TestTheDocumentOfWebhooksSaysWhatTheCodeDoes(t *testing.T) {
 	text, err := os.ReadFile("../docs/WEBHOOKS.md")
 	require.NoError(t, err)
 	said := strings.Join(strings.Fields(string(text)), " ")
+	var facts []string
 	for _, kind := range webhook.Types {
-		require.True(t, strings.Contains(said, "| `"+string(kind)+"` |"), "the table of events lacks %s", kind)
+		facts = append(facts, "| `"+string(kind)+"` |") // in the table of events
 	}
 	p := webhook.Policy()
 	var waits []string
@@ -259,7 +261,7 @@ func TestTheDocumentOfWebhooksSaysWhatTheCodeDoes(t *testing.T) {
 	}
 	last := len(waits) - 1
 	require.Equal(t, 5, p.Tries)
-	for _, fact := range []string{
+	facts = append(facts,
 		fmt.Sprintf("again in %s and %s minutes", strings.Join(waits[:last], ", "), waits[last]),
 		fmt.Sprintf("lengthened by 0 to %d %%", p.Jitter),
 		"The fifth failure is the last",
@@ -270,10 +272,9 @@ func TestTheDocumentOfWebhooksSaysWhatTheCodeDoes(t *testing.T) {
 		fmt.Sprintf("the first %d KiB of the answer", p.AnswerBytes>>10),
 		fmt.Sprintf("Every try is kept for %.0f days", p.Kept.Hours()/24),
 		fmt.Sprintf("signs beside the old one for %.0f hours", p.Overlap.Hours()),
-	} {
-		require.True(t, strings.Contains(said, fact), "it does not say: %s", fact)
-	}
-	require.EqualValues(t, 3600, p.RetryAfter.Seconds())
+	)
+	require.Equal(t, time.Hour, p.RetryAfter)
+	require.Empty(t, slices.DeleteFunc(facts, func(fact string) bool { return strings.Contains(said, fact) }), "it does not say")
 }
 
 func TestThePageAndTheDocumentShowTheSameReceivers(t *testing.T) {
@@ -285,6 +286,7 @@ func TestThePageAndTheDocumentShowTheSameReceivers(t *testing.T) {
 	} {
 		code, err := os.ReadFile(filepath.Join("..", "views", "verify", name+".txt"))
 		require.NoError(t, err)
-		require.True(t, strings.Contains(string(text), strings.Replace(string(code), "{{secret}}", secret, 1)), name)
+		_, _, same := strings.Cut(string(text), strings.Replace(string(code), "{{secret}}", secret, 1))
+		require.True(t, same, name)
 	}
 }

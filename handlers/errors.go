@@ -12,6 +12,7 @@ import (
 	"xsynesis/evm"
 	"xsynesis/id"
 	"xsynesis/money"
+	"xsynesis/postgres"
 	"xsynesis/shop"
 	"xsynesis/views"
 	"xsynesis/webhook"
@@ -104,7 +105,10 @@ func replyTo(err error) (r reply, field string) {
 	if errors.As(err, &he) {
 		return reply{err, he.Code, codeOf(he.Code), sentenceOf(he.Code)}, ""
 	}
-	return reply{err, 500, "internal", "Something went wrong on our side. Nothing was charged by this request."}, ""
+	if postgres.Unreachable(err) {
+		return reply{err, 503, "unavailable", "The shop cannot answer right now. If you were paying, do not pay again: look here in a moment."}, ""
+	}
+	return reply{err, 500, "internal", "Something went wrong on our side. If you were paying, look here again before you pay anew."}, ""
 }
 
 func codeOf(status int) string {
