@@ -280,6 +280,10 @@ func TestReceiversOfTheDocuments(t *testing.T) {
 				continue
 			}
 			found++
+			if _, err := exec.LookPath("python3"); err != nil && b.language == "python" {
+				report(t, "%s is not run: there is no python3 here", b)
+				continue
+			}
 			t.Run(fmt.Sprintf("%s in %s", b, b.language), func(t *testing.T) {
 				t.Parallel()
 				requireReceives(t, b)

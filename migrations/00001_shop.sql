@@ -210,6 +210,8 @@ CREATE UNIQUE INDEX claims_of_attempt ON claims (attempt_id) WHERE released_at I
 CREATE INDEX claims_history ON claims (attempt_id, id DESC);
 CREATE INDEX claims_nonce ON claims (payer, nonce); -- also of those that were released
 
+-- What follows from a purchase names the shop and the link without a key to them. The purchase has those keys, and
+-- each check of one would lock a row that all payments of the shop share.
 CREATE TABLE settlements (
     id           text PRIMARY KEY COLLATE "C",
     merchant_id  text NOT NULL,
