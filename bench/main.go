@@ -25,11 +25,11 @@ type result struct {
 
 // atMost and atLeast judge a ratio.
 func atMost(what, figure, against string, ratio, bound float64) result {
-	return result{what, figure, against, ratio, fmt.Sprintf("≤ %.1f", bound), ratio <= bound}
+	return result{what, figure, against, ratio, fmt.Sprintf("≤ %.2g", bound), ratio <= bound}
 }
 
 func atLeast(what, figure, against string, ratio, bound float64) result {
-	return result{what, figure, against, ratio, fmt.Sprintf("≥ %.1f", bound), ratio >= bound}
+	return result{what, figure, against, ratio, fmt.Sprintf("≥ %.2g", bound), ratio >= bound}
 }
 
 func main() {

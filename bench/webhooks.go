@@ -89,7 +89,12 @@ func webhooks(ctx context.Context, s *openedShop) ([]result, error) {
 }
 
 func openTellers(ctx context.Context, s *openedShop) (*tellers, error) {
-	pool, err := pgxpool.New(ctx, s.cluster.URL())
+	database, err := pgxpool.ParseConfig(s.cluster.URL())
+	if err != nil {
+		return nil, err
+	}
+	database.MaxConns = 4 * fastServers
+	pool, err := pgxpool.NewWithConfig(ctx, database)
 	if err != nil {
 		return nil, err
 	}
@@ -197,8 +202,8 @@ func (t *tellers) soon(ctx context.Context, merchants []id.Merchant) ([]result, 
 		p99.Seconds()/toldBound.Seconds(), 1)}, nil
 }
 
-// rate publishes faster than can be told, and holds the rate against a loop that posts the same bodies, as many at a
-// time, and writes nothing down.
+// rate publishes faster than can be told, and holds the rate against a loop that posts the same, as many at a time, and
+// writes down before and after each post that it does.
 func (t *tellers) rate(ctx context.Context, merchants []id.Merchant) ([]result, error) {
 	began := time.Now()
 	var resources []string
@@ -222,35 +227,48 @@ func (t *tellers) rate(ctx context.Context, merchants []id.Merchant) ([]result, 
 		return nil, err
 	}
 	return []result{atLeast(fmt.Sprintf("deliveries/s to %d servers", fastServers), fmt.Sprintf("%.0f/s", ours),
-		fmt.Sprintf("bare posts %.0f/s", bare), ours/bare, deliveriesBound)}, nil
+		fmt.Sprintf("bare loop %.0f/s", bare), ours/bare, deliveriesBound)}, nil
 }
 
-// deliveriesBound: a delivery is two transactions on the disk, and a post is none.
-const deliveriesBound = 0.02
+// deliveriesBound leaves room for what the loop does not do: slots, rate and breaker, jobs, signatures and the log.
+const deliveriesBound = 0.05
 
-// postBare posts with 4 connections to each server.
+// postBare posts with 4 connections to each server, between two transactions.
 func (t *tellers) postBare(ctx context.Context) (float64, error) {
+	if _, err := t.pool.Exec(ctx, `CREATE TABLE IF NOT EXISTS bench_posts (id bigserial PRIMARY KEY, body text NOT NULL, done boolean NOT NULL)`); err != nil {
+		return 0, err
+	}
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 4 * fastServers}}
-	body := fmt.Sprintf(`{"resource_id":"bare","payload":%q}`, strings.Repeat("x", 500))
 	began := time.Now()
 	var g errgroup.Group
 	g.SetLimit(4 * fastServers)
 	for i := range fastEvents {
-		g.Go(func() error {
-			r, err := http.NewRequestWithContext(ctx, http.MethodPost, fmt.Sprintf("%sbare-%d", t.servers.base, i%fastServers), strings.NewReader(body))
-			if err != nil {
-				return err
-			}
-			answer, err := client.Do(r)
-			if err != nil {
-				return err
-			}
-			_, _ = io.Copy(io.Discard, answer.Body)
-			return answer.Body.Close()
-		})
+		g.Go(func() error { return t.postOne(ctx, client, fmt.Sprintf("%sbare-%d", t.servers.base, i%fastServers)) })
 	}
 	err := g.Wait()
 	return fastEvents / time.Since(began).Seconds(), err
+}
+
+func (t *tellers) postOne(ctx context.Context, client *http.Client, url string) error {
+	body := fmt.Sprintf(`{"resource_id":"bare","payload":%q}`, strings.Repeat("x", 500))
+	var row int64
+	if err := t.pool.QueryRow(ctx, `INSERT INTO bench_posts (body, done) VALUES ($1, false) RETURNING id`, body).Scan(&row); err != nil {
+		return err
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
+	if err != nil {
+		return err
+	}
+	answer, err := client.Do(r)
+	if err != nil {
+		return err
+	}
+	_, _ = io.Copy(io.Discard, answer.Body) // its status is all that counts
+	if err := answer.Body.Close(); err != nil {
+		return err
+	}
+	_, err = t.pool.Exec(ctx, `UPDATE bench_posts SET done = true WHERE id = $1`, row)
+	return err
 }
 
 // isolation compares the healthy servers' p99 when all are healthy with the same when one in five never answers.
@@ -292,7 +310,11 @@ func (t *tellers) failedDeliveries(ctx context.Context) (id.Merchant, error) {
 	}
 	for _, statement := range []string{
 		`DELETE FROM river_job WHERE kind = 'deliver'`,
-		`UPDATE deliveries SET status = 'failed', reason = 'the server was away', next_try_at = NULL, ended_at = now() WHERE merchant_id = '` + string(merchant) + `'`,
+		`INSERT INTO tries (delivery_id, number, attempt, state, lease, url, request_headers, started_at, ended_at, class, error)
+		SELECT id, n, n, 'failed', '', 'http://away.example', '{}', created_at, created_at, 'connect', 'the server was away'
+		FROM deliveries, generate_series(1, 5) n WHERE merchant_id = '` + string(merchant) + `'`,
+		`UPDATE deliveries SET status = 'failed', tries = 5, reason = 'the server was away', next_try_at = NULL, ended_at = created_at,
+			last_class = 'connect', last_try_at = created_at WHERE merchant_id = '` + string(merchant) + `'`,
 	} {
 		if _, err := t.pool.Exec(ctx, statement); err != nil {
 			return "", err
@@ -320,7 +342,7 @@ func (t *tellers) replay(ctx context.Context, merchant id.Merchant) ([]result, e
 		return nil, err
 	}
 	return []result{atLeast(fmt.Sprintf("replay of %d", replayed), fmt.Sprintf("%.0f/s, %.0f s", ours, replayed/ours),
-		fmt.Sprintf("bare posts %.0f/s", bare), ours/bare, deliveriesBound)}, nil
+		fmt.Sprintf("bare loop %.0f/s", bare), ours/bare, deliveriesBound)}, nil
 }
 
 func percentile(sorted []time.Duration, p int) time.Duration { return sorted[len(sorted)*p/100] }
