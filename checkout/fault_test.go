@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 	"github.com/stretchr/testify/require"
@@ -17,6 +18,7 @@ import (
 	"xsynesis/id"
 	"xsynesis/migrations"
 	"xsynesis/postgres"
+	"xsynesis/queries"
 	"xsynesis/shop"
 	"xsynesis/x402"
 )
@@ -220,7 +222,7 @@ func TestAWorkerThatLostItsLeaseDecidesNothing(t *testing.T) {
 		go func() { done <- fast.checkout.Settle(t.Context(), settlement) }()
 		two.awaitHeld(t, "eth_sendRawTransaction")
 		one.mend()
-		require.NoError(t, <-done)
+		require.ErrorAs(t, <-done, new(*river.JobSnoozeError), "it does not come back, should the second die")
 		require.Equal(t, checkout.Settling, s.status(t, a.ID), "it may be paid again, and is being paid")
 		two.mend()
 		require.NoError(t, <-done)
@@ -302,6 +304,29 @@ func TestALimitIsSetWhileAPaymentIsRecorded(t *testing.T) {
 	}
 	require.NoError(t, err)
 	s.soldOnce(t, s.awaitStatus(t, a.ID, checkout.Settled))
+	require.Equal(t, 1, s.offer(t).Link.PaymentsTaken)
+}
+
+func TestAPurchaseThatBeginsWhileALimitIsSetIsNotCounted(t *testing.T) {
+	t.Parallel()
+	s := newShopWith(t, plan{quiet: true})
+	held := s.begin(t)
+	updated := make(chan error, 1)
+	require.NoError(t, pgx.BeginFunc(t.Context(), s.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(t.Context(), `SELECT FROM attempts WHERE id = $1 FOR UPDATE`, held.ID); err != nil {
+			return err
+		}
+		go func() {
+			_, err := s.shop.UpdateLink(t.Context(), s.merchant, s.link.ID, anew(shop.LinkForm{Title: "Tea", Price: price, MaxPayments: 5}))
+			updated <- err
+		}()
+		require.Eventually(t, func() bool {
+			return s.count(t, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) == 1
+		}, 20*time.Second, 10*time.Millisecond, "the link's purchases are not held")
+		s.begin(t)
+		return nil
+	}))
+	require.NoError(t, <-updated)
 	require.Equal(t, 1, s.offer(t).Link.PaymentsTaken)
 }
 
@@ -462,12 +487,59 @@ func TestALongPaymentKeepsItsWorker(t *testing.T) {
 	go func() { done <- slow.checkout.Settle(t.Context(), settlement) }()
 	l.awaitHeld(t, "eth_estimateGas")
 	time.Sleep(1300 * time.Millisecond)
-	require.NoError(t, other.checkout.Settle(t.Context(), settlement))
+	require.ErrorAs(t, other.checkout.Settle(t.Context(), settlement), new(*river.JobSnoozeError), "it does not come back")
 	require.Equal(t, 1, s.count(t, `SELECT looks FROM settlements`), "another worker took it while its own was at work")
 	l.mend()
 	if err := <-done; err != nil { // a machine so busy that the call was given up
 		require.ErrorAs(t, err, new(*river.JobSnoozeError))
 		require.Eventually(t, func() bool { return slow.checkout.Settle(t.Context(), settlement) == nil }, 20*time.Second, 100*time.Millisecond)
+	}
+	s.soldOnce(t, s.awaitStatus(t, a.ID, checkout.Settled))
+	require.NoError(t, other.checkout.Settle(t.Context(), settlement), "it comes back to what ended")
+}
+
+func TestALeaseIsTakenAgainWhoseAnswerWasLost(t *testing.T) {
+	t.Parallel()
+	s := newShopWith(t, plan{quiet: true})
+	a := s.begin(t)
+	settlement := s.claim(t, a, s.sign(t, a, s.buyer))
+	now := s.clock.now()
+	take := func(lease string) int {
+		rows, err := queries.New().SettlementsLease(t.Context(), s.pool, queries.SettlementsLeaseParams{
+			Ids: []string{string(settlement)}, Leases: [][]byte{[]byte(lease)}, Now: now, Until: now.Add(time.Minute),
+		})
+		require.NoError(t, err)
+		return len(rows)
+	}
+	require.Equal(t, 1, take("ours"))
+	require.Equal(t, 1, take("ours"))
+	require.Zero(t, take("theirs"))
+}
+
+// TestASaleThatIsInTheBooksIsToldOfAgain is about the answer to a commit that is lost: the second try finds its own sale.
+func TestASaleThatIsInTheBooksIsToldOfAgain(t *testing.T) {
+	t.Parallel()
+	s := newShopWith(t, plan{quiet: true})
+	l := newLine(t)
+	slow, ahead := s.start(t, role{settles: true, rpc: l.URL}), &clock{}
+	ahead.advance(10 * time.Minute)
+	fast := s.start(t, role{settles: true, clock: ahead})
+	a := s.begin(t)
+	settlement := s.claim(t, a, s.sign(t, a, s.buyer))
+	l.hold("eth_estimateGas")
+	done := make(chan error, 1)
+	go func() { done <- slow.checkout.Settle(t.Context(), settlement) }()
+	l.awaitHeld(t, "eth_estimateGas")
+	require.NoError(t, fast.checkout.Settle(t.Context(), settlement))
+	time.Sleep(500 * time.Millisecond) // until the fast one's sale is told of
+	told, cancel := s.web.hub.Subscribe(string(a.ID))
+	defer cancel()
+	l.mend()
+	require.NoError(t, <-done)
+	select {
+	case <-told:
+	case <-time.After(10 * time.Second):
+		require.Fail(t, "nobody is told")
 	}
 	s.soldOnce(t, s.awaitStatus(t, a.ID, checkout.Settled))
 }

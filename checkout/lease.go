@@ -22,6 +22,18 @@ type leased struct {
 	lease []byte
 }
 
+// leasing asks for a settlement. The lease is made before it is asked for, so that it may be asked for again.
+type leasing struct {
+	settlement id.Settlement
+	lease      []byte
+}
+
+func newLeasing(settlement id.Settlement) leasing {
+	lease := make([]byte, 16)
+	_, _ = rand.Read(lease)
+	return leasing{settlement, lease}
+}
+
 // renewAtMost is how often a lease is renewed at most.
 const renewAtMost = 100 * time.Millisecond
 
@@ -52,15 +64,13 @@ func (s *Service) renew(ctx context.Context, l leased) (end func()) {
 const leaseMost = 64
 
 // leaseAll takes the settlements that jobs ask for at the same time; those that are not to be had are left empty.
-func (s *Service) leaseAll(ctx context.Context, settlements []id.Settlement) ([]leased, error) {
+func (s *Service) leaseAll(ctx context.Context, all []leasing) ([]leased, error) {
 	now := s.now()
 	p := queries.SettlementsLeaseParams{Now: now, Until: now.Add(s.o.Lease)}
-	for _, settlement := range settlements {
-		lease := make([]byte, 16)
-		_, _ = rand.Read(lease)
-		p.Ids, p.Leases = append(p.Ids, string(settlement)), append(p.Leases, lease)
+	for _, l := range all {
+		p.Ids, p.Leases = append(p.Ids, string(l.settlement)), append(p.Leases, l.lease)
 	}
-	taken := make([]leased, len(settlements))
+	taken := make([]leased, len(all))
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		rows, err := queries.New().SettlementsLease(ctx, tx, p)
 		if err != nil {

@@ -42,14 +42,12 @@ func (s *Service) Sweep(ctx context.Context) error {
 }
 
 func (s *Service) sweep(ctx context.Context) error {
-	q, now := queries.New(), s.now()
-	idle, err := q.SettlementIdle(ctx, s.pool, queries.SettlementIdleParams{Before: now.Add(-s.o.Sweep), Now: now, Most: sweepMost})
+	now := s.now()
+	idle, err := queries.New().SettlementIdle(ctx, s.pool, queries.SettlementIdleParams{Before: now.Add(-s.o.Sweep), Now: now, Most: sweepMost})
 	if err != nil {
 		return fmt.Errorf("idle settlements: %w", err)
 	}
-	unlooked, err := q.ClaimUnlooked(ctx, s.pool, queries.ClaimUnlookedParams{
-		Before: now.Add(-2 * worthlessAfter).Unix(), Most: sweepMost,
-	})
+	unlooked, err := s.unlooked(ctx, now.Add(-2*worthlessAfter))
 	if err != nil {
 		return fmt.Errorf("released payments: %w", err)
 	}
@@ -80,8 +78,23 @@ func (s *Service) sweep(ctx context.Context) error {
 	return nil
 }
 
-// endless finds open purchases that should have ended, and those that no job will end when their time comes. The jobs'
-// table is not in our schema, so the statement stands here.
+// unlooked finds released payments that are worthless by now, that nobody asked the chain about and that no job will. The
+// jobs' table is not in our schema, so the statement stands here.
+const unlooked = `
+SELECT c.id FROM claims c
+WHERE c.released_at IS NOT NULL AND c.looked_at IS NULL AND c.valid_before < $1 AND NOT EXISTS (
+    SELECT FROM river_job j WHERE j.kind = 'look' AND j.args->>'claim' = c.id AND j.finalized_at IS NULL)
+ORDER BY c.valid_before LIMIT $2`
+
+func (s *Service) unlooked(ctx context.Context, before time.Time) ([]id.Claim, error) {
+	rows, err := s.pool.Query(ctx, unlooked, before.Unix(), sweepMost)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[id.Claim])
+}
+
+// endless finds open purchases that should have ended, and those that no job will end when their time comes.
 const endless = `
 SELECT a.id, a.expires_at FROM attempts a
 WHERE a.status = 'open' AND a.created_at < $1 AND (a.expires_at < $1 OR NOT EXISTS (

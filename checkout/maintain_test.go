@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"xsynesis/checkout"
+	"xsynesis/id"
+	"xsynesis/queries"
 )
 
 var statuses = []checkout.Status{
@@ -127,6 +129,35 @@ func TestSweepsDoNotPileUpJobs(t *testing.T) {
 		"each sweep leaves a job that stays")
 	l.mend()
 	s.soldOnce(t, s.awaitStatus(t, a.ID, checkout.Settled))
+}
+
+func TestSweepsGiveARefusedPaymentOneLook(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.refused(t)
+	s.worker.stop(t)
+	s.exec(t, `DELETE FROM river_job WHERE kind = 'look'`)
+	s.clock.advance(s.hold + 3*time.Minute)
+	often := s.start(t, role{sweep: time.Second})
+	for range 3 {
+		require.NoError(t, often.checkout.Sweep(t.Context()))
+		require.Equal(t, 1, s.count(t, `SELECT count(*) FROM river_job WHERE kind = 'look'`))
+		time.Sleep(1100 * time.Millisecond)
+	}
+}
+
+func TestTheSweepBeginsWithWhatWasLookedAtLongestAgo(t *testing.T) {
+	t.Parallel()
+	s := newShopWith(t, plan{quiet: true})
+	older, _ := s.claimed(t)
+	newer, _ := s.claimed(t)
+	s.exec(t, `UPDATE settlements SET updated_at = updated_at + interval '10 s' WHERE attempt_id = $1`, older.ID)
+	later := s.clock.now().Add(time.Minute)
+	idle, err := queries.New().SettlementIdle(t.Context(), s.pool, queries.SettlementIdleParams{Before: later, Now: later, Most: 1})
+	require.NoError(t, err)
+	p, err := s.checkout.Purchase(t.Context(), newer.ID)
+	require.NoError(t, err)
+	require.Equal(t, []id.Settlement{p.Settlement.ID}, idle)
 }
 
 func TestConfirmedPaymentsBecomeFinal(t *testing.T) {

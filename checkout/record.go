@@ -35,7 +35,7 @@ type confirmation struct {
 // record writes down a settlement that the chain has proven, with all that follows from it.
 func (s *Service) record(ctx context.Context, row queries.Settlement, proof evm.Proof) error {
 	fault.At(fault.RelayMined)
-	return s.recordSettlement(ctx, proven(row.ID, proof))
+	return s.recordSettlement(ctx, row, proven(row.ID, proof))
 }
 
 // proven is what a settlement becomes by its proof.
@@ -45,12 +45,14 @@ func proven(settlement id.Settlement, proof evm.Proof) confirmation {
 
 // recordSettlement turns a proven settlement into a sale, in one transaction and once: whoever comes
 // second finds the settlement confirmed and changes nothing. Those of one block come together, and share theirs.
-func (s *Service) recordSettlement(ctx context.Context, c confirmation) error {
+func (s *Service) recordSettlement(ctx context.Context, row queries.Settlement, c confirmation) error {
 	a, err := s.records.Do(ctx, c)
 	if err != nil {
 		return fmt.Errorf("record %s: %w", c.settlement, err)
 	}
 	if a.ID == "" {
+		// By somebody else, or by us where the answer to the commit was lost: then nobody was told.
+		s.hub.Changed(*row.AttemptID, row.MerchantID)
 		return nil
 	}
 	fault.At(fault.SettleRecorded)

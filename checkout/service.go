@@ -67,7 +67,7 @@ type Service struct {
 
 	// What many ask for at the same time is done together.
 	entries   *postgres.Group[entry, struct{}]
-	leases    *postgres.Group[id.Settlement, leased]
+	leases    *postgres.Group[leasing, leased]
 	records   *postgres.Group[confirmation, queries.Attempt]
 	purchases *postgres.Group[id.Attempt, Purchase]
 	now       func() time.Time

@@ -28,12 +28,12 @@ const again = 2 * time.Second
 // any number of times, by any number of workers: a lease gives each moment one owner, and what
 // happened to (payer, nonce) on the chain decides. It returns a snooze while the outcome is open.
 func (s *Service) Settle(ctx context.Context, settlement id.Settlement) error {
-	l, err := s.leases.Do(ctx, settlement)
+	l, err := s.leases.Do(ctx, newLeasing(settlement))
 	if err != nil {
 		return fmt.Errorf("lease %s: %w", settlement, err)
 	}
-	if l.lease == nil { // ended, or another worker has it
-		return nil
+	if l.lease == nil {
+		return s.untaken(ctx, settlement)
 	}
 	fault.At(fault.SettleLeased)
 	defer s.renew(ctx, l)()
@@ -42,6 +42,24 @@ func (s *Service) Settle(ctx context.Context, settlement id.Settlement) error {
 		s.unlease(ctx, l.row, l.lease, err)
 	}
 	return err
+}
+
+// untaken asks for another look at a settlement whose lease was not to be had: whoever has it may die with it, or may not
+// know of it where the answer to his commit was lost. One that ended, or never was, needs none.
+func (s *Service) untaken(ctx context.Context, settlement id.Settlement) error {
+	row, err := queries.New().SettlementByID(ctx, s.pool, settlement)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", settlement, err)
+	}
+	switch row.Status {
+	case "queued", "signed", "broadcast", "requested":
+		return river.JobSnooze(again)
+	default:
+		return nil
+	}
 }
 
 func (s *Service) settleLeased(ctx context.Context, l leased) error {
@@ -98,8 +116,8 @@ func (s *Service) conclude(ctx context.Context, row queries.Settlement, claim qu
 		return s.refuse(ctx, row, claim, lease, invalid)
 	case errors.Is(err, evm.ErrVoid):
 		return s.fail(ctx, row, err)
-	case errors.Is(err, errLost):
-		return nil
+	case errors.Is(err, errLost): // it is looked at again, should the other die
+		return river.JobSnooze(again)
 	}
 	return s.leave(ctx, row, lease, err)
 }
@@ -170,8 +188,11 @@ func (s *Service) refuse(ctx context.Context, row queries.Settlement, claim quer
 		}
 		return s.reopenTx(ctx, tx, ended, claim, why)
 	})
-	if errors.Is(err, errLost) || errors.Is(err, pgx.ErrNoRows) {
-		return nil // somebody else has it, or ended it
+	if errors.Is(err, errLost) {
+		return river.JobSnooze(again)
+	}
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil // somebody else ended it
 	}
 	if err != nil {
 		return fmt.Errorf("refuse %s: %w", row.ID, err)

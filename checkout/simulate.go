@@ -88,7 +88,7 @@ func (s *Service) insertSimulatedTx(ctx context.Context, tx pgx.Tx, a queries.At
 }
 
 func (s *Service) recordSimulated(ctx context.Context, row queries.Settlement) error {
-	return s.recordSettlement(ctx, simulated(row.ID))
+	return s.recordSettlement(ctx, row, simulated(row.ID))
 }
 
 func simulated(settlement id.Settlement) confirmation {

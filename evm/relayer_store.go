@@ -163,8 +163,12 @@ func tellKeepers(ctx context.Context, tx pgx.Tx, all []storing, relays []*relay)
 	return nil
 }
 
-// joined is for the slower of two who began the same settlement at the same time.
+// joined is for the slower of two who began the same settlement at the same time. What the other stored may be visible
+// before it is on the disk, and is sent only after.
 func (r *Relayer) joined(ctx context.Context, ref id.Settlement) (*relay, error) {
+	if err := postgres.Flush(ctx, r.pool); err != nil {
+		return nil, fmt.Errorf("%w: somebody else stored it: %w", ErrUnknown, err)
+	}
 	current, err := r.begun(ctx, ref)
 	if err != nil || current == nil {
 		return nil, fmt.Errorf("%w: somebody else stored it: %w", ErrUnknown, errors.Join(err, ctx.Err()))

@@ -187,13 +187,19 @@ func TestCancelledAuthorizations(t *testing.T) {
 
 	a, signature := s.payment(t, money.One)
 	ref := newRef()
+	var early error
 	_, err := s.relayer.Settle(within(t, 20*time.Second), transfer(ref, a, signature),
 		keeper(func(ctx context.Context, _ pgx.Tx, _ common.Hash) error {
 			_, err := send(ctx, other, 0, s.token.Address, cancellation(t, s, a))
+			_, early = s.chain.Resolve(ctx, a)
 			return err
 		}))
-	require.ErrorIs(t, err, evm.ErrVoid)
-	_, err = s.chain.Resolve(t.Context(), a)
+	require.Error(t, err)
+	require.ErrorIs(t, early, evm.ErrOpen, "its block may be taken back")
+	require.Eventually(t, func() bool {
+		_, err = s.chain.Resolve(t.Context(), a)
+		return !errors.Is(err, evm.ErrOpen)
+	}, 60*time.Second, 200*time.Millisecond)
 	require.ErrorIs(t, err, evm.ErrVoid)
 	_, err = s.relayer.Settle(within(t, 10*time.Second), transfer(ref, a, signature), unnoticed)
 	require.ErrorIs(t, err, evm.ErrVoid, "it stays void")

@@ -150,7 +150,7 @@ func (c *Chain) judgeUse(ctx context.Context, a x402.Authorization, l logEntry) 
 	if l.uses(topicCancelled, a) {
 		for _, other := range r.Logs {
 			if other.Address == l.Address && other.uses(topicCancelled, a) {
-				return Proof{}, fmt.Errorf("%w: it was cancelled in %s", ErrVoid, r.Hash)
+				return Proof{}, c.spent(ctx, r, "cancelled it")
 			}
 		}
 		return Proof{}, fmt.Errorf("%w: the receipt of %s lacks its log", ErrUnavailable, l.Hash)
@@ -160,23 +160,24 @@ func (c *Chain) judgeUse(ctx context.Context, a x402.Authorization, l logEntry) 
 	case paid:
 		return r.proof(transfer, a, b), nil
 	case found && transfer.isTransferFrom(a.From):
-		return Proof{}, c.otherTransfer(ctx, r)
+		return Proof{}, c.spent(ctx, r, "used it for another transfer")
 	default:
 		return Proof{}, fmt.Errorf("%w: the receipt of %s lacks its logs", ErrUnavailable, l.Hash)
 	}
 }
 
-// otherTransfer is what a payer gets who signs two transfers with one nonce. It is so rare that a garbled answer
-// is likelier, and a payment must not fail by one: it is believed only once it is final.
-func (c *Chain) otherTransfer(ctx context.Context, r receipt) error {
+// spent is what a payer gets who cancels an authorization, or signs two transfers with one nonce. Both are so rare that a
+// garbled answer or a block that is taken back is likelier, and a payment must not fail by one: it is believed only once
+// it is final.
+func (c *Chain) spent(ctx context.Context, r receipt, how string) error {
 	final, err := c.Finalized(ctx)
 	if err != nil {
 		return err
 	}
 	if uint64(r.Block) > final.Number {
-		return fmt.Errorf("%w: %s seems to have used it for another transfer", ErrOpen, r.Hash)
+		return fmt.Errorf("%w: %s seems to have %s", ErrOpen, r.Hash, how)
 	}
-	return fmt.Errorf("%w: %s used it for another transfer", ErrVoid, r.Hash)
+	return fmt.Errorf("%w: %s %s", ErrVoid, r.Hash, how)
 }
 
 // receipt reads one receipt, and believes no other.

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-
 	"sync/atomic"
 	"testing"
 	"time"

@@ -35,7 +35,7 @@ CREATE TRIGGER append_only
     BEFORE UPDATE OF id, merchant_id, livemode, event_type, resource_type, resource_id, sequence, body, subscribers, created_at ON events
     FOR EACH STATEMENT EXECUTE FUNCTION append_only();
 
--- The last number of resources whose last event is no longer kept; written when events are deleted.
+-- The largest number of each resource among the events that are no longer kept.
 CREATE TABLE event_sequences (
     resource_id text PRIMARY KEY COLLATE "C",
     last        bigint NOT NULL
@@ -106,7 +106,8 @@ BEGIN
             THEN s.status = 'active' AND (s.events = '{}' OR given.event_type = ANY (s.events))
             ELSE s.id = addressee END
     ), numbered AS (
-        SELECT given.*, given.nth + coalesce(
+        -- Of two events the later may be gone before the earlier: neither number is the last by itself.
+        SELECT given.*, given.nth + greatest(
             (SELECT max(e.sequence) FROM events e WHERE e.resource_id = given.resource_id),
             (SELECT q.last FROM event_sequences q WHERE q.resource_id = given.resource_id), 0) AS sequence
         FROM given

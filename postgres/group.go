@@ -15,6 +15,8 @@ import (
 const (
 	// groupTimeout bounds one call of a [Group], whose callers may each have left.
 	groupTimeout = 20 * time.Second
+	// groupTogether bounds a call for many: by then one of them is likely to hold up the others, who are served alone.
+	groupTogether = 5 * time.Second
 	// groupAlone is how many are served at a time once their call together failed.
 	groupAlone = 8
 	// groupPatience is how long a call may take before who comes next no longer waits for its end, and groupLanes how
@@ -40,6 +42,7 @@ type Group[T, R any] struct {
 	waiting []*asked[T, R]
 	lanes   int       // calls under way
 	began   time.Time // the last of them
+	timed   bool      // somebody will look whether those who wait need another lane
 }
 
 type asked[T, R any] struct {
@@ -61,13 +64,30 @@ func (g *Group[T, R]) Do(ctx context.Context, item T) (R, error) {
 	a := &asked[T, R]{ctx: ctx, item: item, served: make(chan struct{})}
 	g.mu.Lock()
 	g.waiting = append(g.waiting, a)
-	if g.lanes == 0 || g.lanes < groupLanes && time.Since(g.began) > groupPatience {
-		g.lanes++
-		go g.serve()
-	}
+	g.open()
 	g.mu.Unlock()
 	<-a.served
 	return a.result, a.err
+}
+
+// open begins another lane for those who wait, where there may be one now, or looks again when there may. The caller holds
+// the lock.
+func (g *Group[T, R]) open() {
+	patience := groupPatience - time.Since(g.began)
+	switch {
+	case len(g.waiting) == 0 || g.lanes == groupLanes: // a lane that ends its call serves them
+	case g.lanes == 0 || patience <= 0:
+		g.lanes++
+		go g.serve()
+	case !g.timed:
+		g.timed = true
+		time.AfterFunc(patience, func() {
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			g.timed = false
+			g.open()
+		})
+	}
 }
 
 // serve goes on until nobody waits.
@@ -83,6 +103,7 @@ func (g *Group[T, R]) serve() {
 		}
 		next := g.waiting[:n:n]
 		g.waiting, g.began = g.waiting[n:], time.Now()
+		g.open()
 		g.mu.Unlock()
 		g.together(next)
 	}
@@ -102,18 +123,19 @@ func (g *Group[T, R]) together(all []*asked[T, R]) {
 	if len(here) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(here[0].ctx), groupTimeout)
-	defer cancel()
-	err := g.call(ctx, here)
-	if err == nil || len(here) == 1 || ctx.Err() != nil {
-		finish(here, err)
+	if len(here) == 1 {
+		finish(here, g.call(here, groupTimeout))
+		return
+	}
+	if err := g.call(here, groupTogether); err == nil {
+		finish(here, nil)
 		return
 	}
 	var each errgroup.Group
 	each.SetLimit(groupAlone)
 	for i := range here {
 		each.Go(func() error {
-			finish(here[i:i+1], g.call(ctx, here[i:i+1]))
+			finish(here[i:i+1], g.call(here[i:i+1], groupTimeout))
 			return nil
 		})
 	}
@@ -128,7 +150,9 @@ func finish[T, R any](served []*asked[T, R], err error) {
 }
 
 // call leaves each result with who asked for it.
-func (g *Group[T, R]) call(ctx context.Context, of []*asked[T, R]) (err error) {
+func (g *Group[T, R]) call(of []*asked[T, R], timeout time.Duration) (err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(of[0].ctx), timeout)
+	defer cancel()
 	defer func() {
 		if p := recover(); p != nil { // nobody stands above this goroutine who would catch it
 			slog.ErrorContext(ctx, "panic", "value", p, "stack", string(debug.Stack()))

@@ -43,6 +43,14 @@ func TestHotTx(t *testing.T) {
 		require.Equal(t, before, counted(t))
 	})
 
+	t.Run("who hangs in it does not keep his locks", func(t *testing.T) {
+		var most string
+		require.NoError(t, postgres.HotTx(t.Context(), pool, func(tx pgx.Tx) error {
+			return tx.QueryRow(t.Context(), `SHOW idle_in_transaction_session_timeout`).Scan(&most)
+		}))
+		require.Equal(t, "5s", most)
+	})
+
 	t.Run("the connection's next transaction waits for the disk again", func(t *testing.T) {
 		var inside, outside string
 		require.NoError(t, postgres.HotTx(t.Context(), pool, func(tx pgx.Tx) error {

@@ -116,11 +116,5 @@ RETURNING *;
 -- name: ClaimLooked :exec
 UPDATE claims SET looked_at = @now::timestamptz WHERE id = @id;
 
--- name: ClaimUnlooked :many
--- Released payments that are worthless by now, and that nobody asked the chain about.
-SELECT id FROM claims
-WHERE released_at IS NOT NULL AND looked_at IS NULL AND valid_before < @before::bigint
-ORDER BY valid_before LIMIT @most;
-
 -- name: AttemptByOnce :one
 SELECT id FROM attempts WHERE once = @once;

@@ -878,38 +878,6 @@ func (q *Queries) ClaimRelease(ctx context.Context, db DBTX, arg ClaimReleasePar
 	return i, err
 }
 
-const claimUnlooked = `-- name: ClaimUnlooked :many
-SELECT id FROM claims
-WHERE released_at IS NOT NULL AND looked_at IS NULL AND valid_before < $1::bigint
-ORDER BY valid_before LIMIT $2
-`
-
-type ClaimUnlookedParams struct {
-	Before int64
-	Most   int32
-}
-
-// Released payments that are worthless by now, and that nobody asked the chain about.
-func (q *Queries) ClaimUnlooked(ctx context.Context, db DBTX, arg ClaimUnlookedParams) ([]id.Claim, error) {
-	rows, err := db.Query(ctx, claimUnlooked, arg.Before, arg.Most)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []id.Claim{}
-	for rows.Next() {
-		var id id.Claim
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		items = append(items, id)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const claimsByID = `-- name: ClaimsByID :many
 SELECT id, attempt_id, network, asset, payer, nonce, pay_to, value, valid_after, valid_before, signature, version, request, created_at, released_at, refusal, looked_at FROM claims WHERE id = ANY ($1::text[])
 `

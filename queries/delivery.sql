@@ -15,10 +15,16 @@ WHERE id = @id AND status = 'pending' AND next_try_at <= @now::timestamptz
 RETURNING tries;
 
 -- name: DeliveryWait :one
--- It is due, and its server may not be called now. Returns since when that is so.
-UPDATE deliveries SET waits_since = coalesce(waits_since, @now::timestamptz), lease = NULL, lease_until = NULL
-WHERE id = @id AND status = 'pending' AND (lease_until IS NULL OR lease_until <= @now::timestamptz)
-RETURNING waits_since::timestamptz;
+-- It is due, and its server may not be called now. Returns since when that is so. A try that no process finished is over.
+WITH waiting AS (
+    UPDATE deliveries SET waits_since = coalesce(waits_since, @now::timestamptz), lease = NULL, lease_until = NULL
+    WHERE deliveries.id = @id AND status = 'pending' AND (lease_until IS NULL OR lease_until <= @now::timestamptz)
+    RETURNING deliveries.id, waits_since
+), over AS (
+    UPDATE tries SET state = 'interrupted', class = 'interrupted', error = @over::text, ended_at = @now::timestamptz
+    FROM waiting WHERE tries.delivery_id = waiting.id AND tries.state = 'started'
+)
+SELECT waits_since::timestamptz AS waits_since FROM waiting;
 
 -- name: DeliveryRecord :execrows
 -- What a try came to, if it is still this process's to say.
@@ -72,11 +78,11 @@ GROUP BY s.id, s.slow;
 
 -- name: DeliveryIdle :many
 -- Due for longer than a sweep, and nobody sends it: the sweeper gives it a job again. Those that wait for their server
--- have their own way back.
-SELECT d.id, s.slow FROM deliveries d JOIN subscriptions s ON s.id = d.subscription_id
+-- have their own way back. In the order in which they were due, so that only what is under way is read.
+SELECT d.id, s.slow, d.next_try_at::timestamptz AS due FROM deliveries d JOIN subscriptions s ON s.id = d.subscription_id
 WHERE d.status = 'pending' AND d.next_try_at < @before::timestamptz AND d.waits_since IS NULL
-    AND (d.lease_until IS NULL OR d.lease_until <= @now::timestamptz) AND d.id > @after::text
-ORDER BY d.id LIMIT @most;
+    AND (d.lease_until IS NULL OR d.lease_until <= @now::timestamptz) AND (d.next_try_at, d.id) > (@after_due::timestamptz, @after::text)
+ORDER BY d.next_try_at, d.id LIMIT @most;
 
 -- name: DeliveryEndless :many
 -- On their way to servers that are not to be told any more.
@@ -149,11 +155,14 @@ UPDATE tries SET state = @state, ended_at = @ended_at, status = @status, class =
 WHERE delivery_id = @delivery_id AND number = @number AND lease = @lease::bytea AND state = 'started';
 
 -- name: TryOver :execrows
--- Tries whose process is gone: nobody will say what they came to.
+-- Tries whose process is gone: nobody will say what they came to. Should it only be slow, it has lost its lease with the
+-- try: no delivery is accepted by a try that is over.
+WITH lost AS (
+    UPDATE deliveries SET lease = NULL, lease_until = NULL WHERE status = 'pending' AND lease_until <= @now::timestamptz
+    RETURNING id
+)
 UPDATE tries SET state = 'interrupted', class = 'interrupted', error = @over::text, ended_at = @now::timestamptz
-WHERE state = 'started' AND (delivery_id, number) IN (
-    SELECT t.delivery_id, t.number FROM deliveries d JOIN tries t ON t.delivery_id = d.id AND t.state = 'started' AND t.lease = d.lease
-    WHERE d.status = 'pending' AND d.lease_until <= @now::timestamptz);
+FROM lost WHERE tries.delivery_id = lost.id AND tries.state = 'started';
 
 -- name: TryList :many
 SELECT * FROM tries WHERE delivery_id = @delivery_id ORDER BY number;
@@ -231,14 +240,16 @@ RETURNING subscription_id;
 
 -- name: ReplayCount :one
 -- How many deliveries a replay would make again. A delivery counts if it failed for good, or was cancelled because its
--- subscription was disabled; not if its event was sent again since, or its subscription is not active.
+-- subscription was disabled; not if its event was sent again since, or its subscription is not active. What was sent
+-- since is always a repeat, and has its own index.
 SELECT count(*)::int FROM (
     SELECT FROM deliveries d JOIN subscriptions s ON s.id = d.subscription_id
     WHERE d.merchant_id = @merchant_id AND d.livemode = @livemode AND d.status IN ('failed', 'cancelled')
         AND d.ended_at >= @since::timestamptz AND d.ended_at <= @until::timestamptz
         AND (sqlc.narg(subscription_id)::text IS NULL OR d.subscription_id = sqlc.narg(subscription_id))
         AND s.status = 'active' AND s.removed_at IS NULL
-        AND NOT EXISTS (SELECT FROM deliveries later WHERE later.event_id = d.event_id AND later.subscription_id = d.subscription_id AND later.id > d.id)
+        AND NOT EXISTS (SELECT FROM deliveries later WHERE later.event_id = d.event_id AND later.subscription_id = d.subscription_id AND later.id > d.id
+            AND later.replay_of IS NOT NULL)
     LIMIT @most
 ) found;
 
@@ -264,7 +275,8 @@ WHERE d.merchant_id = @merchant_id AND d.livemode = @livemode AND d.status IN ('
     AND d.ended_at >= @since::timestamptz AND d.ended_at <= @until::timestamptz AND d.id > @after::text
     AND (sqlc.narg(subscription_id)::text IS NULL OR d.subscription_id = sqlc.narg(subscription_id))
     AND s.status = 'active' AND s.removed_at IS NULL
-    AND NOT EXISTS (SELECT FROM deliveries later WHERE later.event_id = d.event_id AND later.subscription_id = d.subscription_id AND later.id > d.id)
+    AND NOT EXISTS (SELECT FROM deliveries later WHERE later.event_id = d.event_id AND later.subscription_id = d.subscription_id AND later.id > d.id
+        AND later.replay_of IS NOT NULL)
 ORDER BY d.id LIMIT @most;
 
 -- name: ReplayDeliveriesInsert :exec
@@ -296,11 +308,13 @@ WITH old AS (
 SELECT count(*)::int FROM old;
 
 -- name: PurgeEvents :one
--- The oldest that no delivery needs. Where the last event of a resource goes, its number stays.
+-- The oldest that no delivery needs; originals and repeats have an index each. The largest number of a resource stays.
 WITH old AS (
     DELETE FROM events WHERE id = ANY (ARRAY(
         SELECT e.id FROM events e
-        WHERE e.id < @before::text AND NOT EXISTS (SELECT FROM deliveries d WHERE d.event_id = e.id)
+        WHERE e.id < @before::text
+            AND NOT EXISTS (SELECT FROM deliveries d WHERE d.event_id = e.id AND d.replay_of IS NULL)
+            AND NOT EXISTS (SELECT FROM deliveries d WHERE d.event_id = e.id AND d.replay_of IS NOT NULL)
         ORDER BY e.id LIMIT @most))
     RETURNING resource_id, sequence
 ), kept AS (

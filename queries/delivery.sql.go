@@ -341,30 +341,33 @@ func (q *Queries) DeliveryEndless(ctx context.Context, db DBTX, arg DeliveryEndl
 }
 
 const deliveryIdle = `-- name: DeliveryIdle :many
-SELECT d.id, s.slow FROM deliveries d JOIN subscriptions s ON s.id = d.subscription_id
+SELECT d.id, s.slow, d.next_try_at::timestamptz AS due FROM deliveries d JOIN subscriptions s ON s.id = d.subscription_id
 WHERE d.status = 'pending' AND d.next_try_at < $1::timestamptz AND d.waits_since IS NULL
-    AND (d.lease_until IS NULL OR d.lease_until <= $2::timestamptz) AND d.id > $3::text
-ORDER BY d.id LIMIT $4
+    AND (d.lease_until IS NULL OR d.lease_until <= $2::timestamptz) AND (d.next_try_at, d.id) > ($3::timestamptz, $4::text)
+ORDER BY d.next_try_at, d.id LIMIT $5
 `
 
 type DeliveryIdleParams struct {
-	Before time.Time
-	Now    time.Time
-	After  string
-	Most   int32
+	Before   time.Time
+	Now      time.Time
+	AfterDue time.Time
+	After    string
+	Most     int32
 }
 
 type DeliveryIdleRow struct {
 	ID   id.Delivery
 	Slow bool
+	Due  time.Time
 }
 
 // Due for longer than a sweep, and nobody sends it: the sweeper gives it a job again. Those that wait for their server
-// have their own way back.
+// have their own way back. In the order in which they were due, so that only what is under way is read.
 func (q *Queries) DeliveryIdle(ctx context.Context, db DBTX, arg DeliveryIdleParams) ([]DeliveryIdleRow, error) {
 	rows, err := db.Query(ctx, deliveryIdle,
 		arg.Before,
 		arg.Now,
+		arg.AfterDue,
 		arg.After,
 		arg.Most,
 	)
@@ -375,7 +378,7 @@ func (q *Queries) DeliveryIdle(ctx context.Context, db DBTX, arg DeliveryIdlePar
 	items := []DeliveryIdleRow{}
 	for rows.Next() {
 		var i DeliveryIdleRow
-		if err := rows.Scan(&i.ID, &i.Slow); err != nil {
+		if err := rows.Scan(&i.ID, &i.Slow, &i.Due); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -793,19 +796,26 @@ func (q *Queries) DeliveryRepeat(ctx context.Context, db DBTX, arg DeliveryRepea
 }
 
 const deliveryWait = `-- name: DeliveryWait :one
-UPDATE deliveries SET waits_since = coalesce(waits_since, $1::timestamptz), lease = NULL, lease_until = NULL
-WHERE id = $2 AND status = 'pending' AND (lease_until IS NULL OR lease_until <= $1::timestamptz)
-RETURNING waits_since::timestamptz
+WITH waiting AS (
+    UPDATE deliveries SET waits_since = coalesce(waits_since, $1::timestamptz), lease = NULL, lease_until = NULL
+    WHERE deliveries.id = $2 AND status = 'pending' AND (lease_until IS NULL OR lease_until <= $1::timestamptz)
+    RETURNING deliveries.id, waits_since
+), over AS (
+    UPDATE tries SET state = 'interrupted', class = 'interrupted', error = $3::text, ended_at = $1::timestamptz
+    FROM waiting WHERE tries.delivery_id = waiting.id AND tries.state = 'started'
+)
+SELECT waits_since::timestamptz AS waits_since FROM waiting
 `
 
 type DeliveryWaitParams struct {
-	Now time.Time
-	ID  id.Delivery
+	Now  time.Time
+	ID   id.Delivery
+	Over string
 }
 
-// It is due, and its server may not be called now. Returns since when that is so.
+// It is due, and its server may not be called now. Returns since when that is so. A try that no process finished is over.
 func (q *Queries) DeliveryWait(ctx context.Context, db DBTX, arg DeliveryWaitParams) (time.Time, error) {
-	row := db.QueryRow(ctx, deliveryWait, arg.Now, arg.ID)
+	row := db.QueryRow(ctx, deliveryWait, arg.Now, arg.ID, arg.Over)
 	var waits_since time.Time
 	err := row.Scan(&waits_since)
 	return waits_since, err
@@ -986,7 +996,9 @@ const purgeEvents = `-- name: PurgeEvents :one
 WITH old AS (
     DELETE FROM events WHERE id = ANY (ARRAY(
         SELECT e.id FROM events e
-        WHERE e.id < $1::text AND NOT EXISTS (SELECT FROM deliveries d WHERE d.event_id = e.id)
+        WHERE e.id < $1::text
+            AND NOT EXISTS (SELECT FROM deliveries d WHERE d.event_id = e.id AND d.replay_of IS NULL)
+            AND NOT EXISTS (SELECT FROM deliveries d WHERE d.event_id = e.id AND d.replay_of IS NOT NULL)
         ORDER BY e.id LIMIT $2))
     RETURNING resource_id, sequence
 ), kept AS (
@@ -1002,7 +1014,7 @@ type PurgeEventsParams struct {
 	Most   int32
 }
 
-// The oldest that no delivery needs. Where the last event of a resource goes, its number stays.
+// The oldest that no delivery needs; originals and repeats have an index each. The largest number of a resource stays.
 func (q *Queries) PurgeEvents(ctx context.Context, db DBTX, arg PurgeEventsParams) (int32, error) {
 	row := db.QueryRow(ctx, purgeEvents, arg.Before, arg.Most)
 	var column_1 int32
@@ -1061,7 +1073,8 @@ SELECT count(*)::int FROM (
         AND d.ended_at >= $3::timestamptz AND d.ended_at <= $4::timestamptz
         AND ($5::text IS NULL OR d.subscription_id = $5)
         AND s.status = 'active' AND s.removed_at IS NULL
-        AND NOT EXISTS (SELECT FROM deliveries later WHERE later.event_id = d.event_id AND later.subscription_id = d.subscription_id AND later.id > d.id)
+        AND NOT EXISTS (SELECT FROM deliveries later WHERE later.event_id = d.event_id AND later.subscription_id = d.subscription_id AND later.id > d.id
+            AND later.replay_of IS NOT NULL)
     LIMIT $6
 ) found
 `
@@ -1076,7 +1089,8 @@ type ReplayCountParams struct {
 }
 
 // How many deliveries a replay would make again. A delivery counts if it failed for good, or was cancelled because its
-// subscription was disabled; not if its event was sent again since, or its subscription is not active.
+// subscription was disabled; not if its event was sent again since, or its subscription is not active. What was sent
+// since is always a repeat, and has its own index.
 func (q *Queries) ReplayCount(ctx context.Context, db DBTX, arg ReplayCountParams) (int32, error) {
 	row := db.QueryRow(ctx, replayCount,
 		arg.MerchantID,
@@ -1249,7 +1263,8 @@ WHERE d.merchant_id = $1 AND d.livemode = $2 AND d.status IN ('failed', 'cancell
     AND d.ended_at >= $3::timestamptz AND d.ended_at <= $4::timestamptz AND d.id > $5::text
     AND ($6::text IS NULL OR d.subscription_id = $6)
     AND s.status = 'active' AND s.removed_at IS NULL
-    AND NOT EXISTS (SELECT FROM deliveries later WHERE later.event_id = d.event_id AND later.subscription_id = d.subscription_id AND later.id > d.id)
+    AND NOT EXISTS (SELECT FROM deliveries later WHERE later.event_id = d.event_id AND later.subscription_id = d.subscription_id AND later.id > d.id
+        AND later.replay_of IS NOT NULL)
 ORDER BY d.id LIMIT $7
 `
 
@@ -1550,10 +1565,12 @@ func (q *Queries) TryList(ctx context.Context, db DBTX, deliveryID id.Delivery) 
 }
 
 const tryOver = `-- name: TryOver :execrows
+WITH lost AS (
+    UPDATE deliveries SET lease = NULL, lease_until = NULL WHERE status = 'pending' AND lease_until <= $2::timestamptz
+    RETURNING id
+)
 UPDATE tries SET state = 'interrupted', class = 'interrupted', error = $1::text, ended_at = $2::timestamptz
-WHERE state = 'started' AND (delivery_id, number) IN (
-    SELECT t.delivery_id, t.number FROM deliveries d JOIN tries t ON t.delivery_id = d.id AND t.state = 'started' AND t.lease = d.lease
-    WHERE d.status = 'pending' AND d.lease_until <= $2::timestamptz)
+FROM lost WHERE tries.delivery_id = lost.id AND tries.state = 'started'
 `
 
 type TryOverParams struct {
@@ -1561,7 +1578,8 @@ type TryOverParams struct {
 	Now  time.Time
 }
 
-// Tries whose process is gone: nobody will say what they came to.
+// Tries whose process is gone: nobody will say what they came to. Should it only be slow, it has lost its lease with the
+// try: no delivery is accepted by a try that is over.
 func (q *Queries) TryOver(ctx context.Context, db DBTX, arg TryOverParams) (int64, error) {
 	result, err := db.Exec(ctx, tryOver, arg.Over, arg.Now)
 	if err != nil {

@@ -30,8 +30,8 @@ SELECT * FROM links WHERE merchant_id = @merchant_id AND id = @id;
 SELECT * FROM links WHERE merchant_id = @merchant_id AND id = @id FOR NO KEY UPDATE;
 
 -- name: LinkPaymentsTaken :one
-SELECT count(*)::int FROM attempts
-WHERE link_id = @link_id AND status IN ('open', 'settling', 'unknown', 'settled', 'settled_late');
+-- What holds a payment now; a purchase that begins without one meanwhile never gives one back.
+SELECT count(*)::int FROM attempts WHERE link_id = @link_id AND holds_payment;
 
 -- name: LinkHold :exec
 -- Purchases begun while there was no limit count from the moment there is one.

@@ -394,10 +394,10 @@ func (q *Queries) LinkListAfter(ctx context.Context, db DBTX, arg LinkListAfterP
 }
 
 const linkPaymentsTaken = `-- name: LinkPaymentsTaken :one
-SELECT count(*)::int FROM attempts
-WHERE link_id = $1 AND status IN ('open', 'settling', 'unknown', 'settled', 'settled_late')
+SELECT count(*)::int FROM attempts WHERE link_id = $1 AND holds_payment
 `
 
+// What holds a payment now; a purchase that begins without one meanwhile never gives one back.
 func (q *Queries) LinkPaymentsTaken(ctx context.Context, db DBTX, linkID *id.Link) (int32, error) {
 	row := db.QueryRow(ctx, linkPaymentsTaken, linkID)
 	var column_1 int32

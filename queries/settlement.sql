@@ -12,11 +12,12 @@ SELECT DISTINCT ON (attempt_id) * FROM settlements
 WHERE attempt_id = ANY (@attempts::text[]) ORDER BY attempt_id, status = 'failed', id DESC;
 
 -- name: SettlementsLease :many
--- One worker at a time; a lease that ran out is anybody's.
+-- One worker at a time; a lease that ran out is anybody's. Whoever asks a second time with the same lease has it still: the
+-- answer to the first time may be lost.
 UPDATE settlements SET lease = mine.lease, lease_until = @until::timestamptz, looks = looks + 1
 FROM (SELECT unnest(@ids::text[]) AS id, unnest(@leases::bytea[]) AS lease) mine
 WHERE settlements.id = mine.id AND status IN ('queued', 'signed', 'broadcast', 'requested')
-  AND (lease_until IS NULL OR lease_until <= @now::timestamptz)
+  AND (lease_until IS NULL OR lease_until <= @now::timestamptz OR settlements.lease = mine.lease)
 RETURNING settlements.*;
 
 -- name: SettlementRenew :execrows
@@ -68,11 +69,12 @@ WHERE id = @id AND status = 'confirmed' AND block_hash = @was::text
 RETURNING *;
 
 -- name: SettlementIdle :many
--- Money under way that nobody works on: the sweeper gives each a job again.
+-- Money under way that nobody works on: the sweeper gives each a job again. Those that were looked at longest ago come
+-- first, so that many that wait for their network do not stand in the way of the others.
 SELECT id FROM settlements
 WHERE status IN ('queued', 'signed', 'broadcast', 'requested')
   AND created_at < @before::timestamptz AND (lease_until IS NULL OR lease_until <= @now::timestamptz)
-ORDER BY created_at LIMIT @most;
+ORDER BY updated_at LIMIT @most;
 
 -- name: SettlementList :many
 SELECT * FROM settlements

@@ -98,7 +98,7 @@ const settlementIdle = `-- name: SettlementIdle :many
 SELECT id FROM settlements
 WHERE status IN ('queued', 'signed', 'broadcast', 'requested')
   AND created_at < $1::timestamptz AND (lease_until IS NULL OR lease_until <= $2::timestamptz)
-ORDER BY created_at LIMIT $3
+ORDER BY updated_at LIMIT $3
 `
 
 type SettlementIdleParams struct {
@@ -107,7 +107,8 @@ type SettlementIdleParams struct {
 	Most   int32
 }
 
-// Money under way that nobody works on: the sweeper gives each a job again.
+// Money under way that nobody works on: the sweeper gives each a job again. Those that were looked at longest ago come
+// first, so that many that wait for their network do not stand in the way of the others.
 func (q *Queries) SettlementIdle(ctx context.Context, db DBTX, arg SettlementIdleParams) ([]id.Settlement, error) {
 	rows, err := db.Query(ctx, settlementIdle, arg.Before, arg.Now, arg.Most)
 	if err != nil {
@@ -539,7 +540,7 @@ const settlementsLease = `-- name: SettlementsLease :many
 UPDATE settlements SET lease = mine.lease, lease_until = $1::timestamptz, looks = looks + 1
 FROM (SELECT unnest($3::text[]) AS id, unnest($4::bytea[]) AS lease) mine
 WHERE settlements.id = mine.id AND status IN ('queued', 'signed', 'broadcast', 'requested')
-  AND (lease_until IS NULL OR lease_until <= $2::timestamptz)
+  AND (lease_until IS NULL OR lease_until <= $2::timestamptz OR settlements.lease = mine.lease)
 RETURNING settlements.id, settlements.merchant_id, settlements.attempt_id, settlements.claim_id, settlements.livemode, settlements.facilitator, settlements.status, settlements.network, settlements.asset, settlements.payer, settlements.nonce, settlements.pay_to, settlements.amount, settlements.simulated, settlements.transaction, settlements.block_number, settlements.block_hash, settlements.log_index, settlements.last_error, settlements.looks, settlements.lease_until, settlements.lease, settlements.created_at, settlements.updated_at, settlements.confirmed_at
 `
 
@@ -550,7 +551,8 @@ type SettlementsLeaseParams struct {
 	Leases [][]byte
 }
 
-// One worker at a time; a lease that ran out is anybody's.
+// One worker at a time; a lease that ran out is anybody's. Whoever asks a second time with the same lease has it still: the
+// answer to the first time may be lost.
 func (q *Queries) SettlementsLease(ctx context.Context, db DBTX, arg SettlementsLeaseParams) ([]Settlement, error) {
 	rows, err := db.Query(ctx, settlementsLease,
 		arg.Until,

@@ -46,13 +46,13 @@ func (s *Service) Audit(ctx context.Context) ([]string, error) {
 
 // jobless finds what is under way without a job that would come back to it.
 const jobless = `
-SELECT 'delivery ' || d.id FROM deliveries d
-WHERE d.status = 'pending' AND d.created_at < $1
-  AND d.id NOT IN (SELECT j.args->>'delivery' FROM river_job j WHERE j.kind = 'deliver' AND j.finalized_at IS NULL AND j.args ? 'delivery')
+(SELECT 'delivery ' || d.id FROM deliveries d WHERE d.status = 'pending' AND d.created_at < $1
+EXCEPT
+SELECT 'delivery ' || (j.args->>'delivery') FROM river_job j WHERE j.kind = 'deliver' AND j.finalized_at IS NULL)
 UNION ALL
-SELECT 'replay ' || r.id FROM replays r
-WHERE r.status = 'running' AND r.updated_at < $1
-  AND r.id NOT IN (SELECT j.args->>'replay' FROM river_job j WHERE j.kind = 'replay' AND j.finalized_at IS NULL AND j.args ? 'replay')`
+(SELECT 'replay ' || r.id FROM replays r WHERE r.status = 'running' AND r.updated_at < $1
+EXCEPT
+SELECT 'replay ' || (j.args->>'replay') FROM river_job j WHERE j.kind = 'replay' AND j.finalized_at IS NULL)`
 
 func (s *Service) auditJobs(ctx context.Context, db queries.DBTX) ([]string, error) {
 	rows, err := db.Query(ctx, jobless, s.now().Add(-max(time.Minute, 4*s.o.Sweep)))

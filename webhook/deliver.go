@@ -161,7 +161,7 @@ func (s *Service) called(ctx context.Context, row queries.DeliveryDueRow, c clai
 // that is when the breaker lets a probe through.
 func (s *Service) wait(ctx context.Context, row queries.DeliveryDueRow, t turn, until *time.Time) (turn, error) {
 	now := s.now()
-	since, err := queries.New().DeliveryWait(ctx, s.pool, queries.DeliveryWaitParams{ID: row.Delivery.ID, Now: now})
+	since, err := queries.New().DeliveryWait(ctx, s.pool, queries.DeliveryWaitParams{ID: row.Delivery.ID, Over: sentenceOver, Now: now})
 	if errors.Is(err, pgx.ErrNoRows) { // somebody else has it
 		t.again = now.Add(s.o.Timeout)
 		return t, nil

@@ -200,6 +200,14 @@ func (s *testShop) lead(t testing.TB) {
 	require.NoError(t, err)
 }
 
+// sender is the shop's service as a dispatcher has it, for tests that call it themselves.
+func (s *testShop) sender(t testing.TB, o webhook.Options) *webhook.Service {
+	t.Helper()
+	o.Egress, o.Vault = egress.New(egress.Options{AllowPrivate: true, Own: ownURL}), newVault(t)
+	o.PublicURL, o.Now, o.Lease = ownURL, s.clock.now, 2*time.Second
+	return webhook.New(s.pool, s.queue, o)
+}
+
 // listenAt registers a receiver for these events, or all.
 func (s *testShop) listenAt(t testing.TB, r *receiver, events ...webhook.Type) (webhook.Subscription, string) {
 	t.Helper()
@@ -208,11 +216,7 @@ func (s *testShop) listenAt(t testing.TB, r *receiver, events ...webhook.Type) (
 
 func (s *testShop) registerAt(t testing.TB, url string, events ...webhook.Type) (webhook.Subscription, string) {
 	t.Helper()
-	open := webhook.New(s.pool, s.queue, webhook.Options{
-		Egress: egress.New(egress.Options{AllowPrivate: true, Own: ownURL}), Vault: newVault(t), PublicURL: ownURL, Now: s.clock.now,
-		Lease: 2 * time.Second, Sweep: time.Second,
-	})
-	made, secret, err := open.Register(t.Context(), s.merchant, false, webhook.SubscriptionForm{URL: url, Events: events, Active: true})
+	made, secret, err := s.sender(t, webhook.Options{}).Register(t.Context(), s.merchant, false, webhook.SubscriptionForm{URL: url, Events: events, Active: true})
 	require.NoError(t, err)
 	return made, secret
 }

@@ -28,17 +28,17 @@ func (s *Service) Sweep(ctx context.Context) error {
 // sweepIdle looks at a few due deliveries at a time, so that a process that starts after a long pause does not take
 // more than it can send.
 func (s *Service) sweepIdle(ctx context.Context, now time.Time) error {
-	after := ""
+	var after queries.DeliveryIdleRow
 	for taken := 0; taken < sweepTotal; taken += s.o.SweepMost {
 		idle, err := queries.New().DeliveryIdle(ctx, s.pool, queries.DeliveryIdleParams{
-			Before: now.Add(-s.o.Sweep), Now: now, After: after, Most: int32(s.o.SweepMost),
+			Before: now.Add(-s.o.Sweep), Now: now, AfterDue: after.Due, After: string(after.ID), Most: int32(s.o.SweepMost),
 		})
 		if err != nil {
 			return fmt.Errorf("idle deliveries: %w", err)
 		}
 		jobs := make([]queued, len(idle))
 		for i, d := range idle {
-			jobs[i], after = queued{d.ID, d.Slow}, string(d.ID)
+			jobs[i], after = queued{d.ID, d.Slow}, d
 		}
 		if err := s.sweepIn(ctx, jobs); err != nil || len(idle) < s.o.SweepMost {
 			return err
@@ -48,13 +48,16 @@ func (s *Service) sweepIdle(ctx context.Context, now time.Time) error {
 }
 
 // forgotten finds deliveries on their way that no job would come back to, whether they are due or wait. River's own
-// table is not in our schema, so the statement stands here.
+// table is not in our schema, so the statement stands here. EXCEPT reads each side once, however many there are; NOT IN
+// compares each with each as soon as the jobs do not fit into the memory of a query.
 const forgotten = `
-SELECT d.id, s.slow FROM deliveries d JOIN subscriptions s ON s.id = d.subscription_id
-WHERE d.status = 'pending' AND d.created_at < $1 AND d.id NOT IN (
-    SELECT j.args->>'delivery' FROM river_job j
-    WHERE j.kind = 'deliver' AND j.state IN ('available', 'pending', 'retryable', 'running', 'scheduled') AND j.args ? 'delivery')
-LIMIT $2`
+SELECT lost.id, (SELECT s.slow FROM deliveries d JOIN subscriptions s ON s.id = d.subscription_id WHERE d.id = lost.id)
+FROM (
+    SELECT d.id FROM deliveries d WHERE d.status = 'pending' AND d.created_at < $1
+    EXCEPT
+    SELECT j.args->>'delivery' FROM river_job j WHERE j.kind = 'deliver' AND j.finalized_at IS NULL
+    LIMIT $2
+) lost`
 
 func (s *Service) sweepForgotten(ctx context.Context, now time.Time) error {
 	rows, err := s.pool.Query(ctx, forgotten, now.Add(-s.o.Sweep), sweepTotal)

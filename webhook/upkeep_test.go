@@ -6,8 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/riverqueue/river"
 	"github.com/stretchr/testify/require"
 
+	"xsynesis/id"
 	"xsynesis/webhook"
 )
 
@@ -93,6 +95,115 @@ func TestATryThatNobodyFinishedEndsWithItsCancelledDelivery(t *testing.T) {
 	d := s.awaitOnly(t, "cancelled", is(webhook.Cancelled))
 	require.Equal(t, webhook.TryInterrupted, d.Log[0].State)
 	s.sound(t)
+}
+
+func TestAProcessThatIsSlowerThanItsLeaseHasNoSay(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	sender, of, end := s.slowTry(t, http.StatusOK)
+	s.clock.forward(time.Minute)
+	require.NoError(t, s.hooks.Sweep(t.Context()))
+	end()
+	d := s.only(t)
+	require.Equal(t, webhook.Pending, d.Status)
+	require.Equal(t, webhook.TryInterrupted, d.Log[0].State)
+
+	require.NoError(t, sender.Deliver(t.Context(), of, webhook.QueueWebhook))
+	d = s.only(t)
+	require.Equal(t, webhook.Delivered, d.Status)
+	require.Equal(t, webhook.TrySucceeded, d.Log[1].State)
+	s.sound(t)
+}
+
+func TestATryThatNobodyFinishedEndsWhenItsDeliveryWaits(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	sender, of, end := s.slowTry(t, http.StatusGone)
+	s.clock.forward(time.Minute)
+	off, to := false, s.only(t).Subscription
+	_, err := s.hooks.Update(t.Context(), s.merchant, false, to, webhook.SubscriptionUpdate{Active: &off})
+	require.NoError(t, err)
+	var again *river.JobSnoozeError
+	require.ErrorAs(t, sender.Deliver(t.Context(), of, webhook.QueueWebhook), &again)
+	require.Equal(t, webhook.TryInterrupted, s.only(t).Log[0].State)
+
+	asked, err := s.hooks.Test(t.Context(), s.merchant, false, to)
+	require.NoError(t, err)
+	require.NoError(t, sender.Deliver(t.Context(), asked, webhook.QueueWebhook))
+	d, err := s.hooks.Delivery(t.Context(), s.merchant, false, of)
+	require.NoError(t, err)
+	require.Equal(t, webhook.Cancelled, d.Status, "the server wants to hear nothing more")
+	end()
+	s.sound(t)
+}
+
+// slowTry begins a try of a new event, which the server answers with end; that returns when the try is over. What comes
+// to the server after it has this status.
+func (s *testShop) slowTry(t *testing.T, then int) (sender *webhook.Service, of id.Delivery, end func()) {
+	t.Helper()
+	sender = s.sender(t, webhook.Options{})
+	answer, over := make(chan struct{}), make(chan error, 1)
+	r := receive(t, func(w http.ResponseWriter, r *http.Request, nth int) {
+		if nth > 1 {
+			w.WriteHeader(then)
+			return
+		}
+		select {
+		case <-answer:
+		case <-r.Context().Done():
+		}
+	})
+	s.listenAt(t, r, webhook.PaymentCompleted)
+	s.publish(t, s.event(webhook.PaymentCompleted, "pa_1"))
+	of = s.only(t).ID
+	go func() { over <- sender.Deliver(t.Context(), of, webhook.QueueWebhook) }()
+	r.await(t, 1)
+	return sender, of, func() {
+		close(answer)
+		var again *river.JobSnoozeError
+		require.ErrorAs(t, <-over, &again)
+	}
+}
+
+func TestASweepMayBeAskedForMoreOftenThanTheQueueTakesIt(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.subscribe(t)
+	s.publish(t, s.event(webhook.PaymentCompleted, "pa_1"))
+	_, err := s.pool.Exec(t.Context(), `DELETE FROM river_job`)
+	require.NoError(t, err)
+	s.clock.forward(time.Minute)
+	often := s.sender(t, webhook.Options{Sweep: 250 * time.Millisecond})
+	require.Equal(t, time.Second, often.SweepEvery())
+	require.NoError(t, often.Sweep(t.Context()))
+	require.Equal(t, 1, s.count(t, `SELECT count(*) FROM river_job WHERE kind = 'deliver'`))
+}
+
+func TestASweepTakesWhatIsDuePartByPart(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.subscribe(t)
+	const events = 5
+	for n := range events {
+		s.publish(t, s.event(webhook.PaymentCompleted, fmt.Sprintf("pa_%d", n)))
+	}
+	_, err := s.pool.Exec(t.Context(), `UPDATE deliveries SET next_try_at = (SELECT min(created_at) FROM deliveries) WHERE resource_id <> 'pa_0'`)
+	require.NoError(t, err)
+	s.clock.forward(time.Minute)
+	require.NoError(t, s.sender(t, webhook.Options{SweepMost: 2}).Sweep(t.Context()))
+	require.Equal(t, 2*events, s.count(t, `SELECT count(*) FROM river_job WHERE kind = 'deliver'`), "each has another job")
+}
+
+func TestANumberComesOnceAlsoWhenAnEarlierEventIsKept(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.subscribe(t, webhook.PaymentCompleted)
+	s.publish(t, s.event(webhook.PaymentCompleted, "pa_1"), s.event(webhook.PaymentFailed, "pa_1"))
+	s.clock.forward(40 * 24 * time.Hour)
+	require.NoError(t, s.hooks.Purge(t.Context()))
+	require.Equal(t, 1, s.count(t, `SELECT max(sequence) FROM events`), "the later one is gone")
+	s.publish(t, s.event(webhook.PaymentFailed, "pa_1"))
+	require.Equal(t, 3, s.count(t, `SELECT max(sequence) FROM events`))
 }
 
 func TestTheLogIsKeptForThirtyDays(t *testing.T) {

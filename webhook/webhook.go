@@ -42,7 +42,7 @@ type Options struct {
 	Now       func() time.Time
 	// Lease is how long a process owns a delivery that it does not finish.
 	Lease time.Duration
-	// Sweep is how often deliveries without a job are looked for.
+	// Sweep is how often deliveries without a job are looked for, once a second at most.
 	Sweep time.Duration
 	// Timeout is how long one try may last, 10 s where it is 0.
 	Timeout time.Duration
@@ -71,11 +71,16 @@ func New(pool *pgxpool.Pool, jobs *river.Client[pgx.Tx], o Options) *Service {
 	if o.SweepMost == 0 {
 		o.SweepMost = sweepMost
 	}
+	o.Sweep = max(o.Sweep, sweepLeast)
 	return &Service{pool: pool, jobs: jobs, o: o, now: o.Now}
 }
 
-// sweepMost bounds one look at the rows; the next one takes the rest.
-const sweepMost = 500
+const (
+	// sweepMost bounds one look at the rows; the next one takes the rest.
+	sweepMost = 500
+	// sweepLeast is the shortest period in which the queue takes a job only once.
+	sweepLeast = time.Second
+)
 
 // SweepEvery is how often [Service.Sweep] should run.
 func (s *Service) SweepEvery() time.Duration { return s.o.Sweep }
