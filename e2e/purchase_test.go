@@ -176,6 +176,13 @@ func TestTabClosedAfterApprovalShowsTheTruthWhenOpenedAgain(t *testing.T) {
 	v.buys(l)
 	address := v.URL()
 	<-sent
+	// The browser has begun to send it; a tab that is closed in this very moment takes it along.
+	pool := w.pool(t)
+	require.Eventually(t, func() bool {
+		var arrived bool
+		err := pool.QueryRow(t.Context(), `SELECT status <> 'open' FROM attempts WHERE link_id = $1`, l.ID).Scan(&arrived)
+		return err == nil && arrived
+	}, 30*time.Second, 5*time.Millisecond, "the payment does not arrive")
 	require.NoError(t, v.Close())
 
 	again := v.tab()
