@@ -44,11 +44,7 @@ func (o *Operator) SignIn(ctx context.Context, token string) (secret string, err
 		return "", ErrDenied
 	}
 	secret, now := draw(), o.now()
-	q := queries.New()
-	if err := q.OperatorSessionForget(ctx, o.pool, now); err != nil {
-		return "", fmt.Errorf("forget former operators: %w", err)
-	}
-	err = q.OperatorSessionInsert(ctx, o.pool, queries.OperatorSessionInsertParams{
+	err = queries.New().OperatorSessionInsert(ctx, o.pool, queries.OperatorSessionInsertParams{
 		Hash: o.hash(secret), CreatedAt: now, ExpiresAt: now.Add(OperatorTime),
 	})
 	if err != nil {

@@ -49,7 +49,8 @@ type Config struct {
 
 	RPC map[uint64][]string // RPC_URL_<chain id>, in order of preference
 
-	Role Role // what this process was started as; the command line says it, not the environment
+	Role    Role   // what this process was started as; the command line says it, not the environment
+	Version string // of the program, which says it itself
 
 	privateDatabase bool
 	notUsed         []string

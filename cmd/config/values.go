@@ -177,9 +177,6 @@ const tokenLength = 32
 // Token is a [Secret] that opens a door by itself, and is therefore long.
 type Token struct{ Secret }
 
-// NewToken keeps a token that was made here.
-func NewToken(text string) Token { return Token{Secret{text}} }
-
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (t *Token) UnmarshalText(text []byte) error {
 	if len(text) < tokenLength {

@@ -26,7 +26,7 @@ type Database struct {
 // OpenDatabase makes sure that c.DatabaseURL names a database with this program's schema. Where none is set it starts
 // the private cluster and migrates it, or joins the one that another process runs and waits until that one has.
 func OpenDatabase(ctx context.Context, c *config.Config) (*Database, error) {
-	d, err := startDatabase(ctx, c)
+	d, err := ReachDatabase(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +38,7 @@ func OpenDatabase(ctx context.Context, c *config.Config) (*Database, error) {
 
 // MigrateDatabase brings the database to this program's schema, whoever runs it.
 func MigrateDatabase(ctx context.Context, c *config.Config) (*Database, error) {
-	d, err := startDatabase(ctx, c)
+	d, err := ReachDatabase(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +64,9 @@ func JoinDatabase(ctx context.Context, c *config.Config) (*Database, error) {
 	return d, nil
 }
 
-func startDatabase(ctx context.Context, c *config.Config) (*Database, error) {
+// ReachDatabase makes sure that c.DatabaseURL names a database, whatever its schema; it migrates nothing. It is for
+// commands that copy a database as a whole.
+func ReachDatabase(ctx context.Context, c *config.Config) (*Database, error) {
 	d := &Database{}
 	if !c.DatabaseURL.Empty() {
 		return d, nil

@@ -1,13 +1,13 @@
 package wire
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
-	"runtime/debug"
 	"time"
 
 	"xsynesis/cmd/config"
@@ -32,34 +32,34 @@ func (p *Parts) serveHealth(ctx context.Context, c *config.Config, ready func(co
 		Handler:     handlers.NewProbe(p.Health, p.Operator, ready),
 		ReadTimeout: probeTimeout, WriteTimeout: probeTimeout, MaxHeaderBytes: 16 << 10,
 	}
-	context.AfterFunc(ctx, func() {
-		server.Close() //nolint:errcheck // it ends in any case
-	})
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+	if err := serveUntil(ctx, server, listener); err != nil {
 		return fmt.Errorf("answer health checks: %w", err)
 	}
 	return nil
 }
 
-// thisProcess is how this process appears among the others.
-func thisProcess(c *config.Config) health.Process {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown"
+// serveUntil answers until ctx ends, and cuts off whoever is being answered then.
+func serveUntil(ctx context.Context, server *http.Server, l net.Listener) error {
+	closed := make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() { closed <- server.Close() })
+	defer stop()
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
 	}
-	return health.Process{Role: string(c.Role), Host: host, Version: revision(), Queues: queuesOf(c).names()}
+	return <-closed
 }
 
-// revision is the commit that this program was built from, as far as the build knows it.
-func revision() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
+// thisProcess is how this process appears among the others.
+func thisProcess(c *config.Config) health.Process {
+	return health.Process{
+		Role: string(c.Role), Host: hostname(), Version: cmp.Or(c.Version, "development"), Queues: queuesOf(c).names(),
+	}
+}
+
+func hostname() string {
+	host, err := os.Hostname()
+	if err != nil {
 		return "unknown"
 	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			return s.Value[:min(12, len(s.Value))]
-		}
-	}
-	return "development"
+	return host
 }

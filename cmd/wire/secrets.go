@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"xsynesis/cmd/config"
+	"xsynesis/cmd/process"
 )
 
 const keySize = 32
@@ -39,23 +40,10 @@ func keptKey(c *config.Config, name string) ([]byte, error) {
 	if key, err := readKey(path); !errors.Is(err, fs.ErrNotExist) {
 		return key, err
 	}
-	if err := os.MkdirAll(c.DataDir, 0o755); err != nil { //nolint:gosec // the database's user has to pass
-		return nil, fmt.Errorf("make the data folder: %w", err)
-	}
 	var fresh [keySize]byte
 	_, _ = rand.Read(fresh[:])
-	// Made whole beside it and then linked: whoever reads it meanwhile sees no half of it, and one name wins.
-	draft, err := os.CreateTemp(c.DataDir, name+".*")
-	if err != nil {
-		return nil, fmt.Errorf("keep %s: %w", name, err)
-	}
-	defer os.Remove(draft.Name()) //nolint:errcheck // an empty file more
-	_, err = draft.WriteString(hex.EncodeToString(fresh[:]) + "\n")
-	if err := errors.Join(err, draft.Close()); err != nil {
-		return nil, fmt.Errorf("keep %s: %w", name, err)
-	}
-	if err := os.Link(draft.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("keep %s: %w", name, err)
+	if err := process.WriteFirst(path, []byte(hex.EncodeToString(fresh[:])+"\n")); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
 	}
 	return readKey(path)
 }

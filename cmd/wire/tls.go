@@ -3,7 +3,6 @@ package wire
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -15,7 +14,6 @@ import (
 
 	"golang.org/x/crypto/acme"
 	"golang.org/x/crypto/acme/autocert"
-	"golang.org/x/sync/errgroup"
 
 	"xsynesis/cmd/config"
 )
@@ -73,15 +71,10 @@ func (s *certificates) answerChallenges(ctx context.Context) error {
 		return nil
 	}
 	server := &http.Server{Handler: s.challenges, ReadTimeout: headerTimeout, WriteTimeout: headerTimeout, MaxHeaderBytes: 16 << 10}
-	var g errgroup.Group
-	g.Go(func() error {
-		<-ctx.Done()
-		return server.Close()
-	})
-	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	if err := serveUntil(ctx, server, l); err != nil {
 		return fmt.Errorf("serve port 80: %w", err)
 	}
-	return g.Wait()
+	return nil
 }
 
 // reloadEvery is how old the knowledge of the files may be.

@@ -30,12 +30,8 @@ const settleLease = 20 * time.Second
 
 // Timing is what tests make shorter.
 type Timing struct {
-	Lease          time.Duration // how long a process owns a settlement or a delivery that it does not finish
-	Sweep          time.Duration // how often lost work is looked for; for webhooks the configuration says it
-	WebhookSweep   time.Duration // the same for webhooks, in place of what the configuration says
-	WebhookTimeout time.Duration // how long one call of a merchant's server may last
-	// Now is the clock of webhooks alone: their retries are minutes apart.
-	Now func() time.Time
+	Lease time.Duration // how long a process owns a settlement or a delivery that it does not finish
+	Sweep time.Duration // how often lost work is looked for; for webhooks the configuration says it
 }
 
 // Parts are the services of one process.
@@ -49,8 +45,6 @@ type Parts struct {
 	Books    *ledger.Books
 	Hub      *checkout.Hub
 	Checkout *checkout.Service
-	Vault    *vault.Vault
-	Egress   *egress.Client
 	Webhooks *webhook.Service
 	Health   *health.Service
 	Operator *access.Operator
@@ -70,7 +64,7 @@ func Build(ctx context.Context, c *config.Config, settles bool, t Timing) (*Part
 		return nil, err
 	}
 	p := &Parts{Pool: pool, Networks: evm.NewRegistry(c.RPC), Chains: map[string]*evm.Chain{}, Hub: checkout.NewHub(pool)}
-	if err := p.build(ctx, c, settles, t.orDefault(c)); err != nil {
+	if err := p.build(ctx, c, settles, t.orDefault()); err != nil {
 		pool.Close()
 		return nil, err
 	}
@@ -89,16 +83,16 @@ func (p *Parts) build(ctx context.Context, c *config.Config, settles bool, t Tim
 	if err != nil {
 		return err
 	}
-	if p.Vault, err = vault.New(master); err != nil {
+	secrets, err := vault.New(master)
+	if err != nil {
 		return err
 	}
 	if p.Jobs, err = river.NewClient(riverpgxv5.New(p.Pool), &river.Config{}); err != nil {
 		return fmt.Errorf("open the queue: %w", err)
 	}
-	p.Egress = egress.New(egress.Options{AllowPrivate: c.AllowPrivateTargets, Own: string(c.PublicURL)})
 	p.Webhooks = webhook.New(p.Pool, p.Jobs, webhook.Options{
-		Egress: p.Egress, Vault: p.Vault, PublicURL: string(c.PublicURL), Now: t.Now,
-		Lease: t.Lease, Sweep: t.WebhookSweep, SweepMost: int(c.WebhookBatch), Timeout: t.WebhookTimeout,
+		Egress: egress.New(egress.Options{AllowPrivate: c.AllowPrivateTargets, Own: string(c.PublicURL)}), Vault: secrets,
+		PublicURL: string(c.PublicURL), Now: now, Lease: t.Lease, Sweep: c.WebhookPoll.Duration(), SweepMost: int(c.WebhookBatch),
 	})
 	settlers := p.dial(c, settles)
 	p.Access, p.Shop, p.Books = access.New(p.Pool, now), shop.New(p.Pool, p.Networks, p.Webhooks, now), ledger.New(p.Pool)
@@ -115,13 +109,9 @@ func (p *Parts) build(ctx context.Context, c *config.Config, settles bool, t Tim
 }
 
 // orDefault is what counts where a test has not said otherwise.
-func (t Timing) orDefault(c *config.Config) Timing {
+func (t Timing) orDefault() Timing {
 	t.Lease = cmp.Or(t.Lease, 75*time.Second)
 	t.Sweep = cmp.Or(t.Sweep, 15*time.Second)
-	t.WebhookSweep = cmp.Or(t.WebhookSweep, c.WebhookPoll.Duration())
-	if t.Now == nil {
-		t.Now = now
-	}
 	return t
 }
 

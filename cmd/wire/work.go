@@ -27,27 +27,15 @@ const (
 )
 
 // Worker settles payments and does everything else that need not be seen, until ctx ends.
-func Worker(ctx context.Context, c *config.Config) error { return WorkerWith(ctx, c, Timing{}) }
-
-// WorkerWith is [Worker] with other times.
-func WorkerWith(ctx context.Context, c *config.Config, t Timing) error {
-	return workOnly(ctx, c, true, t)
-}
+func Worker(ctx context.Context, c *config.Config) error { return workOnly(ctx, c, true) }
 
 // Dispatcher tells merchants' servers what happened, until ctx ends. It holds no key that moves money, and needs no chain:
 // where it is given one, it only makes sure at its start that this is no toy.
-func Dispatcher(ctx context.Context, c *config.Config) error {
-	return DispatcherWith(ctx, c, Timing{})
-}
-
-// DispatcherWith is [Dispatcher] with other times.
-func DispatcherWith(ctx context.Context, c *config.Config, t Timing) error {
-	return workOnly(ctx, c, false, t)
-}
+func Dispatcher(ctx context.Context, c *config.Config) error { return workOnly(ctx, c, false) }
 
 // workOnly is a process that works queues and serves no pages.
-func workOnly(ctx context.Context, c *config.Config, settles bool, t Timing) error {
-	p, err := Build(ctx, c, settles, t)
+func workOnly(ctx context.Context, c *config.Config, settles bool) error {
+	p, err := Build(ctx, c, settles, Timing{})
 	if err != nil {
 		return err
 	}
@@ -122,11 +110,7 @@ func (p *Parts) openQueues(pool *pgxpool.Pool, mine queues) (*river.Client[pgx.T
 
 // clientID names this process in the queue's own tables: whoever looks there finds its host and its process id.
 func clientID() string {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown"
-	}
-	return fmt.Sprintf("%.40s-%s-%d", host, rand.Text()[:8], os.Getpid())
+	return fmt.Sprintf("%.40s-%s-%d", hostname(), rand.Text()[:8], os.Getpid())
 }
 
 // How long a process that drains waits for what comes due in a moment, and when it stops waiting for that.

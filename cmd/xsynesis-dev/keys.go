@@ -12,6 +12,8 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/crypto"
+
+	"xsynesis/cmd/process"
 )
 
 // keys belong to one data folder; they are random, and hold nothing anywhere else.
@@ -61,7 +63,7 @@ func drawKeys(path string) (keys, error) {
 	if err != nil {
 		return keys{}, err
 	}
-	if err := writeFirst(path, text); errors.Is(err, fs.ErrExist) {
+	if err := process.WriteFirst(path, append(text, '\n')); errors.Is(err, fs.ErrExist) {
 		return loadKeys(filepath.Dir(path)) // another process drew them this moment
 	} else if err != nil {
 		return keys{}, err
@@ -71,40 +73,6 @@ func drawKeys(path string) (keys, error) {
 
 func (k *keys) places() map[string]**ecdsa.PrivateKey {
 	return map[string]**ecdsa.PrivateKey{"relayer": &k.Relayer, "owner": &k.Owner, "buyer": &k.Buyer, "books": &k.Books, "data": &k.Data}
-}
-
-// writeWhole leaves either the old file or the whole new one, readable by its owner alone.
-func writeWhole(path string, text []byte) error {
-	fresh, err := writeBeside(path, text)
-	if err != nil {
-		return err
-	}
-	return os.Rename(fresh, path)
-}
-
-// writeFirst writes a file that is not there yet, or returns [fs.ErrExist].
-func writeFirst(path string, text []byte) error {
-	fresh, err := writeBeside(path, text)
-	if err != nil {
-		return err
-	}
-	return errors.Join(os.Link(fresh, path), os.Remove(fresh))
-}
-
-// writeBeside writes what a file is to hold into another one in its folder.
-func writeBeside(path string, text []byte) (fresh string, err error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // the database's user has to pass
-		return "", fmt.Errorf("make %s: %w", filepath.Dir(path), err)
-	}
-	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.new")
-	if err != nil {
-		return "", fmt.Errorf("write %s: %w", path, err)
-	}
-	_, err = file.Write(append(text, '\n'))
-	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return "", errors.Join(fmt.Errorf("write %s: %w", path, err), os.Remove(file.Name()))
-	}
-	return file.Name(), nil
 }
 
 func address(key *ecdsa.PrivateKey) common.Address { return crypto.PubkeyToAddress(key.PublicKey) }

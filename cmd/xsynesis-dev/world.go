@@ -12,6 +12,7 @@ import (
 
 	"xsynesis/access"
 	"xsynesis/cmd/config"
+	"xsynesis/cmd/process"
 	"xsynesis/cmd/wire"
 	"xsynesis/id"
 	"xsynesis/money"
@@ -101,7 +102,7 @@ func seed(ctx context.Context, c *config.Config, p *wire.Parts, k keys) (world, 
 	if err != nil {
 		return world{}, err
 	}
-	return w, writeWhole(c.DevFile(), text)
+	return w, process.WriteWhole(c.DevFile(), append(text, '\n'))
 }
 
 // open makes the shop, its address and its links, as far as they are missing; links come back in the order above.

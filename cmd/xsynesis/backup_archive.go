@@ -157,24 +157,21 @@ func (f backupFile) check(path string) error {
 func countScript(script io.Reader) (map[string]int64, error) {
 	rows, table := map[string]int64{}, ""
 	lines := bufio.NewReaderSize(script, 1<<16)
-	for {
-		line, err := lines.ReadSlice('\n')
-		for full := err; errors.Is(full, bufio.ErrBufferFull); { // the beginning of a line is enough
-			_, full = lines.ReadSlice('\n')
-			err = full
-		}
-		if errors.Is(err, io.EOF) && table == "" {
-			return rows, nil
-		}
-		if err != nil {
-			return nil, err
-		}
+	for ended := true; ; {
+		line, more, err := lines.ReadLine()
+		begins := ended
+		ended = !more
 		switch {
+		case errors.Is(err, io.EOF) && table == "":
+			return rows, nil
+		case err != nil:
+			return nil, err
+		case !begins: // the rest of a long line
 		case table == "":
 			if table = copied(line); table != "" {
 				rows[table] = 0
 			}
-		case bytes.Equal(line, []byte("\\.\n")):
+		case string(line) == `\.`:
 			table = ""
 		default:
 			rows[table]++

@@ -51,7 +51,7 @@ type diagnosis struct {
 }
 
 func (d *diagnosis) note(format string, args ...any) {
-	fmt.Fprintf(d.out, format+"\n", args...) //nolint:errcheck // the exit code says it too
+	print(d.out, format+"\n", args...)
 }
 
 func (d *diagnosis) mistake(format string, args ...any) {

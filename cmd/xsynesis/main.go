@@ -71,7 +71,7 @@ func run(ctx context.Context, role config.Role, work func(context.Context, *conf
 	if err != nil {
 		return err
 	}
-	c.Role = role
+	c.Role, c.Version = role, build()
 	if err := c.Refusals(); err != nil {
 		return err
 	}

@@ -47,9 +47,7 @@ func (r *restoreCmd) Run(ctx context.Context, stdout io.Writer) error {
 		if err := restore(ctx, c, r.Dir, m); err != nil {
 			return fmt.Errorf("restore %s: %w", r.Dir, err)
 		}
-		say := func(format string, args ...any) {
-			fmt.Fprintf(stdout, format+"\n", args...) //nolint:errcheck // the exit code says it too
-		}
+		say := func(format string, args ...any) { print(stdout, format+"\n", args...) }
 		say("restored what the database held on %s: %d tables, %d rows, counted again", m.CreatedAt.Format(time.DateTime+" MST"), len(m.Rows), m.rows())
 		if now := recognise(c.MasterKey); now != "" && m.MasterKey != "" && now != m.MasterKey {
 			say("MASTER_KEY is NOT the key that this backup was made with. Set that one before anything is started.")
@@ -78,8 +76,11 @@ func readManifest(ctx context.Context, dir string) (m manifest, err error) {
 	if err := json.Unmarshal(text, &m); err != nil {
 		return m, fmt.Errorf("%w: read %s: %w", errNotWhole, manifestFile, err)
 	}
-	if m.Format != manifestFormat || len(m.Files) != 1 || m.Files[0].Name != archiveFile {
+	if m.Format != manifestFormat {
 		return m, fmt.Errorf("%s has format %d, and this program reads %d", manifestFile, m.Format, manifestFormat)
+	}
+	if len(m.Files) != 1 || m.Files[0].Name != archiveFile {
+		return m, fmt.Errorf("%w: %s does not name %s", errNotWhole, manifestFile, archiveFile)
 	}
 	wanted, err := migrations.Wanted()
 	if err != nil {

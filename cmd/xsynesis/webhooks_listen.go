@@ -41,7 +41,6 @@ func (l *listenCmd) Validate() error {
 const (
 	listenEvery    = time.Second      // how often the feed is asked
 	listenPatience = 30 * time.Second // the longest pause while the gateway does not answer
-	forwardTimeout = 10 * time.Second // as long as the dispatcher waits
 )
 
 // Run follows the feed from now on, until it is asked to stop. A gateway that is away is waited for.
@@ -145,7 +144,7 @@ type forwarder struct {
 
 func newForwarder(to, secret string) *forwarder {
 	return &forwarder{url: to, secret: secret, http: http.Client{
-		Timeout:       forwardTimeout,
+		Timeout:       webhook.Policy().Timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
