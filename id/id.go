@@ -45,6 +45,16 @@ type (
 	Replay string
 	// Notice is a line in the dashboard's bell.
 	Notice string
+	// Session is a browser in which somebody is signed in; its secret is another.
+	Session string
+	// Device is a tablet on the counter.
+	Device string
+	// Audit is a line of what somebody did.
+	Audit string
+	// PayeeChange is another receiving address that waits for its time.
+	PayeeChange string
+	// Invite asks somebody into a shop; its secret is another.
+	Invite string
 )
 
 // Prefix returns "sel_".
@@ -91,6 +101,21 @@ func (Replay) Prefix() string { return "rpl_" }
 
 // Prefix returns "ntc_".
 func (Notice) Prefix() string { return "ntc_" }
+
+// Prefix returns "ses_".
+func (Session) Prefix() string { return "ses_" }
+
+// Prefix returns "dev_".
+func (Device) Prefix() string { return "dev_" }
+
+// Prefix returns "aud_".
+func (Audit) Prefix() string { return "aud_" }
+
+// Prefix returns "pch_".
+func (PayeeChange) Prefix() string { return "pch_" }
+
+// Prefix returns "inv_".
+func (Invite) Prefix() string { return "inv_" }
 
 type kind interface {
 	~string

@@ -20,32 +20,6 @@ ORDER BY members.created_at, merchants.id;
 -- name: MemberRole :one
 SELECT role FROM members WHERE merchant_id = @merchant_id AND person_id = @person_id;
 
--- name: SessionInsert :exec
-INSERT INTO sessions (hash, person_id, merchant_id, created_at, expires_at)
-VALUES (@hash, @person_id, @merchant_id, @created_at, @expires_at);
-
--- name: SessionByHash :one
-SELECT sqlc.embed(sessions), sqlc.embed(merchants), persons.name AS person_name, members.role
-FROM sessions
-JOIN merchants ON merchants.id = sessions.merchant_id
-JOIN persons ON persons.id = sessions.person_id
-JOIN members ON members.merchant_id = sessions.merchant_id AND members.person_id = sessions.person_id
-WHERE sessions.hash = @hash AND sessions.expires_at > @now::timestamptz;
-
--- name: SessionDelete :exec
-DELETE FROM sessions WHERE hash = @hash;
-
--- name: SessionForget :exec
-DELETE FROM sessions WHERE expires_at <= @now::timestamptz;
-
--- name: KeyInsert :exec
-INSERT INTO api_keys (id, merchant_id, livemode, name, hash, scopes, created_at, expires_at)
-VALUES (@id, @merchant_id, @livemode, @name, @hash, @scopes, @created_at, @expires_at);
-
--- name: KeyByHash :one
-SELECT * FROM api_keys
-WHERE hash = @hash AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > @now::timestamptz);
-
 -- name: IdempotencyClaim :one
 -- Takes the key when it is new, or when whoever held it without an answer is past its lock.
 INSERT INTO idempotency_keys AS k (scope, key, fingerprint, locked_until, created_at)

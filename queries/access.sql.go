@@ -114,63 +114,6 @@ func (q *Queries) IdempotencyRelease(ctx context.Context, db DBTX, arg Idempoten
 	return err
 }
 
-const keyByHash = `-- name: KeyByHash :one
-SELECT id, merchant_id, livemode, name, hash, scopes, created_at, expires_at, revoked_at FROM api_keys
-WHERE hash = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2::timestamptz)
-`
-
-type KeyByHashParams struct {
-	Hash []byte
-	Now  time.Time
-}
-
-func (q *Queries) KeyByHash(ctx context.Context, db DBTX, arg KeyByHashParams) (ApiKey, error) {
-	row := db.QueryRow(ctx, keyByHash, arg.Hash, arg.Now)
-	var i ApiKey
-	err := row.Scan(
-		&i.ID,
-		&i.MerchantID,
-		&i.Livemode,
-		&i.Name,
-		&i.Hash,
-		&i.Scopes,
-		&i.CreatedAt,
-		&i.ExpiresAt,
-		&i.RevokedAt,
-	)
-	return i, err
-}
-
-const keyInsert = `-- name: KeyInsert :exec
-INSERT INTO api_keys (id, merchant_id, livemode, name, hash, scopes, created_at, expires_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-`
-
-type KeyInsertParams struct {
-	ID         id.Key
-	MerchantID id.Merchant
-	Livemode   bool
-	Name       string
-	Hash       []byte
-	Scopes     []string
-	CreatedAt  time.Time
-	ExpiresAt  *time.Time
-}
-
-func (q *Queries) KeyInsert(ctx context.Context, db DBTX, arg KeyInsertParams) error {
-	_, err := db.Exec(ctx, keyInsert,
-		arg.ID,
-		arg.MerchantID,
-		arg.Livemode,
-		arg.Name,
-		arg.Hash,
-		arg.Scopes,
-		arg.CreatedAt,
-		arg.ExpiresAt,
-	)
-	return err
-}
-
 const memberInsert = `-- name: MemberInsert :exec
 INSERT INTO members (merchant_id, person_id, role, created_at) VALUES ($1, $2, $3, $4)
 `
@@ -193,7 +136,7 @@ func (q *Queries) MemberInsert(ctx context.Context, db DBTX, arg MemberInsertPar
 }
 
 const memberList = `-- name: MemberList :many
-SELECT merchants.id, merchants.slug, merchants.name, merchants.domain, merchants.created_at, persons.id, persons.name, persons.created_at, members.role
+SELECT merchants.id, merchants.slug, merchants.name, merchants.domain, merchants.created_at, merchants.went_live_at, persons.id, persons.name, persons.created_at, members.role
 FROM members
 JOIN merchants ON merchants.id = members.merchant_id
 JOIN persons ON persons.id = members.person_id
@@ -221,6 +164,7 @@ func (q *Queries) MemberList(ctx context.Context, db DBTX) ([]MemberListRow, err
 			&i.Merchant.Name,
 			&i.Merchant.Domain,
 			&i.Merchant.CreatedAt,
+			&i.Merchant.WentLiveAt,
 			&i.Person.ID,
 			&i.Person.Name,
 			&i.Person.CreatedAt,
@@ -253,7 +197,7 @@ func (q *Queries) MemberRole(ctx context.Context, db DBTX, arg MemberRoleParams)
 }
 
 const merchantBySlug = `-- name: MerchantBySlug :one
-SELECT id, slug, name, domain, created_at FROM merchants WHERE slug = $1
+SELECT id, slug, name, domain, created_at, went_live_at FROM merchants WHERE slug = $1
 `
 
 func (q *Queries) MerchantBySlug(ctx context.Context, db DBTX, slug string) (Merchant, error) {
@@ -265,6 +209,7 @@ func (q *Queries) MerchantBySlug(ctx context.Context, db DBTX, slug string) (Mer
 		&i.Name,
 		&i.Domain,
 		&i.CreatedAt,
+		&i.WentLiveAt,
 	)
 	return i, err
 }
@@ -353,88 +298,5 @@ type PersonInsertParams struct {
 
 func (q *Queries) PersonInsert(ctx context.Context, db DBTX, arg PersonInsertParams) error {
 	_, err := db.Exec(ctx, personInsert, arg.ID, arg.Name, arg.CreatedAt)
-	return err
-}
-
-const sessionByHash = `-- name: SessionByHash :one
-SELECT sessions.hash, sessions.person_id, sessions.merchant_id, sessions.created_at, sessions.expires_at, merchants.id, merchants.slug, merchants.name, merchants.domain, merchants.created_at, persons.name AS person_name, members.role
-FROM sessions
-JOIN merchants ON merchants.id = sessions.merchant_id
-JOIN persons ON persons.id = sessions.person_id
-JOIN members ON members.merchant_id = sessions.merchant_id AND members.person_id = sessions.person_id
-WHERE sessions.hash = $1 AND sessions.expires_at > $2::timestamptz
-`
-
-type SessionByHashParams struct {
-	Hash []byte
-	Now  time.Time
-}
-
-type SessionByHashRow struct {
-	Session    Session
-	Merchant   Merchant
-	PersonName string
-	Role       string
-}
-
-func (q *Queries) SessionByHash(ctx context.Context, db DBTX, arg SessionByHashParams) (SessionByHashRow, error) {
-	row := db.QueryRow(ctx, sessionByHash, arg.Hash, arg.Now)
-	var i SessionByHashRow
-	err := row.Scan(
-		&i.Session.Hash,
-		&i.Session.PersonID,
-		&i.Session.MerchantID,
-		&i.Session.CreatedAt,
-		&i.Session.ExpiresAt,
-		&i.Merchant.ID,
-		&i.Merchant.Slug,
-		&i.Merchant.Name,
-		&i.Merchant.Domain,
-		&i.Merchant.CreatedAt,
-		&i.PersonName,
-		&i.Role,
-	)
-	return i, err
-}
-
-const sessionDelete = `-- name: SessionDelete :exec
-DELETE FROM sessions WHERE hash = $1
-`
-
-func (q *Queries) SessionDelete(ctx context.Context, db DBTX, hash []byte) error {
-	_, err := db.Exec(ctx, sessionDelete, hash)
-	return err
-}
-
-const sessionForget = `-- name: SessionForget :exec
-DELETE FROM sessions WHERE expires_at <= $1::timestamptz
-`
-
-func (q *Queries) SessionForget(ctx context.Context, db DBTX, now time.Time) error {
-	_, err := db.Exec(ctx, sessionForget, now)
-	return err
-}
-
-const sessionInsert = `-- name: SessionInsert :exec
-INSERT INTO sessions (hash, person_id, merchant_id, created_at, expires_at)
-VALUES ($1, $2, $3, $4, $5)
-`
-
-type SessionInsertParams struct {
-	Hash       []byte
-	PersonID   id.Person
-	MerchantID id.Merchant
-	CreatedAt  time.Time
-	ExpiresAt  time.Time
-}
-
-func (q *Queries) SessionInsert(ctx context.Context, db DBTX, arg SessionInsertParams) error {
-	_, err := db.Exec(ctx, sessionInsert,
-		arg.Hash,
-		arg.PersonID,
-		arg.MerchantID,
-		arg.CreatedAt,
-		arg.ExpiresAt,
-	)
 	return err
 }

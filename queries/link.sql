@@ -1,13 +1,3 @@
--- name: PayeeInsert :exec
-INSERT INTO payees (merchant_id, network, address, proven_at, created_at)
-VALUES (@merchant_id, @network, @address, @proven_at, @created_at);
-
--- name: PayeeByNetwork :one
-SELECT * FROM payees WHERE merchant_id = @merchant_id AND network = @network;
-
--- name: PayeeList :many
-SELECT * FROM payees WHERE merchant_id = @merchant_id ORDER BY network;
-
 -- name: LinkInsert :one
 -- A key that made a link before gives that link again.
 INSERT INTO links (id, merchant_id, token, livemode, title, description, price, network, expires_at, max_payments, success_url, reference, metadata, once, created_at, updated_at)
@@ -16,10 +6,16 @@ ON CONFLICT (once) DO UPDATE SET once = excluded.once
 RETURNING id;
 
 -- name: LinkByToken :one
-SELECT sqlc.embed(links), sqlc.embed(merchants), payees.address AS pay_to, payees.proven_at
+-- Another address counts from its time on, whether or not it was moved into its place yet; where money is real, only
+-- once it is proven.
+SELECT sqlc.embed(links), sqlc.embed(merchants), payees.address AS pay_to, payees.proven_at,
+    due.address AS due_pay_to, due.proven_at AS due_proven_at
 FROM links
 JOIN merchants ON merchants.id = links.merchant_id
 LEFT JOIN payees ON payees.merchant_id = links.merchant_id AND payees.network = links.network
+LEFT JOIN payee_changes due ON due.merchant_id = links.merchant_id AND due.network = links.network
+    AND due.applied_at IS NULL AND due.cancelled_at IS NULL AND due.effective_at <= @now::timestamptz
+    AND (due.proven_at IS NOT NULL OR NOT links.livemode)
 WHERE links.token = @token;
 
 -- name: LinkByID :one

@@ -50,22 +50,35 @@ func (q *Queries) LinkByID(ctx context.Context, db DBTX, arg LinkByIDParams) (Li
 }
 
 const linkByToken = `-- name: LinkByToken :one
-SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.end_told, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, merchants.id, merchants.slug, merchants.name, merchants.domain, merchants.created_at, payees.address AS pay_to, payees.proven_at
+SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.end_told, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, merchants.id, merchants.slug, merchants.name, merchants.domain, merchants.created_at, merchants.went_live_at, payees.address AS pay_to, payees.proven_at,
+    due.address AS due_pay_to, due.proven_at AS due_proven_at
 FROM links
 JOIN merchants ON merchants.id = links.merchant_id
 LEFT JOIN payees ON payees.merchant_id = links.merchant_id AND payees.network = links.network
-WHERE links.token = $1
+LEFT JOIN payee_changes due ON due.merchant_id = links.merchant_id AND due.network = links.network
+    AND due.applied_at IS NULL AND due.cancelled_at IS NULL AND due.effective_at <= $1::timestamptz
+    AND (due.proven_at IS NOT NULL OR NOT links.livemode)
+WHERE links.token = $2
 `
 
-type LinkByTokenRow struct {
-	Link     Link
-	Merchant Merchant
-	PayTo    *string
-	ProvenAt *time.Time
+type LinkByTokenParams struct {
+	Now   time.Time
+	Token string
 }
 
-func (q *Queries) LinkByToken(ctx context.Context, db DBTX, token string) (LinkByTokenRow, error) {
-	row := db.QueryRow(ctx, linkByToken, token)
+type LinkByTokenRow struct {
+	Link        Link
+	Merchant    Merchant
+	PayTo       *string
+	ProvenAt    *time.Time
+	DuePayTo    *string
+	DueProvenAt *time.Time
+}
+
+// Another address counts from its time on, whether or not it was moved into its place yet; where money is real, only
+// once it is proven.
+func (q *Queries) LinkByToken(ctx context.Context, db DBTX, arg LinkByTokenParams) (LinkByTokenRow, error) {
+	row := db.QueryRow(ctx, linkByToken, arg.Now, arg.Token)
 	var i LinkByTokenRow
 	err := row.Scan(
 		&i.Link.ID,
@@ -92,8 +105,11 @@ func (q *Queries) LinkByToken(ctx context.Context, db DBTX, token string) (LinkB
 		&i.Merchant.Name,
 		&i.Merchant.Domain,
 		&i.Merchant.CreatedAt,
+		&i.Merchant.WentLiveAt,
 		&i.PayTo,
 		&i.ProvenAt,
+		&i.DuePayTo,
+		&i.DueProvenAt,
 	)
 	return i, err
 }
@@ -614,82 +630,6 @@ func (q *Queries) LinksEnd(ctx context.Context, db DBTX, arg LinksEndParams) ([]
 			&i.Once,
 			&i.CreatedAt,
 			&i.UpdatedAt,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const payeeByNetwork = `-- name: PayeeByNetwork :one
-SELECT merchant_id, network, address, proven_at, created_at FROM payees WHERE merchant_id = $1 AND network = $2
-`
-
-type PayeeByNetworkParams struct {
-	MerchantID id.Merchant
-	Network    string
-}
-
-func (q *Queries) PayeeByNetwork(ctx context.Context, db DBTX, arg PayeeByNetworkParams) (Payee, error) {
-	row := db.QueryRow(ctx, payeeByNetwork, arg.MerchantID, arg.Network)
-	var i Payee
-	err := row.Scan(
-		&i.MerchantID,
-		&i.Network,
-		&i.Address,
-		&i.ProvenAt,
-		&i.CreatedAt,
-	)
-	return i, err
-}
-
-const payeeInsert = `-- name: PayeeInsert :exec
-INSERT INTO payees (merchant_id, network, address, proven_at, created_at)
-VALUES ($1, $2, $3, $4, $5)
-`
-
-type PayeeInsertParams struct {
-	MerchantID id.Merchant
-	Network    string
-	Address    string
-	ProvenAt   *time.Time
-	CreatedAt  time.Time
-}
-
-func (q *Queries) PayeeInsert(ctx context.Context, db DBTX, arg PayeeInsertParams) error {
-	_, err := db.Exec(ctx, payeeInsert,
-		arg.MerchantID,
-		arg.Network,
-		arg.Address,
-		arg.ProvenAt,
-		arg.CreatedAt,
-	)
-	return err
-}
-
-const payeeList = `-- name: PayeeList :many
-SELECT merchant_id, network, address, proven_at, created_at FROM payees WHERE merchant_id = $1 ORDER BY network
-`
-
-func (q *Queries) PayeeList(ctx context.Context, db DBTX, merchantID id.Merchant) ([]Payee, error) {
-	rows, err := db.Query(ctx, payeeList, merchantID)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []Payee{}
-	for rows.Next() {
-		var i Payee
-		if err := rows.Scan(
-			&i.MerchantID,
-			&i.Network,
-			&i.Address,
-			&i.ProvenAt,
-			&i.CreatedAt,
 		); err != nil {
 			return nil, err
 		}

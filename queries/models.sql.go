@@ -22,6 +22,9 @@ type ApiKey struct {
 	CreatedAt  time.Time
 	ExpiresAt  *time.Time
 	RevokedAt  *time.Time
+	Hint       string
+	CreatedBy  *id.Person
+	UsedAt     *time.Time
 }
 
 type Attempt struct {
@@ -67,6 +70,21 @@ type AttemptLine struct {
 	UnitAmount money.USDC
 }
 
+type AuditRow struct {
+	ID           id.Audit
+	MerchantID   *id.Merchant
+	PersonID     *id.Person
+	Actor        string
+	Action       string
+	ResourceType string
+	ResourceID   string
+	Address      string
+	UserAgent    string
+	Before       []byte
+	After        []byte
+	CreatedAt    time.Time
+}
+
 type Balance struct {
 	MerchantID id.Merchant
 	Account    string
@@ -74,6 +92,15 @@ type Balance struct {
 	Asset      string
 	Slot       int16
 	Amount     money.USDC
+}
+
+type Challenge struct {
+	Hash      []byte
+	Purpose   string
+	PersonID  *id.Person
+	Data      []byte
+	CreatedAt time.Time
+	ExpiresAt time.Time
 }
 
 type Claim struct {
@@ -119,6 +146,17 @@ type Delivery struct {
 	LastTryAt      *time.Time
 	CreatedAt      time.Time
 	EndedAt        *time.Time
+}
+
+type Device struct {
+	ID         id.Device
+	MerchantID id.Merchant
+	Name       string
+	Hash       []byte
+	PairedBy   id.Person
+	CreatedAt  time.Time
+	SeenAt     *time.Time
+	RevokedAt  *time.Time
 }
 
 type Entry struct {
@@ -169,6 +207,20 @@ type IdempotencyKey struct {
 	CreatedAt   time.Time
 }
 
+type Invite struct {
+	ID         id.Invite
+	MerchantID id.Merchant
+	Role       string
+	Name       string
+	Hash       []byte
+	CreatedBy  id.Person
+	CreatedAt  time.Time
+	ExpiresAt  time.Time
+	UsedAt     *time.Time
+	UsedBy     *string
+	RevokedAt  *time.Time
+}
+
 type Link struct {
 	ID            id.Link
 	MerchantID    id.Merchant
@@ -206,18 +258,27 @@ type LinkTotal struct {
 }
 
 type Member struct {
-	MerchantID id.Merchant
-	PersonID   id.Person
-	Role       string
-	CreatedAt  time.Time
+	MerchantID     id.Merchant
+	PersonID       id.Person
+	Role           string
+	CreatedAt      time.Time
+	Status         string
+	InvitedBy      *string
+	Pin            string
+	PinFailures    int32
+	PinLockedUntil *time.Time
+	RefundLimit    *int64
+	DiscountLimit  *int32
+	UpdatedAt      *time.Time
 }
 
 type Merchant struct {
-	ID        id.Merchant
-	Slug      string
-	Name      string
-	Domain    string
-	CreatedAt time.Time
+	ID         id.Merchant
+	Slug       string
+	Name       string
+	Domain     string
+	CreatedAt  time.Time
+	WentLiveAt *time.Time
 }
 
 type Notice struct {
@@ -237,12 +298,46 @@ type OperatorSession struct {
 	ExpiresAt time.Time
 }
 
+type Pairing struct {
+	CodeHash     []byte
+	MerchantID   id.Merchant
+	Name         string
+	CreatedBy    id.Person
+	CreatedAt    time.Time
+	ExpiresAt    time.Time
+	WrongGuesses int32
+}
+
+type Passkey struct {
+	ID         []byte
+	PersonID   id.Person
+	Name       string
+	Credential []byte
+	CreatedAt  time.Time
+	UsedAt     *time.Time
+}
+
 type Payee struct {
 	MerchantID id.Merchant
 	Network    string
 	Address    string
 	ProvenAt   *time.Time
 	CreatedAt  time.Time
+	Kind       string
+}
+
+type PayeeChange struct {
+	ID          id.PayeeChange
+	MerchantID  id.Merchant
+	Network     string
+	Address     string
+	Kind        string
+	ProvenAt    *time.Time
+	CreatedBy   *id.Person
+	CreatedAt   time.Time
+	EffectiveAt time.Time
+	AppliedAt   *time.Time
+	CancelledAt *time.Time
 }
 
 type Person struct {
@@ -259,6 +354,12 @@ type Posting struct {
 	CreatedAt  time.Time
 }
 
+type PrivyUser struct {
+	Did       string
+	PersonID  id.Person
+	CreatedAt time.Time
+}
+
 type Process struct {
 	ID        string
 	Role      string
@@ -267,6 +368,13 @@ type Process struct {
 	Queues    []string
 	StartedAt time.Time
 	SeenAt    time.Time
+}
+
+type RecoveryCode struct {
+	Hash      []byte
+	PersonID  id.Person
+	CreatedAt time.Time
+	UsedAt    *time.Time
 }
 
 type Relay struct {
@@ -355,11 +463,19 @@ type SalesDay struct {
 }
 
 type Session struct {
-	Hash       []byte
-	PersonID   id.Person
-	MerchantID id.Merchant
-	CreatedAt  time.Time
-	ExpiresAt  time.Time
+	Hash        []byte
+	PersonID    id.Person
+	MerchantID  *id.Merchant
+	CreatedAt   time.Time
+	ExpiresAt   time.Time
+	ID          id.Session
+	Livemode    bool
+	SeenAt      time.Time
+	SteppedUpAt *time.Time
+	Method      string
+	DeviceID    *id.Device
+	UserAgent   string
+	Address     string
 }
 
 type Settlement struct {
@@ -455,4 +571,10 @@ type Try struct {
 	Answer         []byte
 	AnswerBytes    int64
 	NextTryAt      *time.Time
+}
+
+type Wallet struct {
+	Address   string
+	PersonID  id.Person
+	CreatedAt time.Time
 }
