@@ -125,8 +125,9 @@ func TestWhatNobodyCanUseAnyMoreIsForgotten(t *testing.T) {
 	d := open(t)
 	d.answered(t, "old")
 	d.exec(t, `INSERT INTO persons VALUES ('usr_1', 'Ada', now()); INSERT INTO merchants VALUES ('sel_1', 'cafe', 'Cafe', '', now())`)
-	d.exec(t, `INSERT INTO sessions VALUES ('over', 'usr_1', 'sel_1', now(), now() + interval '6 days'),
-		('lives', 'usr_1', 'sel_1', now(), now() + interval '8 days')`)
+	d.exec(t, `INSERT INTO sessions (id, hash, person_id, merchant_id, created_at, seen_at, expires_at) VALUES
+		('ses_1', 'over', 'usr_1', 'sel_1', now(), now(), now() + interval '6 days'),
+		('ses_2', 'lives', 'usr_1', 'sel_1', now(), now(), now() + interval '8 days')`)
 	d.exec(t, `INSERT INTO operator_sessions (hash, created_at, expires_at) VALUES ('over', now(), now() + interval '1 hour')`)
 	d.offset.Add(int64(7*24*time.Hour - time.Minute))
 	d.answered(t, "young")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -17,6 +18,7 @@ type Founding struct {
 	Name   string
 	Domain string
 	Owner  string // the person's name
+	Wallet string // signs the owner in; empty for none
 }
 
 // Found opens a shop with its owner, or returns the one that has this slug.
@@ -36,6 +38,11 @@ func (s *Service) Found(ctx context.Context, f Founding) (id.Merchant, error) {
 		}
 		if err := q.PersonInsert(ctx, tx, queries.PersonInsertParams{ID: person, Name: f.Owner, CreatedAt: now}); err != nil {
 			return err
+		}
+		if f.Wallet != "" {
+			if _, err := q.WalletInsert(ctx, tx, queries.WalletInsertParams{Address: strings.ToLower(f.Wallet), PersonID: person, CreatedAt: now}); err != nil {
+				return err
+			}
 		}
 		return q.MemberInsert(ctx, tx, queries.MemberInsertParams{MerchantID: merchant, PersonID: person, Role: "owner", CreatedAt: now})
 	})

@@ -283,7 +283,7 @@ func (p *process) work(t *testing.T) {
 		Queues: map[string]river.QueueConfig{
 			checkout.QueueSettle: {MaxWorkers: 64}, checkout.QueueChain: {MaxWorkers: 4}, checkout.QueueMaint: {MaxWorkers: 4},
 		},
-		Workers: jobs.Workers(p.checkout, p.hooks, access.New(p.pool, time.Now)), PeriodicJobs: jobs.Periodic(p.checkout, p.hooks),
+		Workers: jobs.Workers(p.checkout, p.hooks, access.New(p.pool, time.Now), shop.NewPayees(p.pool, evm.NewRegistry(nil), nil, p.hooks, time.Now)), PeriodicJobs: jobs.Periodic(p.checkout, p.hooks),
 		FetchCooldown: 10 * time.Millisecond, FetchPollInterval: 200 * time.Millisecond,
 		JobTimeout: time.Minute, RescueStuckJobsAfter: 90 * time.Second,
 		Logger: slog.New(slog.DiscardHandler),

@@ -76,6 +76,9 @@ func (r *Registry) Network(caip2 string) (Network, error) {
 	return Network{}, fmt.Errorf("%w: %.40q", ErrNetwork, caip2)
 }
 
+// Known is every network, also those that have no nodes.
+func (r *Registry) Known() []Network { return slices.Clone(r.networks) }
+
 // All is the networks that have nodes.
 func (r *Registry) All() []Network {
 	var used []Network

@@ -10,6 +10,7 @@ import (
 
 	"xsynesis/access"
 	"xsynesis/checkout"
+	"xsynesis/shop"
 	"xsynesis/webhook"
 )
 
@@ -17,7 +18,7 @@ import (
 const timeout = 60 * time.Second
 
 // Workers registers a worker for every kind of job.
-func Workers(c *checkout.Service, hooks *webhook.Service, people *access.Service) *river.Workers {
+func Workers(c *checkout.Service, hooks *webhook.Service, people *access.Service, payees *shop.Payees) *river.Workers {
 	w := river.NewWorkers()
 	river.AddWorker(w, &settle{checkout: c})
 	river.AddWorker(w, &resume{checkout: c})
@@ -30,6 +31,7 @@ func Workers(c *checkout.Service, hooks *webhook.Service, people *access.Service
 	river.AddWorker(w, &webhookSweep{webhook: hooks})
 	river.AddWorker(w, &webhookPurge{webhook: hooks})
 	river.AddWorker(w, &accessPurge{access: people})
+	river.AddWorker(w, &payeeSweep{payees: payees})
 	return w
 }
 
@@ -43,12 +45,14 @@ func Periodic(c *checkout.Service, hooks *webhook.Service) []*river.PeriodicJob 
 	return []*river.PeriodicJob{
 		at(c.SweepEvery(), checkout.SweepArgs{}), at(finalizeEvery, checkout.FinalizeArgs{}),
 		at(hooks.SweepEvery(), webhook.SweepArgs{}), at(purgeEvery, webhook.PurgeArgs{}), at(purgeEvery, access.PurgeArgs{}),
+		at(payeesEvery, shop.PayeeSweepArgs{}),
 	}
 }
 
 const (
 	finalizeEvery = 15 * time.Second
 	purgeEvery    = time.Hour
+	payeesEvery   = 30 * time.Second
 )
 
 // soon is when a job that failed is tried again: the rows, not the queue, know how long to go on.

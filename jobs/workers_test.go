@@ -66,6 +66,7 @@ var contract = []struct {
 	{webhook.SweepArgs{}, "webhook_sweep", "webhook", `{}`},
 	{webhook.PurgeArgs{}, "webhook_purge", "maint", `{}`},
 	{access.PurgeArgs{}, "access_purge", "maint", `{}`},
+	{shop.PayeeSweepArgs{}, "payee_sweep", "maint", `{}`},
 }
 
 const (
@@ -83,7 +84,7 @@ func TestEveryKindOfJobHasAWorker(t *testing.T) {
 		kinds = append(kinds, c.kind)
 	}
 	slices.Sort(kinds)
-	declared := slices.Concat(kindsInSource(t, "../checkout"), kindsInSource(t, "../webhook"), kindsInSource(t, "../access"))
+	declared := slices.Concat(kindsInSource(t, "../checkout"), kindsInSource(t, "../webhook"), kindsInSource(t, "../access"), kindsInSource(t, "../shop"))
 	slices.Sort(declared)
 	require.Equal(t, declared, kinds, "a kind of job is missing here")
 
@@ -163,6 +164,7 @@ type world struct {
 	checkout *checkout.Service
 	hooks    *webhook.Service
 	people   *access.Service
+	payees   *shop.Payees
 }
 
 func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
@@ -180,7 +182,7 @@ func open(t *testing.T) world {
 		Webhooks: hooks, Networks: networks, Chains: map[string]*evm.Chain{sepolia: evm.Dial(network, evm.Options{})},
 		Shop: shop.New(pool, networks, nil, now), Hub: checkout.NewHub(pool), MasterKey: make([]byte, 32), PublicURL: "https://pay.example",
 		Hold: time.Minute, Wait: time.Second, Lease: time.Minute, Sweep: 15 * time.Second, Now: now,
-	}), hooks, access.New(pool, now)}
+	}), hooks, access.New(pool, now), shop.NewPayees(pool, evm.NewRegistry(nil), nil, hooks, now)}
 }
 
 func (w world) work(t *testing.T, periodic []*river.PeriodicJob) *river.Client[pgx.Tx] {
@@ -190,7 +192,7 @@ func (w world) work(t *testing.T, periodic []*river.PeriodicJob) *river.Client[p
 			checkout.QueueSettle: {MaxWorkers: 4}, checkout.QueueChain: {MaxWorkers: 4}, checkout.QueueMaint: {MaxWorkers: 4},
 			webhook.QueueWebhook: {MaxWorkers: 4}, webhook.QueueWebhookSlow: {MaxWorkers: 4},
 		},
-		Workers: jobs.Workers(w.checkout, w.hooks, w.people), PeriodicJobs: periodic, FetchCooldown: 10 * time.Millisecond, FetchPollInterval: 100 * time.Millisecond,
+		Workers: jobs.Workers(w.checkout, w.hooks, w.people, w.payees), PeriodicJobs: periodic, FetchCooldown: 10 * time.Millisecond, FetchPollInterval: 100 * time.Millisecond,
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)

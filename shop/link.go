@@ -189,11 +189,12 @@ func (s *Service) payee(ctx context.Context, merchant id.Merchant, livemode bool
 	if err != nil {
 		return queries.Payee{}, fmt.Errorf("payees of %s: %w", merchant, err)
 	}
-	for _, p := range payees {
-		n, err := s.networks.Network(p.Network)
-		if err != nil || n.Test == livemode || network != "" && network != p.Network {
+	for _, r := range payees {
+		n, err := s.networks.Network(r.Payee.Network)
+		if err != nil || n.Test == livemode || network != "" && network != r.Payee.Network {
 			continue
 		}
+		p, _ := countsNow(r, n, s.now())
 		if livemode && p.ProvenAt == nil {
 			return queries.Payee{}, ErrUnproven
 		}
@@ -221,13 +222,16 @@ func (s *Service) Offer(ctx context.Context, token string) (Offer, error) {
 	if _, err := id.ParseToken(token); err != nil {
 		return Offer{}, fmt.Errorf("%w: %w", ErrNotFound, err)
 	}
-	row, err := queries.New().LinkByToken(ctx, s.pool, token)
+	row, err := queries.New().LinkByToken(ctx, s.pool, queries.LinkByTokenParams{Token: token, Now: s.now()})
 	if err != nil {
 		return Offer{}, fmt.Errorf("link by token: %w", notFound(err))
 	}
 	link, err := s.link(row.Link)
 	if err != nil {
 		return Offer{}, err
+	}
+	if row.DuePayTo != nil { // its time has come
+		row.PayTo, row.ProvenAt = row.DuePayTo, row.DueProvenAt
 	}
 	if row.PayTo == nil {
 		return Offer{}, fmt.Errorf("link %s: %w", link.ID, ErrNoPayee)

@@ -1,0 +1,128 @@
+package access
+
+import "slices"
+
+// Role is what a person is to a shop.
+type Role string
+
+// The roles.
+const (
+	Owner      Role = "owner"
+	Manager    Role = "manager"
+	Cashier    Role = "cashier"
+	Accountant Role = "accountant"
+	Developer  Role = "developer"
+	Viewer     Role = "viewer"
+)
+
+// Roles lists all of them, those that may do most first.
+var Roles = []Role{Owner, Manager, Developer, Accountant, Cashier, Viewer}
+
+// Permission is something that a member may do for a shop or not. It reads as what follows "may".
+type Permission string
+
+// The permissions.
+const (
+	SeeShop        Permission = "see the overview and the notices"
+	ReadNotices    Permission = "mark notices as read"
+	SeeLinks       Permission = "see payment links"
+	ChangeLinks    Permission = "make and change payment links"
+	SeeSales       Permission = "see sales and settlements"
+	ExportSales    Permission = "download sales"
+	Simulate       Permission = "simulate payments"
+	SeeWebhooks    Permission = "see webhooks and deliveries"
+	ChangeWebhooks Permission = "change webhooks and send events again"
+	SeeKeys        Permission = "see API keys"
+	ChangeKeys     Permission = "make and revoke API keys"
+	SeeSettings    Permission = "see the settings"
+	ChangeSettings Permission = "change the settings"
+	ChangePayee    Permission = "change where the shop is paid"
+	GoLive         Permission = "switch the shop to real money"
+	SeeStaff       Permission = "see who works here"
+	ChangeStaff    Permission = "invite, change and remove people and tills"
+	SeeAudit       Permission = "see who did what"
+	UseTill        Permission = "use the till"
+)
+
+// Permissions lists all of them.
+var Permissions = []Permission{
+	SeeShop, ReadNotices, SeeLinks, ChangeLinks, SeeSales, ExportSales, Simulate, SeeWebhooks, ChangeWebhooks, SeeKeys, ChangeKeys,
+	SeeSettings, ChangeSettings, ChangePayee, GoLive, SeeStaff, ChangeStaff, SeeAudit, UseTill,
+}
+
+// grants says what each role may do; what does not stand here, nobody may.
+var grants = map[Role][]Permission{
+	Owner: Permissions,
+	Manager: {
+		SeeShop, ReadNotices, SeeLinks, ChangeLinks, SeeSales, ExportSales, Simulate, SeeWebhooks, ChangeWebhooks, SeeKeys, ChangeKeys,
+		SeeSettings, ChangeSettings, SeeStaff, ChangeStaff, SeeAudit, UseTill,
+	},
+	Developer:  {SeeShop, SeeLinks, SeeSales, Simulate, SeeWebhooks, ChangeWebhooks, SeeKeys, ChangeKeys, SeeSettings},
+	Accountant: {SeeShop, SeeLinks, SeeSales, ExportSales},
+	Cashier:    {UseTill},
+	Viewer:     {SeeShop, SeeLinks, SeeSales, SeeWebhooks, SeeSettings},
+}
+
+// May tells whether a role includes a permission.
+func (r Role) May(p Permission) bool { return slices.Contains(grants[r], p) }
+
+// Valid tells whether there is such a role.
+func (r Role) Valid() bool { return slices.Contains(Roles, r) }
+
+// MayGrant tells whether somebody in this role may give another person a role, or take it away. Nobody lifts himself or
+// his equals: managers come and go by an owner.
+func (r Role) MayGrant(other Role) bool {
+	switch {
+	case !other.Valid() || !r.May(ChangeStaff):
+		return false
+	case r == Owner:
+		return true
+	default:
+		return !other.Weighty()
+	}
+}
+
+// Weighty tells whether whoever gives the role has to prove first that he is still himself.
+func (r Role) Weighty() bool { return r == Owner || r == Manager }
+
+// May tells whether somebody who is signed in may do something for the shop that he is in. At a till it is the till
+// alone, whoever unlocked it: a few digits are no key to the office.
+func (s Session) May(p Permission) bool {
+	return s.Merchant != "" && (s.Device == "" || p == UseTill) && s.Role.May(p)
+}
+
+// RoleSheet is a role in plain words, as people read it before they give it or take it on.
+type RoleSheet struct {
+	Name   string
+	Can    string
+	Cannot string // empty for nothing
+}
+
+var sheets = map[Role]RoleSheet{
+	Owner: {
+		Name: "Owner", Can: "Everything, also where the shop is paid, and who else owns it.",
+	},
+	Manager: {
+		Name: "Manager", Can: "Run the shop: links, sales, webhooks, API keys, settings, staff and tills.",
+		Cannot: "Change where the shop is paid, go live, or change owners and managers.",
+	},
+	Developer: {
+		Name: "Developer", Can: "Make API keys and webhooks, and see links and sales.",
+		Cannot: "Change links or settings, or see staff.",
+	},
+	Accountant: {
+		Name: "Accountant", Can: "See and download sales and settlements.",
+		Cannot: "Change anything.",
+	},
+	Cashier: {
+		Name: "Cashier", Can: "Take payments at the till.",
+		Cannot: "See the dashboard.",
+	},
+	Viewer: {
+		Name: "Viewer", Can: "See links, sales, webhooks and settings.",
+		Cannot: "Change anything, or download sales.",
+	},
+}
+
+// Sheet describes a role.
+func (r Role) Sheet() RoleSheet { return sheets[r] }
