@@ -170,6 +170,8 @@ func (g *gallery) pages() []page {
 		{"link sold out", g.soldOutLink().URL, 410, false},
 		{"nothing", "/nothing", 404, false},
 		{"sign in", "/login", 200, false},
+		{"join", "/join", 200, false},
+		{"account", "/account", 200, true},
 		{"API reference", "/docs", 200, false},
 		{"overview", "/dashboard", 200, true},
 		{"sales", "/dashboard/sales", 200, true},

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/ethereum/go-ethereum/accounts"
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/signer/core/apitypes"
@@ -117,6 +118,8 @@ func (w *wallet) answer(text string) (any, *walletError) {
 		return nil, w.switchTo(asked.Params)
 	case "eth_signTypedData_v4":
 		return w.sign(asked.Params)
+	case "personal_sign":
+		return w.signText(asked.Params)
 	default:
 		return nil, &walletError{4200, "unknown method " + asked.Method}
 	}
@@ -136,6 +139,29 @@ func (w *wallet) switchTo(params []json.RawMessage) *walletError {
 	}
 	w.chain = int64(to.ChainID)
 	return nil
+}
+
+// signText signs what a page asks a person to sign in with.
+func (w *wallet) signText(params []json.RawMessage) (any, *walletError) {
+	w.mu.Lock()
+	w.signs++
+	decide := w.decide
+	w.mu.Unlock()
+	if decide != nil {
+		if refused := decide(); refused != nil {
+			return nil, refused
+		}
+	}
+	var text hexutil.Bytes
+	if err := json.Unmarshal(params[0], &text); err != nil {
+		return nil, &walletError{-32602, err.Error()}
+	}
+	signature, err := crypto.Sign(accounts.TextHash(text), w.key)
+	if err != nil {
+		return nil, &walletError{-32603, err.Error()}
+	}
+	signature[64] += 27
+	return hexutil.Encode(signature), nil
 }
 
 func (w *wallet) sign(params []json.RawMessage) (any, *walletError) {

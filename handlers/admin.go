@@ -101,11 +101,7 @@ func (h *Handlers) operatorSignIn(problem string) views.OperatorSignInView {
 
 // isSeller tells whether a shop's member asks.
 func (h *Handlers) isSeller(c echo.Context) (bool, error) {
-	cookie, err := c.Cookie(h.cookie())
-	if err != nil {
-		return false, nil //nolint:nilerr // no cookie, no seller
-	}
-	_, err = h.Access.Session(c.Request().Context(), cookie.Value)
+	_, err := h.Access.Session(c.Request().Context(), h.secretOf(c))
 	if errors.Is(err, access.ErrDenied) {
 		return false, nil
 	}

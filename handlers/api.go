@@ -29,6 +29,7 @@ type apiCall struct {
 	headers      map[string]string // of the answer, with what they say
 	refusals     []int
 	payment      bool // the payment itself makes it safe to repeat
+	browser      bool // begins or ends a browser's session: it reads the cookie, and no key
 	off          func(*Handlers) bool
 	run          func(a api, c echo.Context, who access.Caller) error
 }
@@ -46,6 +47,10 @@ func (h *Handlers) apiRoutes(e *echo.Echo) {
 	preflight := map[string]bool{}
 	for _, call := range apiCalls() {
 		path := echoPath.Replace(call.path)
+		if call.browser {
+			e.Add(call.method, path, a.browser(call))
+			continue
+		}
 		if !call.public() {
 			e.Add(call.method, path, a.guard(call))
 			continue
@@ -94,7 +99,7 @@ func (a api) caller(c echo.Context) (access.Caller, error) {
 	if !strings.EqualFold(scheme, "Bearer") {
 		return access.Caller{}, access.ErrDenied
 	}
-	return a.Access.Caller(c.Request().Context(), strings.TrimSpace(key))
+	return a.bearer(c, strings.TrimSpace(key))
 }
 
 // owns tells whether a row is the caller's: of his shop, and of his key's mode.
@@ -107,7 +112,7 @@ func noSimulation(h *Handlers) bool { return !h.DevSettle }
 
 // apiCalls is every call under /api.
 func apiCalls() []apiCall {
-	return slices.Concat(linkCalls(), purchaseCalls(), moneyCalls(), webhookCalls(), eventCalls())
+	return slices.Concat(linkCalls(), purchaseCalls(), moneyCalls(), webhookCalls(), eventCalls(), authCalls())
 }
 
 func linkCalls() []apiCall {

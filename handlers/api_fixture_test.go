@@ -58,6 +58,8 @@ type apiWorld struct {
 	echo     *echo.Echo
 	checkout *checkout.Service
 	access   *access.Service
+	gate     *access.Gate
+	payees   *shop.Payees
 	hooks    *webhook.Service
 	ahead    atomic.Int64 // how far the clock of webhooks is moved
 	networks *evm.Registry
@@ -85,8 +87,10 @@ func newWorld(t *testing.T, change ...func(*handlers.Options)) *apiWorld {
 		Networks: networks, Settlers: map[string]checkout.Settler{sepolia: mined{}}, Shop: shops, Hub: hub, Webhooks: w.hooks, MasterKey: []byte("a key of 32 bytes for this test!"),
 		PublicURL: site, Hold: 15 * time.Minute, Wait: 100 * time.Millisecond, Lease: time.Minute, Sweep: time.Minute, Now: now,
 	})
+	w.gate = newGate(t, w.access)
+	w.payees = shop.NewPayees(pool, silentNetworks(), silentChains(), w.hooks, now)
 	o := handlers.Options{
-		Access: w.access, Shop: shops, Checkout: w.checkout, Books: ledger.New(pool), Hub: hub, Networks: networks, PublicURL: site,
+		Access: w.access, Tills: access.NewTills(w.access, w.hooks), Gate: w.gate, Shop: shops, Payees: w.payees, Checkout: w.checkout, Books: ledger.New(pool), Hub: hub, Networks: networks, PublicURL: site,
 		DevSettle: true, AnyHost: true, Ready: func(context.Context) error { return nil }, Now: now,
 		Operator: access.NewOperator(pool, operatorToken, now), Health: health.New(pool, health.Options{Networks: networks, Queues: []string{"settle"}, Now: now}),
 		JobPages: queuePages{}, Webhooks: w.hooks,
@@ -94,6 +98,7 @@ func newWorld(t *testing.T, change ...func(*handlers.Options)) *apiWorld {
 	for _, c := range change {
 		c(&o)
 	}
+	w.gate = o.Gate
 	w.echo = handlers.New(o)
 	w.cafe, w.cafeKey = w.open("cafe", cafe)
 	w.books, w.booksKey = w.open("books", books)

@@ -51,7 +51,7 @@ var conventions = []views.ReferenceText{
 	{Title: "Addresses and keys", Lines: []string{
 		"Every call stands under `/api`, takes and gives JSON in UTF-8, and is described for programs at `/openapi.json`.",
 		"A shop's server sends `Authorization: Bearer` and its API key. Keys that begin with `sk_test_` see and make test rows, keys " +
-			"that begin with `sk_live_` live ones. A key may do what its scopes say. No call under `/api` reads a browser's cookie.",
+			"that begin with `sk_live_` live ones. A key may do what its scopes say. Only the calls under `/api/auth` read a browser's cookie.",
 	}},
 	{Title: "Money and time", Lines: []string{
 		"`amount` is a string of base units: USDC has 6 decimals, so `\"12500000\"` is 12.50 USDC. `amount_cents` is the same, rounded " +
@@ -75,6 +75,7 @@ var sections = map[string]string{
 	"payment_links": "Payment links", "link": "Payment links", "qr": "Payment links",
 	"create_payment_session": "Purchases", "payment_attempts": "Purchases", "dev": "Purchases",
 	"settlements": "Money", "sales": "Money", "sales.csv": "Money", "balance": "Money",
+	"auth":     "Signing in",
 	"webhooks": "Webhooks", "events": "Webhooks", "notices": "Webhooks",
 }
 

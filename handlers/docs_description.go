@@ -124,6 +124,9 @@ var refusal = views.ReferenceKind{Text: "Error", Object: "Error"}
 // accessOf says who may make a call.
 func accessOf(op describedCall) string {
 	for _, way := range op.Security {
+		if len(way) == 0 && len(op.Security) == 1 {
+			return "From a browser, which keeps its session's cookie. Other sites are refused."
+		}
 		if len(way) == 0 {
 			return "Anybody may call; a shop's key is taken as well."
 		}

@@ -24,6 +24,9 @@ var (
 	errCrossOrigin  = errors.New("handlers: cross-origin request")
 	errScope        = errors.New("handlers: key without the scope")
 	errKeyForm      = errors.New("handlers: malformed idempotency key")
+	errNoShop       = errors.New("handlers: a person without a shop")
+	errNoTill       = errors.New("handlers: not a paired tablet")
+	errTooOften     = errors.New("handlers: wrong too often")
 	errNotForPublic = errors.New("handlers: only with a seller's key")
 )
 
@@ -44,6 +47,8 @@ var replies = []reply{
 	{shop.ErrLinkExpired, 410, "link_expired", "This payment link has expired."},
 	{shop.ErrSoldOut, 409, "sold_out", "Everything this link offers is sold or being paid for."},
 	{shop.ErrNoPayee, 409, "no_receiving_address", "The shop has no address to be paid at yet."},
+	{shop.ErrChanged, 409, "changed_meanwhile", "Somebody changed this since the page was opened. Look at it, and send it again."},
+	{shop.ErrNotReady, 409, "not_ready_for_live", "Real money needs a receiving address on a live network that is proven to be yours."},
 	{shop.ErrUnproven, 409, "address_unproven", "The shop has not proven its receiving address yet."},
 	{checkout.ErrExpired, 410, "expired", "The time to pay this purchase is over."},
 	{checkout.ErrFailed, 410, "payment_failed", "The payment could not be carried out any more. Nothing was taken; begin again."},
@@ -60,6 +65,28 @@ var replies = []reply{
 	{webhook.ErrRotating, 409, "rotation_under_way", "The secret before still signs beside the newest. End it first, or wait until it ends."},
 	{webhook.ErrTooMany, 409, "too_many_webhooks", "The shop has as many webhooks as it may. Remove one first."},
 	{access.ErrDenied, 401, "unauthorized", "Sign in, or send a valid API key."},
+	{access.ErrToken, 401, "token_refused", "This access token does not sign in here."},
+	{access.ErrChallenge, 401, "challenge_used", "This was answered too late, or before. Begin again."},
+	{access.ErrSignature, 401, "signature_refused", "This was not signed by whom it names."},
+	{access.ErrSignupsClosed, 403, "signups_closed", "Nobody here knows you yet. Ask for an invitation."},
+	{access.ErrStepUp, 403, "step_up_required", "Confirm first that it is you."},
+	{access.ErrLastWayIn, 409, "last_way_in", "This is your last way to sign in. Add another passkey or wallet first."},
+	{access.ErrTaken, 409, "taken", "This signs in somebody already."},
+	{access.ErrPerson, 400, "invalid_field", "Give a name of 1 to 80 characters."},
+	{access.ErrTwoKeys, 409, "two_keys", "Two keys of this name are in use. Revoke one first, or choose another name."},
+	{access.ErrTooManyKeys, 409, "too_many_keys", "The shop has as many keys as it may. Revoke one first."},
+	{access.ErrKeyEnded, 409, "key_ended", "This key opens nothing any more. Make a new one."},
+	{access.ErrSellerRequired, 400, "seller_required", "You belong to several shops. Name one in the header Seller-Id."},
+	{access.ErrNotFound, 404, "not_found", "There is nothing at this address."},
+	{access.ErrInvite, 410, "invite_used", "This invitation was used, revoked, or is older than a day. Ask for a new one."},
+	{access.ErrMember, 409, "member_already", "You work in this shop already."},
+	{access.ErrRole, 403, "role_not_yours", "This role is not yours to give or to take away. Ask an owner."},
+	{access.ErrLastOwner, 409, "last_owner", "This is the last owner. Make somebody else an owner first."},
+	{access.ErrPINForm, 400, "invalid_field", "A PIN has 4 to 8 digits, and is not one that everybody tries first."},
+	{access.ErrPairing, 422, "pairing_refused", "This code pairs no tablet, or not any more."},
+	{errNoTill, 403, "no_till", "This tablet belongs to no shop any more."},
+	{errNoShop, 403, "no_shop", "You do not belong to a shop yet."},
+	{errTooOften, 429, "too_many_tries", "That was wrong too often. Try again in a minute."},
 	{errScope, 403, "forbidden", "This key may not do that."},
 	{access.ErrKeyMismatch, 422, "idempotency_mismatch", "This idempotency key was used with another request."},
 	{access.ErrKeyRunning, 409, "idempotency_running", "The first request with this idempotency key is still running."},
@@ -79,9 +106,20 @@ func replyTo(err error) (r reply, field string) {
 	if errors.As(err, &wrong) {
 		return reply{err, 400, "invalid_field", wrong.Message}, wrong.Field
 	}
+	var key *access.KeyFormError
+	if errors.As(err, &key) {
+		return reply{err, 400, "invalid_field", key.Message}, key.Field
+	}
 	var refused *webhook.FieldError
 	if errors.As(err, &refused) {
 		return reply{err, 400, "invalid_field", refused.Message}, refused.Field
+	}
+	var lacks *lacksError
+	if errors.As(err, &lacks) {
+		return reply{err, 403, "role_forbids", lacks.sentence()}, ""
+	}
+	if errors.Is(err, access.ErrMessage) {
+		return reply{err, 401, "message_refused", messageRefusal(err)}, ""
 	}
 	var amount error
 	for _, kind := range []error{money.ErrSyntax, money.ErrPrecision, money.ErrRange} {
@@ -109,6 +147,15 @@ func replyTo(err error) (r reply, field string) {
 		return reply{err, 503, "unavailable", "The shop cannot answer right now. If you were paying, do not pay again: look here in a moment."}, ""
 	}
 	return reply{err, 500, "internal", "Something went wrong on our side. If you were paying, look here again before you pay anew."}, ""
+}
+
+// messageRefusal says what is wrong with a signed message.
+func messageRefusal(err error) string {
+	_, why, found := strings.Cut(err.Error(), access.ErrMessage.Error()+": ")
+	if !found {
+		return "The signed message is not a sign-in for this site."
+	}
+	return "The signed message is not a sign-in for this site: " + why + "."
 }
 
 func codeOf(status int) string {
@@ -164,11 +211,11 @@ func (h *Handlers) fail(err error, c echo.Context) {
 	switch {
 	case strings.HasPrefix(c.Request().URL.Path, "/api/") || !wantsPage(c.Request()):
 		sent = c.JSON(r.status, errorBody(c, r, field))
-	case r.status == http.StatusUnauthorized && isScript(c.Request()):
-		c.Response().Header().Set("HX-Redirect", views.SignInPath)
+	case h.elsewhere(c, r) != "" && isScript(c.Request()):
+		c.Response().Header().Set("HX-Redirect", h.elsewhere(c, r))
 		sent = c.NoContent(r.status)
-	case r.status == http.StatusUnauthorized:
-		sent = c.Redirect(http.StatusSeeOther, views.SignInPath)
+	case h.elsewhere(c, r) != "":
+		sent = c.Redirect(http.StatusSeeOther, h.elsewhere(c, r))
 	default:
 		sent = h.Page(c, r.status, views.ErrorPage(errorView(c, r)))
 	}

@@ -69,6 +69,9 @@ func (s schemas) operation(call apiCall) doc {
 
 // security: public calls take a shop's key as well; the others name the scope that it must have.
 func security(call apiCall) []doc {
+	if call.browser {
+		return []doc{{}}
+	}
 	if call.public() {
 		return []doc{{}, {"key": []string{}}}
 	}
@@ -91,7 +94,7 @@ func parameters(call apiCall) []doc {
 		for _, name := range []string{"PAYMENT-SIGNATURE", "X-PAYMENT"} {
 			out = append(out, doc{"name": name, "in": "header", "description": "A payment as x402 sends it.", "schema": text})
 		}
-	case call.method == http.MethodPost:
+	case call.method == http.MethodPost && !call.browser:
 		out = append(out, doc{
 			"name": headerKey, "in": "header", "schema": doc{"type": "string", "maxLength": maxKey},
 			"description": "The same key with the same body gets the first answer again. At least 22 characters without a shop's key.",

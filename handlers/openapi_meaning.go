@@ -46,6 +46,26 @@ var meanings = map[string]string{ //nolint:gosec // it tells of secrets and hold
 	"data":        "The rows of this page.",
 	"next_cursor": "Sent back as `cursor`, it gets the next page; null on the last one.",
 
+	// signing in
+	"Nonce.nonce":             "Stands in the message. It counts once.",
+	"NonceRequest.address":    "The wallet's address; with it the message is made here.",
+	"NonceRequest.chain_id":   "The wallet's chain. Another one is named where this gateway does not know it.",
+	"Nonce.expires_at":        "Until when the message may be signed.",
+	"Nonce.message":           "The message to sign, if the address was given.",
+	"VerifyRequest.message":   "The message of EIP-4361, as it was signed.",
+	"VerifyRequest.signature": "The wallet's signature in hex: 65 bytes, or a contract's own.",
+	"PrivyRequest.token":      "An access token of Privy.",
+	"invite":                  "The token of an invitation, for somebody who is not known yet.",
+	"NewcomerRequest.name":    "What somebody new is called.",
+	"NewcomerRequest.shop":    "What the first shop is called; only where nobody is known at all.",
+	"person":                  "Who signed in.",
+	"shops":                   "Where the person has a role.",
+	"Person.name":             "What the person is called.",
+	"Member.seller_id":        "The shop.",
+	"role":                    "The person's role in the shop.",
+	"location":                "The page that comes next for a person.",
+	"signed_out":              "True: whoever had a session has none now.",
+
 	// money
 	"amount":       "Base units of the currency, as a string; USDC has 6 decimals.",
 	"amount_cents": "The amount in whole cents, rounded down.",

@@ -9,7 +9,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"xsynesis/access"
-	"xsynesis/id"
 	"xsynesis/views"
 )
 
@@ -17,23 +16,24 @@ func (h *Handlers) sellerRoutes(e *echo.Echo) {
 	e.GET("/", func(c echo.Context) error { return c.Redirect(http.StatusSeeOther, views.OverviewPath) })
 	e.POST(views.SignOutPath, h.deleteSession)
 
-	e.GET(views.OverviewPath, h.signedIn(h.overview))
-	e.GET(views.DashboardEventsPath, h.signedIn(h.dashboardEvents))
-	e.GET(views.SalesPath, h.signedIn(h.sales))
-	e.GET(views.SalesCSVPath, h.signedIn(h.salesCSV))
-	e.GET(views.SettlementsPath, h.signedIn(h.settlements))
-	e.GET(views.LinksPath, h.signedIn(h.links))
-	e.POST(views.LinksPath, h.signedIn(h.createLink))
-	e.GET(views.LinkNewPath, h.signedIn(h.newLink))
-	e.GET(views.LinksPath+"/:link", h.signedIn(h.showLink))
-	e.GET(views.LinksPath+"/:link/edit", h.signedIn(h.editLink))
-	e.POST(views.LinksPath+"/:link/edit", h.signedIn(h.updateLink))
-	e.GET(views.LinksPath+"/:link/expire", h.signedIn(h.confirmExpire))
-	e.POST(views.LinksPath+"/:link/expire", h.signedIn(h.expireLink))
+	e.GET(views.OverviewPath, h.may(access.SeeShop, h.overview))
+	e.GET(views.DashboardEventsPath, h.may(access.SeeShop, h.dashboardEvents))
+	e.GET(views.SalesPath, h.may(access.SeeSales, h.sales))
+	e.GET(views.SalesCSVPath, h.may(access.ExportSales, h.salesCSV))
+	e.GET(views.SettlementsPath, h.may(access.SeeSales, h.settlements))
+	e.GET(views.LinksPath, h.may(access.SeeLinks, h.links))
+	e.POST(views.LinksPath, h.may(access.ChangeLinks, h.createLink))
+	e.GET(views.LinkNewPath, h.may(access.ChangeLinks, h.newLink))
+	e.GET(views.LinksPath+"/:link", h.may(access.SeeLinks, h.showLink))
+	e.GET(views.LinksPath+"/:link/edit", h.may(access.ChangeLinks, h.editLink))
+	e.POST(views.LinksPath+"/:link/edit", h.may(access.ChangeLinks, h.updateLink))
+	e.GET(views.LinksPath+"/:link/expire", h.may(access.ChangeLinks, h.confirmExpire))
+	e.POST(views.LinksPath+"/:link/expire", h.may(access.ChangeLinks, h.expireLink))
 	h.webhookRoutes(e)
 	h.noticeRoutes(e)
+	h.settingsRoutes(e)
 	if h.DevSettle {
-		e.POST("/dashboard/attempts/:attempt/simulations", h.signedIn(h.simulate))
+		e.POST("/dashboard/attempts/:attempt/simulations", h.may(access.Simulate, h.simulate))
 	}
 }
 
@@ -58,44 +58,51 @@ type seller struct {
 	livemode bool
 }
 
-// signedIn asks for a session; what it finds is an argument, never a value in the context.
+// signedIn asks for a session for a shop; what it finds is an argument, never a value in the context.
 func (h *Handlers) signedIn(next func(echo.Context, seller) error) echo.HandlerFunc {
+	return h.person(func(c echo.Context, s seller) error {
+		if s.Merchant == "" {
+			return errNoShop
+		}
+		return next(c, s)
+	})
+}
+
+// person asks for a session, also for none of the shops.
+func (h *Handlers) person(next func(echo.Context, seller) error) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		c.Response().Header().Set("Cache-Control", "private, no-store")
-		cookie, err := c.Cookie(h.cookie())
-		if err != nil {
-			return access.ErrDenied
-		}
-		session, err := h.Access.Session(c.Request().Context(), cookie.Value)
+		session, err := h.Access.Session(c.Request().Context(), h.secretOf(c))
 		if err != nil {
 			return err
 		}
-		return next(c, seller{Session: session})
+		return next(c, seller{Session: session, livemode: session.Livemode})
 	}
 }
 
-// signIn is the page of a shop whose people cannot sign in yet.
-func (h *Handlers) signIn(c echo.Context) error {
-	return h.Page(c, http.StatusOK, views.SignIn(views.SignInView{}))
+// stepUp lets only those through who proved within the last five minutes that they are still themselves.
+func (h *Handlers) stepUp(next func(echo.Context, seller) error) func(echo.Context, seller) error {
+	return func(c echo.Context, s seller) error {
+		if !s.SteppedUp {
+			return access.ErrStepUp
+		}
+		return next(c, s)
+	}
 }
 
-// BeginSession signs a member in and opens the dashboard; who he is was proven before.
-func (h *Handlers) BeginSession(c echo.Context, merchant id.Merchant, person id.Person) error {
-	secret, err := h.Access.SignIn(c.Request().Context(), merchant, person)
+// secretOf is what the browser keeps of its session; empty for none.
+func (h *Handlers) secretOf(c echo.Context) string {
+	cookie, err := c.Cookie(h.cookie())
 	if err != nil {
-		return err
+		return ""
 	}
-	h.setCookie(c, secret, 0)
-	return c.Redirect(http.StatusSeeOther, views.OverviewPath)
+	return cookie.Value
 }
 
 func (h *Handlers) deleteSession(c echo.Context) error {
-	if cookie, err := c.Cookie(h.cookie()); err == nil {
-		if err := h.Access.SignOut(c.Request().Context(), cookie.Value); err != nil {
-			return err
-		}
+	if err := h.endSession(c); err != nil {
+		return err
 	}
-	h.setCookie(c, "", -1)
 	return c.Redirect(http.StatusSeeOther, views.SignInPath)
 }
 
@@ -105,8 +112,9 @@ func (h *Handlers) dashboardEvents(c echo.Context, s seller) error {
 
 // frame is what stands around a page of the dashboard; live pages fetch themselves when something changed.
 func (h *Handlers) frame(c echo.Context, s seller, heading string, section views.Section, live bool) views.DashboardView {
-	v := views.DashboardView{Heading: heading, Section: section, Shop: s.Shop, Person: s.PersonName, Role: s.Role, Test: !s.livemode}
+	v := views.DashboardView{Heading: heading, Section: section, Shop: s.Shop, Person: s.PersonName, Role: string(s.Role), Test: !s.livemode}
 	h.badges(c, s, &v)
+	h.reach(c, s, &v)
 	if live {
 		v.Live = c.Request().URL.RequestURI()
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"xsynesis/access"
 	"xsynesis/id"
 	"xsynesis/money"
 	"xsynesis/views"
@@ -21,9 +22,9 @@ import (
 
 func (h *Handlers) deliveryRoutes(e *echo.Echo) {
 	const one = views.DeliveriesPath + "/:delivery"
-	e.GET(views.DeliveriesPath, h.signedIn(h.deliveries))
-	e.GET(one, h.signedIn(h.showDelivery))
-	e.POST(one+"/replays", h.signedIn(h.createRedelivery))
+	e.GET(views.DeliveriesPath, h.may(access.SeeWebhooks, h.deliveries))
+	e.GET(one, h.may(access.SeeWebhooks, h.showDelivery))
+	e.POST(one+"/replays", h.may(access.ChangeWebhooks, h.createRedelivery))
 	h.replayRoutes(e)
 }
 

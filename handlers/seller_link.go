@@ -162,7 +162,11 @@ func (h *Handlers) ownLink(c echo.Context, s seller) (shop.Link, error) {
 	if err != nil {
 		return shop.Link{}, shop.ErrNotFound
 	}
-	return h.Shop.Link(c.Request().Context(), s.Merchant, link)
+	l, err := h.Shop.Link(c.Request().Context(), s.Merchant, link)
+	if err == nil && l.Livemode != s.livemode {
+		return shop.Link{}, shop.ErrNotFound
+	}
+	return l, err
 }
 
 // attemptsShown is how many of a link's purchases its page lists.
@@ -242,7 +246,14 @@ func (h *Handlers) simulate(c echo.Context, s seller) error {
 	if c.FormValue("mode") == string(checkout.Worker) {
 		mode = checkout.Worker
 	}
-	purchase, err := h.Checkout.Simulate(c.Request().Context(), s.Merchant, attempt, mode)
+	purchase, err := h.Checkout.Purchase(c.Request().Context(), attempt)
+	switch {
+	case err != nil:
+		return err
+	case purchase.Livemode != s.livemode:
+		return checkout.ErrNotFound
+	}
+	purchase, err = h.Checkout.Simulate(c.Request().Context(), s.Merchant, attempt, mode)
 	if err != nil {
 		return err
 	}

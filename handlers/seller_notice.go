@@ -7,13 +7,14 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"xsynesis/access"
 	"xsynesis/id"
 	"xsynesis/views"
 )
 
 func (h *Handlers) noticeRoutes(e *echo.Echo) {
-	e.GET(views.NoticesPath, h.signedIn(h.notices))
-	e.POST(views.NoticeReadsPath, h.signedIn(h.readNotices))
+	e.GET(views.NoticesPath, h.may(access.SeeShop, h.notices))
+	e.POST(views.NoticeReadsPath, h.may(access.ReadNotices, h.readNotices))
 }
 
 func (h *Handlers) notices(c echo.Context, s seller) error {

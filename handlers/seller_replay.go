@@ -8,15 +8,16 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"xsynesis/access"
 	"xsynesis/id"
 	"xsynesis/views"
 	"xsynesis/webhook"
 )
 
 func (h *Handlers) replayRoutes(e *echo.Echo) {
-	e.GET(views.ReplayNewPath, h.signedIn(h.newReplay))
-	e.POST(views.ReplaysPath, h.signedIn(h.createReplay))
-	e.GET(views.ReplaysPath+"/:replay", h.signedIn(h.showReplay))
+	e.GET(views.ReplayNewPath, h.may(access.ChangeWebhooks, h.newReplay))
+	e.POST(views.ReplaysPath, h.may(access.ChangeWebhooks, h.createReplay))
+	e.GET(views.ReplaysPath+"/:replay", h.may(access.SeeWebhooks, h.showReplay))
 }
 
 // newReplay asks what to send again, and counts it where that was said. It changes nothing.

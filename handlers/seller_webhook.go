@@ -11,6 +11,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"xsynesis/access"
 	"xsynesis/id"
 	"xsynesis/views"
 	"xsynesis/webhook"
@@ -18,20 +19,20 @@ import (
 
 func (h *Handlers) webhookRoutes(e *echo.Echo) {
 	const one = views.WebhooksPath + "/:webhook"
-	e.GET(views.WebhooksPath, h.signedIn(h.webhooks))
-	e.POST(views.WebhooksPath, h.signedIn(h.createWebhook))
-	e.GET(views.WebhookNewPath, h.signedIn(h.newWebhook))
-	e.GET(one, h.signedIn(h.showWebhook))
-	e.GET(one+"/edit", h.signedIn(h.editWebhook))
-	e.POST(one+"/edit", h.signedIn(h.updateWebhook))
-	e.POST(one+"/status", h.signedIn(h.setWebhookStatus))
-	e.GET(one+"/rotation", h.signedIn(h.confirmRotation))
-	e.POST(one+"/rotation", h.signedIn(h.createRotation))
-	e.GET(one+"/rotation/end", h.signedIn(h.confirmRotationEnd))
-	e.POST(one+"/rotation/end", h.signedIn(h.endRotation))
-	e.POST(one+"/tests", h.signedIn(h.createTest))
-	e.GET(one+"/removal", h.signedIn(h.confirmRemoval))
-	e.POST(one+"/removal", h.signedIn(h.removeWebhook))
+	e.GET(views.WebhooksPath, h.may(access.SeeWebhooks, h.webhooks))
+	e.POST(views.WebhooksPath, h.may(access.ChangeWebhooks, h.createWebhook))
+	e.GET(views.WebhookNewPath, h.may(access.ChangeWebhooks, h.newWebhook))
+	e.GET(one, h.may(access.SeeWebhooks, h.showWebhook))
+	e.GET(one+"/edit", h.may(access.ChangeWebhooks, h.editWebhook))
+	e.POST(one+"/edit", h.may(access.ChangeWebhooks, h.updateWebhook))
+	e.POST(one+"/status", h.may(access.ChangeWebhooks, h.setWebhookStatus))
+	e.GET(one+"/rotation", h.may(access.ChangeWebhooks, h.confirmRotation))
+	e.POST(one+"/rotation", h.may(access.ChangeWebhooks, h.createRotation))
+	e.GET(one+"/rotation/end", h.may(access.ChangeWebhooks, h.confirmRotationEnd))
+	e.POST(one+"/rotation/end", h.may(access.ChangeWebhooks, h.endRotation))
+	e.POST(one+"/tests", h.may(access.ChangeWebhooks, h.createTest))
+	e.GET(one+"/removal", h.may(access.ChangeWebhooks, h.confirmRemoval))
+	e.POST(one+"/removal", h.may(access.ChangeWebhooks, h.removeWebhook))
 	h.deliveryRoutes(e)
 }
 

@@ -29,7 +29,10 @@ import (
 // Options are what the handlers serve and how.
 type Options struct {
 	Access   *access.Service
+	Gate     *access.Gate
+	Tills    *access.Tills
 	Shop     *shop.Service
+	Payees   *shop.Payees
 	Checkout *checkout.Service
 	Books    *ledger.Books
 	Hub      *checkout.Hub
@@ -49,9 +52,11 @@ type Options struct {
 	TrustedProxies []*net.IPNet // whose X-Forwarded-For is believed
 	// Ready tells whether this process can serve: database, schema, chain.
 	Ready func(ctx context.Context) error
-	// Extend adds routes, and a sign-in in place of our own; nil outside the development build.
+	// Extend adds routes; nil outside the development build.
 	Extend func(*echo.Echo, *Handlers)
-	Now    func() time.Time
+	// Demo lists whom the development build lets in without proof; nil elsewhere.
+	Demo func(ctx context.Context) ([]views.DemoPerson, error)
+	Now  func() time.Time
 }
 
 // Handlers answers requests; it holds no rule about money, stock or state.
@@ -89,7 +94,10 @@ func (h *Handlers) routes(e *echo.Echo) {
 	e.GET("/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
 	e.GET("/readyz", h.ready)
 	h.buyerRoutes(e)
+	h.signInRoutes(e)
+	h.accountRoutes(e)
 	h.sellerRoutes(e)
+	h.staffRoutes(e)
 	h.apiRoutes(e)
 	h.docsRoutes(e)
 	if h.Operator != nil {
@@ -97,8 +105,6 @@ func (h *Handlers) routes(e *echo.Echo) {
 	}
 	if h.Extend != nil {
 		h.Extend(e, h)
-	} else {
-		e.GET(views.SignInPath, h.signIn)
 	}
 }
 

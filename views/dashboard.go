@@ -1,6 +1,7 @@
 package views
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,10 +19,12 @@ type DashboardView struct {
 	Role    string // "owner"
 	Test    bool   // shows the test stripe
 	Flash   Flash
-	Live    string // this page's own URL with its query; set, the page fetches its [LiveFragment] on every change
-	Failed  int    // events that were not delivered
-	Unread  int    // notices
-	Refresh bool   // reloads every 5 s where scripts are off, since something is under way
+	Live    string       // this page's own URL with its query; set, the page fetches its [LiveFragment] on every change
+	Failed  int          // events that were not delivered
+	Unread  int          // notices
+	Shops   []ShopChoice // the person's, where there are several
+	Closed  []Section    // what the person's role does not open
+	Refresh bool         // reloads every 5 s where scripts are off, since something is under way
 }
 
 // LiveFragment names the part of every dashboard page that is fetched again when something changed.
@@ -145,9 +148,12 @@ func (v DashboardView) page() Page {
 	return p
 }
 
+// opens tells whether the person's role opens a section.
+func (v DashboardView) opens(s Section) bool { return !slices.Contains(v.Closed, s) }
+
 // behindMore tells whether a phone finds the page's section behind More.
 func (v DashboardView) behindMore() bool {
-	return v.Section == SectionSettlements || v.Section == SectionWebhooks
+	return v.Section == SectionSettlements || v.Section == SectionWebhooks || v.Section == SectionStaff || v.Section == SectionAudit || v.Section == SectionSettings
 }
 
 // role tells screen readers how urgent the sentence is.

@@ -7,21 +7,6 @@ import (
 	"xsynesis/money"
 )
 
-// SignInView is the page that lets someone into a shop.
-type SignInView struct {
-	Test    bool
-	Problem string       // why the last try did not work
-	Demo    []DemoPerson // the development build's shops; elsewhere empty
-}
-
-// DemoPerson is someone of a demo shop whom one press signs in.
-type DemoPerson struct {
-	Person id.Person
-	Name   string // "Mette"
-	Role   string // "owner"
-	Shop   string // "Kaffe Nord"
-}
-
 // OverviewView is the first page of the dashboard: what came in, and what came last.
 type OverviewView struct {
 	DashboardView

@@ -7,12 +7,6 @@ import (
 	"xsynesis/id"
 )
 
-// Where a seller signs in and out; signing in posts the field "person", signing out posts nothing.
-const (
-	SignInPath  = "/login"
-	SignOutPath = "/logout"
-)
-
 // The lists of the dashboard, and the stream that says when one of them changed.
 const (
 	OverviewPath        = "/dashboard"

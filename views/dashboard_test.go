@@ -36,7 +36,7 @@ func TestDashboardPages(t *testing.T) {
 	t.Parallel()
 	pages := map[string]templ.Component{
 		"sign_in":          SignIn(signInExample()),
-		"sign_in_closed":   SignIn(SignInView{Problem: "That shop is not here any more. Choose another one."}),
+		"sign_in_closed":   SignIn(SignInView{Return: "/dashboard/sales?period=7d", Code: Field{Value: "x", Problem: "This is no recovery code, or it was used before."}}),
 		"overview":         Overview(overviewExample(t)),
 		"overview_first":   Overview(OverviewView{DashboardView: shell("Overview", SectionOverview)}),
 		"overview_linked":  Overview(OverviewView{DashboardView: shell("Overview", SectionOverview), HasLink: true}),
@@ -90,7 +90,7 @@ func TestDashboardPagesCarryNoStyleAndNoInlineScript(t *testing.T) {
 }
 
 func signInExample() SignInView {
-	return SignInView{Test: true, Demo: []DemoPerson{
+	return SignInView{DoorView: DoorView{Test: true, TestWallet: true}, CanJoin: true, Demo: []DemoPerson{
 		{Person: "usr_mette", Name: "Mette", Role: "owner", Shop: "Kaffe Nord"},
 		{Person: "usr_ines", Name: "Ines", Role: "owner", Shop: "Halden Books"},
 		{Person: "usr_anil", Name: "Anil", Role: "developer", Shop: "Menu Data"},

@@ -38,6 +38,9 @@ type Config struct {
 	RelayerKey          Key          `env:"RELAYER_KEY"` // only in processes that settle, see [Config.WithoutMoneyKeys]
 	MasterKey           MasterKey    `env:"MASTER_KEY"`
 	OperatorToken       Token        `env:"OPERATOR_TOKEN"`
+	Signups             Signups      `env:"SIGNUPS"`
+	PrivyAppID          string       `env:"PRIVY_APP_ID"`
+	PrivyKey            PublicKey    `env:"PRIVY_VERIFICATION_KEY"`
 	ReservationTTL      Seconds      `env:"RESERVATION_TTL" envDefault:"900"`
 	SettleWait          Seconds      `env:"SETTLE_WAIT" envDefault:"25"`
 	DevSettle           bool         `env:"DEV_SETTLE_ENABLED"`
@@ -76,7 +79,7 @@ func Parse(vars map[string]string, fallback Environment) (*Config, error) {
 	c := &Config{notUsed: notUsed(vars)}
 	var mistakes Mistakes
 	mistakes.addEnv(env.ParseWithOptions(c, env.Options{Environment: vars}))
-	mistakes.add(c.readDatabase(vars), c.readRPC(vars), c.readTLS(), c.checkPorts())
+	mistakes.add(c.readDatabase(vars), c.readRPC(vars), c.readTLS(), c.checkPorts(), c.checkPrivy())
 	c.complete()
 	if len(mistakes) > 0 {
 		slices.Sort(mistakes)
@@ -101,6 +104,12 @@ func withDefaults(given map[string]string, fallback Environment) map[string]stri
 
 // complete fills in what follows from the rest.
 func (c *Config) complete() {
+	if c.Signups == "" {
+		c.Signups = SignupsClosed
+		if c.Env == Development {
+			c.Signups = SignupsOpen
+		}
+	}
 	if c.Env != Development {
 		return
 	}

@@ -113,3 +113,11 @@ func (c *Config) checkPorts() error {
 	}
 	return nil
 }
+
+// checkPrivy wants both of what tokens of another sign-in service are checked with, or neither.
+func (c *Config) checkPrivy() error {
+	if (c.PrivyAppID == "") != (c.PrivyKey == "") {
+		return errors.New("PRIVY_APP_ID, PRIVY_VERIFICATION_KEY: one of them is missing")
+	}
+	return nil
+}

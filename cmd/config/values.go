@@ -2,8 +2,11 @@ package config
 
 import (
 	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -34,6 +37,48 @@ func (e *Environment) UnmarshalText(text []byte) error {
 	default:
 		return errors.New("must be production or development")
 	}
+}
+
+// Signups says whether anybody may become a person here.
+type Signups string
+
+// The ways to let people in. Closed is for those who were invited, and for the first.
+const (
+	SignupsOpen   Signups = "open"
+	SignupsClosed Signups = "closed"
+)
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (s *Signups) UnmarshalText(text []byte) error {
+	switch v := Signups(text); v {
+	case SignupsOpen, SignupsClosed:
+		*s = v
+		return nil
+	default:
+		return errors.New("must be open or closed")
+	}
+}
+
+// PublicKey is a key of the curve P-256 in PEM. Line breaks may be written as \n, as files of settings need it.
+type PublicKey string
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (k *PublicKey) UnmarshalText(text []byte) error {
+	given := strings.ReplaceAll(string(text), `\n`, "\n")
+	wrong := errors.New("must be a public key of the curve P-256 in PEM, which begins with -----BEGIN PUBLIC KEY-----")
+	block, _ := pem.Decode([]byte(given))
+	if block == nil {
+		return wrong
+	}
+	key, err := x509.ParsePKIXPublicKey(block.Bytes)
+	if err != nil {
+		return wrong
+	}
+	if ec, ok := key.(*ecdsa.PublicKey); !ok || ec.Curve != elliptic.P256() {
+		return wrong
+	}
+	*k = PublicKey(given)
+	return nil
 }
 
 // Port is a TCP port to listen on.

@@ -13,6 +13,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"golang.org/x/sync/errgroup"
 
+	"xsynesis/access"
 	"xsynesis/cmd/config"
 	"xsynesis/evm"
 	"xsynesis/handlers"
@@ -54,8 +55,15 @@ func ServeWith(ctx context.Context, c *config.Config, t Timing, extra Extra) err
 	if extra.Explorer != "" {
 		p.Networks.Explore(extra.ChainID, extra.Explorer)
 	}
+	if extra.Routes == nil {
+		if err := p.tellFirstRun(ctx); err != nil {
+			return err
+		}
+	}
 	site := handlers.New(handlers.Options{
-		Access: p.Access, Shop: p.Shop, Checkout: p.Checkout, Books: p.Books, Hub: p.Hub, Networks: p.Networks, Webhooks: p.Webhooks,
+		Gate:   p.Gate,
+		Tills:  access.NewTills(p.Access, p.Webhooks),
+		Access: p.Access, Shop: p.Shop, Payees: p.Payees, Checkout: p.Checkout, Books: p.Books, Hub: p.Hub, Networks: p.Networks, Webhooks: p.Webhooks,
 		Health: p.Health, Operator: p.Operator, JobPages: &jobPages{ctx: ctx, jobs: p.Jobs}, Development: c.Env == config.Development,
 		PublicURL: string(c.PublicURL), AnyHost: c.Env == config.Development, DevSettle: c.DevSettle,
 		TrustedProxies: ipNets(c.TrustedProxies), Ready: p.ready, Now: now, TestWallet: extra.Routes != nil, Extend: extra.extend(p),

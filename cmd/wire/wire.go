@@ -42,12 +42,14 @@ type Parts struct {
 	Relayers []*evm.Relayer // only where this process may settle
 	Access   *access.Service
 	Shop     *shop.Service
+	Payees   *shop.Payees
 	Books    *ledger.Books
 	Hub      *checkout.Hub
 	Checkout *checkout.Service
 	Webhooks *webhook.Service
 	Health   *health.Service
 	Operator *access.Operator
+	Gate     *access.Gate
 	Jobs     *river.Client[pgx.Tx] // inserts and shows jobs; it works none
 }
 
@@ -96,7 +98,11 @@ func (p *Parts) build(ctx context.Context, c *config.Config, settles bool, t Tim
 	})
 	settlers := p.dial(c, settles)
 	p.Access, p.Shop, p.Books = access.New(p.Pool, now), shop.New(p.Pool, p.Networks, p.Webhooks, now), ledger.New(p.Pool)
+	p.Payees = shop.NewPayees(p.Pool, p.Networks, p.Chains, p.Webhooks, now)
 	p.Operator = access.NewOperator(p.Pool, token, now)
+	if p.Gate, err = newGate(c, p, master); err != nil {
+		return err
+	}
 	p.Health = health.New(p.Pool, health.Options{
 		Networks: p.Networks, Chains: p.Chains, Queues: allQueues(), Dispatcher: c.WebhookDispatcher, Now: now,
 	})

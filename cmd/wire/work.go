@@ -99,7 +99,7 @@ func (p *Parts) work(ctx context.Context, c *config.Config) error {
 func (p *Parts) openQueues(pool *pgxpool.Pool, mine queues) (*river.Client[pgx.Tx], error) {
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
 		ID:     clientID(),
-		Queues: mine, Workers: jobs.Workers(p.Checkout, p.Webhooks, p.Access), PeriodicJobs: jobs.Periodic(p.Checkout, p.Webhooks),
+		Queues: mine, Workers: jobs.Workers(p.Checkout, p.Webhooks, p.Access, p.Payees), PeriodicJobs: jobs.Periodic(p.Checkout, p.Webhooks),
 		FetchCooldown: fetchCooldown, JobTimeout: jobTimeout, RescueStuckJobsAfter: rescueAfter, SoftStopTimeout: softStop,
 	})
 	if err != nil {

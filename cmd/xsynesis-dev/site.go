@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -26,22 +27,24 @@ type demo struct {
 const explorerPath = "/dev/explorer"
 
 func (d demo) routes(e *echo.Echo, h *handlers.Handlers) {
-	e.GET(views.SignInPath, func(c echo.Context) error { return d.signInPage(c, h, http.StatusOK, "") })
+	h.Demo = d.people
 	e.POST(views.SignInPath, func(c echo.Context) error { return d.signIn(c, h) })
+	e.POST(views.ConfirmDemoPath, h.ConfirmDemo)
 	e.POST("/dev/wallet", d.request)
 	e.GET(explorerPath+"/tx/:hash", d.transaction)
 }
 
-func (d demo) signInPage(c echo.Context, h *handlers.Handlers, status int, problem string) error {
-	members, err := d.access.Members(c.Request().Context())
+// people lists everybody who has a role somewhere, for the page that signs them in.
+func (d demo) people(ctx context.Context) ([]views.DemoPerson, error) {
+	members, err := d.access.Members(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	v := views.SignInView{Test: true, Problem: problem}
-	for _, m := range members {
-		v.Demo = append(v.Demo, views.DemoPerson{Person: m.Person, Name: m.PersonName, Role: m.Role, Shop: m.Shop})
+	people := make([]views.DemoPerson, len(members))
+	for i, m := range members {
+		people[i] = views.DemoPerson{Person: m.Person, Name: m.PersonName, Role: string(m.Role), Shop: m.Shop}
 	}
-	return h.Page(c, status, views.SignIn(v))
+	return people, nil
 }
 
 // signIn takes the word of whoever says that he is one of the demo's people.
@@ -55,7 +58,7 @@ func (d demo) signIn(c echo.Context, h *handlers.Handlers) error {
 			return h.BeginSession(c, m.Merchant, m.Person)
 		}
 	}
-	return d.signInPage(c, h, http.StatusUnprocessableEntity, "Choose one of the people below.")
+	return h.RefuseDemo(c)
 }
 
 // request forwards a page's wallet requests to the wallet whose key stays on the server.

@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"encoding/json"
 
+	"github.com/ethereum/go-ethereum/accounts"
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/signer/core/apitypes"
@@ -38,6 +39,8 @@ func (w testWallet) Request(method string, params []byte) (any, error) {
 		return w.switchChain(params)
 	case "eth_signTypedData_v4":
 		return w.sign(params)
+	case "personal_sign":
+		return w.signText(params)
 	default:
 		return nil, &walletError{Code: codeUnsupported, Message: "The test wallet does not know " + method + "."}
 	}
@@ -51,6 +54,24 @@ func (w testWallet) switchChain(params []byte) (any, error) {
 		return nil, &walletError{Code: codeUnknownChain, Message: "The test wallet lives on the development chain alone."}
 	}
 	return nil, nil //nolint:nilnil // EIP-3326: null on success
+}
+
+// signText signs a message in hexadecimal, as pages ask people to sign in with.
+func (w testWallet) signText(params []byte) (any, error) {
+	var args []string
+	if json.Unmarshal(params, &args) != nil || len(args) < 1 {
+		return nil, &walletError{Code: codeInvalidParams, Message: "The test wallet cannot read what it should sign."}
+	}
+	text, err := hexutil.Decode(args[0])
+	if err != nil {
+		text = []byte(args[0])
+	}
+	signature, err := crypto.Sign(accounts.TextHash(text), w.key)
+	if err != nil {
+		return nil, err
+	}
+	signature[64] += 27
+	return hexutil.Encode(signature), nil
 }
 
 func (w testWallet) sign(params []byte) (any, error) {

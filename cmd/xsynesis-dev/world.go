@@ -107,7 +107,9 @@ func seed(ctx context.Context, c *config.Config, p *wire.Parts, k keys) (world, 
 
 // open makes the shop, its address and its links, as far as they are missing; links come back in the order above.
 func (d demoShop) open(ctx context.Context, p *wire.Parts, k keys) (id.Merchant, []shop.Link, error) {
-	merchant, err := p.Access.Found(ctx, d.founding)
+	founding := d.founding
+	founding.Wallet = address(d.payee(k)).Hex() // scripts sign in with the keys of dev.json
+	merchant, err := p.Access.Found(ctx, founding)
 	if err != nil {
 		return "", nil, err
 	}

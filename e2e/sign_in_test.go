@@ -1,0 +1,159 @@
+package e2e
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/stretchr/testify/require"
+)
+
+// authAnswer is an answer that begins a session, as the script prints it.
+type authAnswer struct {
+	Status int    `json:"status"`
+	Cookie string `json:"cookie"`
+	Body   struct {
+		Nonce  string
+		Person struct{ ID, Name string }
+		Shops  []struct {
+			SellerID string `json:"seller_id"`
+			Role     string
+		}
+		Error struct{ Code string }
+	} `json:"body"`
+}
+
+// signInBy signs in with an unmodified npm package.
+func (w *world) signInBy(t testing.TB, maker, key string) (drawn, first, replayed authAnswer) {
+	t.Helper()
+	script, err := os.ReadFile("sign_in.mjs")
+	require.NoError(t, err)
+	dir := t.TempDir()
+	require.NoError(t, os.Symlink(filepath.Join(npmFolder(t, "siwe"), "node_modules"), filepath.Join(dir, "node_modules")))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "sign_in.mjs"), script, 0o600))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	node := exec.CommandContext(ctx, "node", "sign_in.mjs", w.BaseURL, maker)
+	node.Dir, node.Env = dir, append(cleanEnv(), "KEY="+key)
+	var stderr strings.Builder
+	node.Stderr = &stderr
+	out, err := node.Output()
+	require.NoError(t, err, stderr.String())
+	var told struct{ Drawn, First, Replayed authAnswer }
+	require.NoError(t, json.Unmarshal(out, &told), string(out))
+	return told.Drawn, told.First, told.Replayed
+}
+
+func freshKey(t testing.TB) string {
+	t.Helper()
+	key, err := crypto.GenerateKey()
+	require.NoError(t, err)
+	return "0x" + hex.EncodeToString(crypto.FromECDSA(key))
+}
+
+func TestMessagesOfUnmodifiedPackagesSignIn(t *testing.T) {
+	t.Parallel()
+	w := sharedWorld(t)
+	for _, maker := range []string{"siwe", "viem"} {
+		t.Run(maker, func(t *testing.T) {
+			t.Parallel()
+			drawn, first, replayed := w.signInBy(t, maker, freshKey(t))
+			require.Equal(t, http.StatusOK, drawn.Status)
+			require.Regexp(t, `^[0-9A-Za-z]{20,}$`, drawn.Body.Nonce)
+			require.Equal(t, http.StatusOK, first.Status)
+			require.NotEmpty(t, first.Body.Person.ID)
+			require.Empty(t, first.Body.Shops)
+			cookie, _, _ := strings.Cut(first.Cookie, ";")
+			require.Equal(t, http.StatusOK, w.get(t, "/account", "Accept", "text/html", "Cookie", cookie).Status)
+			require.Equal(t, http.StatusUnauthorized, replayed.Status)
+			require.Equal(t, "challenge_used", replayed.Body.Error.Code)
+			require.Empty(t, replayed.Cookie)
+		})
+	}
+}
+
+func TestScriptsSignInAsTheDemosOwner(t *testing.T) {
+	t.Parallel()
+	w := sharedWorld(t)
+	_, first, _ := w.signInBy(t, "viem", w.OwnerKey)
+	require.Equal(t, http.StatusOK, first.Status)
+	require.Equal(t, "Mette Lund", first.Body.Person.Name)
+	require.Len(t, first.Body.Shops, 1)
+	require.Equal(t, w.SellerID, first.Body.Shops[0].SellerID)
+	require.Equal(t, "owner", first.Body.Shops[0].Role)
+}
+
+// authenticated gives a visitor's browser a device that keeps passkeys and verifies its owner.
+func (v *visitor) authenticated() {
+	v.t.Helper()
+	cdp, err := v.context.NewCDPSession(v.Page)
+	require.NoError(v.t, err)
+	_, err = cdp.Send("WebAuthn.enable", map[string]any{})
+	require.NoError(v.t, err)
+	_, err = cdp.Send("WebAuthn.addVirtualAuthenticator", map[string]any{"options": map[string]any{
+		"protocol": "ctap2", "transport": "internal", "hasResidentKey": true, "hasUserVerification": true,
+		"isUserVerified": true, "automaticPresenceSimulation": true,
+	}})
+	require.NoError(v.t, err)
+}
+
+func TestAWalletSignsInAndAddsItselfToTheAccount(t *testing.T) {
+	t.Parallel()
+	w := sharedWorld(t)
+	key, err := crypto.GenerateKey()
+	require.NoError(t, err)
+	pocket := newWallet(key, w.ChainID)
+	v := visit(t, w, desktop, pocket.in)
+	v.open("/login?return=/account")
+	pocket.onSign(func() *walletError { return rejection })
+	v.press(v.button("Sign in with " + walletName))
+	v.says("You did not approve it in the wallet.")
+	pocket.onSign(nil)
+	v.press(v.button("Sign in with " + walletName))
+	v.sees(v.heading("Your account"))
+	v.says(pocket.address())
+	v.sees(v.Locator(".pill").GetByText("This browser"))
+	v.fill("Name", "Ada Holm")
+	v.press(v.button("Save name"))
+	require.Equal(t, "Ada Holm", v.value("Name"))
+	v.press(v.button("Make new codes"))
+	v.sees(v.heading("Recovery codes"))
+	codes, err := v.Locator(".codes code").AllTextContents()
+	require.NoError(t, err)
+	require.Len(t, codes, 10)
+	v.press(v.link("I have kept them"))
+	v.says("10 codes left")
+
+	other := visit(t, w, without(phone))
+	other.open("/login?return=/account")
+	other.sees(other.Locator("noscript p"))
+	other.press(other.Locator("summary").GetByText("Use a recovery code"))
+	other.fill("Recovery code", strings.ToUpper(codes[0]))
+	other.press(other.button("Sign in with this code"))
+	other.sees(other.heading("Your account"))
+	v.reload()
+	v.press(v.button("Sign out everywhere else"))
+	other.open("/account")
+	other.sees(other.heading("Sign in"))
+}
+
+func TestSomebodyNewJoinsWithoutScripts(t *testing.T) {
+	t.Parallel()
+	w := sharedWorld(t)
+	v := visit(t, w, without(phone))
+	v.open("/login?return=/account")
+	v.press(v.link("Create your account"))
+	v.fill("Your name", "Kai Berg")
+	v.press(v.button("Get recovery codes instead"))
+	v.sees(v.heading("Recovery codes"))
+	v.press(v.link("Go on"))
+	require.Equal(t, "Kai Berg", v.value("Name"))
+}

@@ -1,0 +1,108 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"xsynesis/access"
+	"xsynesis/audit"
+	"xsynesis/id"
+	"xsynesis/shop"
+	"xsynesis/views"
+)
+
+func (h *Handlers) settingsRoutes(e *echo.Echo) {
+	e.GET(views.SettingsPath, h.may(access.SeeSettings, h.settings))
+	e.POST(views.SettingsNamePath, h.may(access.ChangeSettings, h.amend("name", h.Shop.Rename)))
+	e.POST(views.SettingsDomainPath, h.may(access.ChangeSettings, h.amend("domain", h.Shop.SetDomain)))
+	e.POST(views.SettingsSlugPath, h.may(access.ChangeSettings, h.amend("slug", h.Shop.SetSlug)))
+	e.POST(views.ModePath, h.may(access.SeeShop, h.setMode))
+	h.keyRoutes(e)
+	h.addressRoutes(e)
+}
+
+// actor is who changes something, and from where.
+func actor(c echo.Context, s seller) audit.By {
+	from := browserOf(c)
+	return audit.By{Person: s.Person, Actor: s.PersonName, Address: from.Address, UserAgent: from.UserAgent}
+}
+
+func (h *Handlers) settings(c echo.Context, s seller) error {
+	return h.showSettings(c, s, http.StatusOK, nil)
+}
+
+// showSettings shows a shop as it is now; change puts in what was sent and why it was not taken.
+func (h *Handlers) showSettings(c echo.Context, s seller, status int, change func(*views.SettingsView)) error {
+	ctx := c.Request().Context()
+	p, err := h.Shop.Profile(ctx, s.Merchant)
+	if err != nil {
+		return err
+	}
+	ready, err := h.Payees.MayGoLive(ctx, s.Merchant)
+	if err != nil {
+		return err
+	}
+	live := p.WentLiveAt != nil
+	v := views.SettingsView{
+		DashboardView: h.frame(c, s, "Settings", views.SectionSettings, false), MayChange: s.May(access.ChangeSettings),
+		MayGoLive: live || s.May(access.GoLive), Ready: live || ready, WasName: p.Name, WasDomain: p.Domain, WasSlug: p.Slug,
+		Name: views.Field{Value: p.Name}, Domain: views.Field{Value: p.Domain}, Slug: views.Field{Value: p.Slug},
+	}
+	if change != nil {
+		change(&v)
+	}
+	return h.Page(c, status, views.Settings(v))
+}
+
+// amend changes one thing that a shop says of itself. A form that showed something else than what is there now changes
+// nothing: it comes back with what is there, and with what was typed.
+func (h *Handlers) amend(
+	name string, change func(ctx context.Context, merchant id.Merchant, was, value string, by audit.By) error,
+) func(echo.Context, seller) error {
+	return func(c echo.Context, s seller) error {
+		value := c.FormValue(name)
+		err := change(c.Request().Context(), s.Merchant, c.FormValue("was"), value, actor(c, s))
+		r, status := reply{}, http.StatusUnprocessableEntity
+		var wrong *shop.FieldError
+		switch {
+		case err == nil:
+			h.Hub.Changed("", s.Merchant)
+			return c.Redirect(http.StatusSeeOther, views.SettingsPath)
+		case errors.Is(err, shop.ErrChanged):
+			status = http.StatusConflict
+		case !errors.As(err, &wrong):
+			return err
+		}
+		r, _ = replyTo(err)
+		return h.showSettings(c, s, status, func(v *views.SettingsView) {
+			fields := map[string]*views.Field{"name": &v.Name, "domain": &v.Domain, "slug": &v.Slug}
+			*fields[name] = views.Field{Value: value, Problem: r.message}
+		})
+	}
+}
+
+// setMode shows the other money. The first time it is an owner's decision.
+func (h *Handlers) setMode(c echo.Context, s seller) error {
+	ctx, livemode := c.Request().Context(), c.FormValue("livemode") == "true"
+	if livemode {
+		p, err := h.Shop.Profile(ctx, s.Merchant)
+		if err != nil {
+			return err
+		}
+		if p.WentLiveAt == nil {
+			if !s.May(access.GoLive) {
+				return h.lacks(c, s, access.GoLive)
+			}
+			if err := h.Payees.GoLive(ctx, s.Merchant, actor(c, s)); err != nil {
+				return err
+			}
+		}
+	}
+	if err := h.Access.SetMode(ctx, s.ID, livemode); err != nil {
+		return err
+	}
+	return c.Redirect(http.StatusSeeOther, views.OverviewPath)
+}
