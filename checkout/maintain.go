@@ -33,8 +33,9 @@ func (s *Service) Expire(ctx context.Context, attempt id.Attempt) error {
 	return nil
 }
 
-// sweepMost bounds one sweep; the next one takes the rest.
-const sweepMost = 500
+// sweepMost bounds one sweep; the next one takes the rest. It is more than a worker settles between two sweeps, so that a
+// shop whose workers keep dying falls back no further than it would without them.
+const sweepMost = 5000
 
 // Sweep gives a job to every row that should have one and lost it, and tells of links whose time is over.
 func (s *Service) Sweep(ctx context.Context) error {
@@ -43,7 +44,7 @@ func (s *Service) Sweep(ctx context.Context) error {
 
 func (s *Service) sweep(ctx context.Context) error {
 	now := s.now()
-	idle, err := queries.New().SettlementIdle(ctx, s.pool, queries.SettlementIdleParams{Before: now.Add(-s.o.Sweep), Now: now, Most: sweepMost})
+	idle, err := s.idle(ctx, now, now.Add(-s.o.Sweep))
 	if err != nil {
 		return fmt.Errorf("idle settlements: %w", err)
 	}
@@ -78,8 +79,27 @@ func (s *Service) sweep(ctx context.Context) error {
 	return nil
 }
 
-// unlooked finds released payments that are worthless by now, that nobody asked the chain about and that no job will. The
-// jobs' table is not in our schema, so the statement stands here.
+// idle finds payments under way that nobody works on and that no job waits for. A job that began before the last sweep and
+// has no lease died. Those that were looked at longest ago come first, so that many that wait for their network do not
+// stand in the way of the others. The jobs' table is not in our schema, so the statement stands here.
+const idle = `
+SELECT s.id FROM settlements s
+WHERE s.status IN ('queued', 'signed', 'broadcast', 'requested')
+  AND s.created_at < $2 AND (s.lease_until IS NULL OR s.lease_until <= $1) AND NOT EXISTS (
+    SELECT FROM river_job j
+    WHERE j.queue = '` + QueueSettle + `' AND j.args->>'settlement' = s.id AND (j.state IN ('available', 'retryable', 'scheduled')
+        OR j.state = 'running' AND j.attempted_at > $2))
+ORDER BY s.updated_at LIMIT $3`
+
+func (s *Service) idle(ctx context.Context, now, before time.Time) ([]id.Settlement, error) {
+	rows, err := s.pool.Query(ctx, idle, now, before, sweepMost)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[id.Settlement])
+}
+
+// unlooked finds released payments that are worthless by now, that nobody asked the chain about and that no job will.
 const unlooked = `
 SELECT c.id FROM claims c
 WHERE c.released_at IS NOT NULL AND c.looked_at IS NULL AND c.valid_before < $1 AND NOT EXISTS (

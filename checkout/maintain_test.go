@@ -13,7 +13,6 @@ import (
 
 	"xsynesis/checkout"
 	"xsynesis/id"
-	"xsynesis/queries"
 )
 
 var statuses = []checkout.Status{
@@ -152,12 +151,28 @@ func TestTheSweepBeginsWithWhatWasLookedAtLongestAgo(t *testing.T) {
 	older, _ := s.claimed(t)
 	newer, _ := s.claimed(t)
 	s.exec(t, `UPDATE settlements SET updated_at = updated_at + interval '10 s' WHERE attempt_id = $1`, older.ID)
-	later := s.clock.now().Add(time.Minute)
-	idle, err := queries.New().SettlementIdle(t.Context(), s.pool, queries.SettlementIdleParams{Before: later, Now: later, Most: 1})
+	s.exec(t, `DELETE FROM river_job WHERE kind = 'settle'`)
+	s.clock.advance(time.Minute)
+	require.NoError(t, s.checkout.Sweep(t.Context()))
+	rows, err := s.pool.Query(t.Context(), `SELECT s.attempt_id FROM river_job j JOIN settlements s ON s.id = j.args->>'settlement'
+		WHERE j.kind = 'resume' ORDER BY j.id`)
 	require.NoError(t, err)
-	p, err := s.checkout.Purchase(t.Context(), newer.ID)
+	swept, err := pgx.CollectRows(rows, pgx.RowTo[id.Attempt])
 	require.NoError(t, err)
-	require.Equal(t, []id.Settlement{p.Settlement.ID}, idle)
+	require.Equal(t, []id.Attempt{newer.ID, older.ID}, swept)
+}
+
+func TestTheSweepLeavesAPaymentToTheJobThatWaitsForIt(t *testing.T) {
+	t.Parallel()
+	s := newShopWith(t, plan{quiet: true})
+	s.claimed(t)
+	const resumed = `SELECT count(*) FROM river_job WHERE kind = 'resume'`
+	s.clock.advance(time.Minute)
+	require.NoError(t, s.checkout.Sweep(t.Context()))
+	require.Zero(t, s.count(t, resumed))
+	s.exec(t, `UPDATE river_job SET state = 'running', attempted_at = now() WHERE kind = 'settle'`)
+	require.NoError(t, s.checkout.Sweep(t.Context()))
+	require.Equal(t, 1, s.count(t, resumed), "a job that has worked for a minute without a lease is dead")
 }
 
 func TestConfirmedPaymentsBecomeFinal(t *testing.T) {

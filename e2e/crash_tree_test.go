@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -138,16 +139,16 @@ func (tr *tree) shop(ctx context.Context, closed <-chan struct{}) error {
 // makeRun runs `make run` until it says that it is ready.
 func (tr *tree) makeRun(t *testing.T) {
 	t.Helper()
-	cmd := exec.Command("make", "run")
-	cmd.Dir, cmd.Env, cmd.SysProcAttr = "..", tr.Env, dieWithParent()
+	env := slices.Clone(tr.Env)
 	for _, v := range os.Environ() {
 		if strings.HasPrefix(v, "GO") { // it builds
-			cmd.Env = append(cmd.Env, v)
+			env = append(env, v)
 		}
 	}
-	c := startMake(t, cmd)
+	c, err := startProgram(env, "..", "make", "run")
+	require.NoError(t, err)
 	tr.process = c
-	_, err := c.await("ready ", readyTimeout)
+	_, err = c.await("ready ", readyTimeout)
 	require.NoError(t, err)
 	pay, err := c.await("pay ", readyTimeout)
 	require.NoError(t, err)
@@ -182,26 +183,6 @@ func (tr *tree) stopAll() error {
 	case <-time.After(stopTimeout):
 		return errors.New("the shop does not stop")
 	}
-}
-
-// startMake starts a command that is not one of our programs.
-func startMake(t *testing.T, cmd *exec.Cmd) *child {
-	t.Helper()
-	c := &child{cmd: cmd, exited: make(chan struct{}), news: make(chan struct{}, 1)}
-	stdout, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	stderr, err := cmd.StderrPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	var reading sync.WaitGroup
-	reading.Go(func() { c.read(stdout, func(line string) { c.lines = append(c.lines, line) }) })
-	reading.Go(func() { c.read(stderr, c.keep) })
-	go func() {
-		reading.Wait()
-		c.err = cmd.Wait()
-		close(c.exited)
-	}()
-	return c
 }
 
 // descendants are all processes below one, nearest first.

@@ -46,13 +46,7 @@ func startFleet(t *testing.T) *fleet {
 	f := &fleet{world: w}
 	ports := []int{freePort(), freePort()}
 	w.Env = append(w.Env, fmt.Sprintf("PUBLIC_URL=http://localhost:%d", ports[0]))
-
-	w.process = f.startOne(t, w.Env, "xsynesis-dev", "chain")
-	_, err = w.process.await("chain ", readyTimeout)
-	require.NoError(t, err)
-	out, err := w.run("xsynesis-dev", "seed")
-	require.NoError(t, err, out)
-	require.NoError(t, w.readDevFile())
+	f.startChain(t)
 	for _, port := range ports {
 		f.startOne(t, append(w.Env[:len(w.Env):len(w.Env)], fmt.Sprintf("PORT=%d", port)), "xsynesis", "serve")
 		f.sites = append(f.sites, fmt.Sprintf("http://127.0.0.1:%d", port))
@@ -64,6 +58,17 @@ func startFleet(t *testing.T) *fleet {
 		require.Eventually(t, func() bool { return answers(t.Context(), site+"/readyz") }, readyTimeout, 100*time.Millisecond, "%s is not ready", site)
 	}
 	return f
+}
+
+// startChain starts a chain of the shop's own, with the demo shop on it.
+func (f *fleet) startChain(t *testing.T) {
+	t.Helper()
+	f.process = f.startOne(t, f.Env, "xsynesis-dev", "chain")
+	_, err := f.process.await("chain ", readyTimeout)
+	require.NoError(t, err)
+	out, err := f.run("xsynesis-dev", "seed")
+	require.NoError(t, err, out)
+	require.NoError(t, f.readDevFile())
 }
 
 // startOne starts a process that is stopped with the test.

@@ -172,7 +172,7 @@ func (r *Relayer) settle(ctx context.Context, t Transfer, k Keeper) (Proof, erro
 	}
 	if begun != nil && begun.state != stateOpen {
 		// It was mined, or its nonce went elsewhere: the chain says whether there is anything left to do.
-		proof, err := r.chain.Resolve(ctx, t.Authorization)
+		proof, err := r.resolve(ctx, t.Authorization, begun)
 		if err == nil || errors.Is(err, ErrVoid) {
 			return proof, err
 		}
@@ -267,7 +267,7 @@ func (r *Relayer) carry(ctx context.Context, a x402.Authorization, current *rela
 		case <-ctx.Done():
 			return Proof{}, fmt.Errorf("%w: wait for %s: %w", ErrUnknown, current.latest().hash, ctx.Err())
 		}
-		proof, err := r.chain.Resolve(ctx, a)
+		proof, err := r.resolve(ctx, a, current)
 		switch {
 		case err == nil:
 			return proof, nil
@@ -278,4 +278,19 @@ func (r *Relayer) carry(ctx context.Context, a x402.Authorization, current *rela
 		}
 		look.Reset(lookEvery)
 	}
+}
+
+// resolve is [Chain.Resolve] for a payment that we sent ourselves: the receipts of our own transactions are one question,
+// where the logs of all its blocks are many.
+func (r *Relayer) resolve(ctx context.Context, a x402.Authorization, sent *relay) (Proof, error) {
+	seen, _, err := r.receipts(ctx, []unmined{{relay: *sent}})
+	if err != nil {
+		return Proof{}, err
+	}
+	for _, s := range seen {
+		if transfer, _, paid := s.receipt.payment(r.chain.network.Token.Address, a); paid {
+			return s.receipt.proof(transfer, a, s.block), nil
+		}
+	}
+	return r.chain.Resolve(ctx, a)
 }

@@ -2,9 +2,11 @@ package evm_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"math/big"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -92,6 +94,28 @@ func TestTheSameSettlementAgain(t *testing.T) {
 	}
 	require.Equal(t, 1, s.stored(t))
 	s.proves(t, again, a)
+}
+
+func TestAnotherProcessFindsWhatWasMinedByItsReceipt(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	a, signature := s.payment(t, money.One)
+	ref := newRef()
+	proof, err := s.relayer.Settle(within(t, 20*time.Second), transfer(ref, a, signature), unnoticed)
+	require.NoError(t, err)
+	var searches atomic.Int64
+	watched := newNode(t, &node{swallow: func(method string) json.RawMessage {
+		if method == "eth_getLogs" {
+			searches.Add(1)
+		}
+		return nil
+	}})
+	r, stop := s.start(dial(t, watched.URL), evm.RelayerOptions{})
+	defer stop()
+	again, err := r.Settle(within(t, 20*time.Second), transfer(ref, a, signature), unnoticed)
+	require.NoError(t, err)
+	require.Equal(t, proof, again)
+	require.Zero(t, searches.Load(), "searches of the logs")
 }
 
 func TestRefusedPaymentsAreNeverStored(t *testing.T) {

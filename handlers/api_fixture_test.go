@@ -20,6 +20,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/getkin/kin-openapi/routers/gorillamux"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/labstack/echo/v4"
@@ -149,11 +150,11 @@ func (mined) Settle(_ context.Context, t evm.Transfer, _ evm.Keeper) (evm.Proof,
 
 // work does what a worker does: it brings every queued settlement to its end.
 func (w *apiWorld) work() {
-	idle, err := queries.New().SettlementIdle(w.t.Context(), w.pool, queries.SettlementIdleParams{
-		Before: time.Now().Add(time.Hour), Now: time.Now(), Most: 100,
-	})
+	rows, err := w.pool.Query(w.t.Context(), `SELECT id FROM settlements WHERE status = 'queued'`)
 	require.NoError(w.t, err)
-	for _, settlement := range idle {
+	queued, err := pgx.CollectRows(rows, pgx.RowTo[id.Settlement])
+	require.NoError(w.t, err)
+	for _, settlement := range queued {
 		require.NoError(w.t, w.checkout.Settle(w.t.Context(), settlement))
 	}
 }

@@ -68,14 +68,6 @@ UPDATE settlements SET transaction = @transaction, block_number = @block_number:
 WHERE id = @id AND status = 'confirmed' AND block_hash = @was::text
 RETURNING *;
 
--- name: SettlementIdle :many
--- Money under way that nobody works on: the sweeper gives each a job again. Those that were looked at longest ago come
--- first, so that many that wait for their network do not stand in the way of the others.
-SELECT id FROM settlements
-WHERE status IN ('queued', 'signed', 'broadcast', 'requested')
-  AND created_at < @before::timestamptz AND (lease_until IS NULL OR lease_until <= @now::timestamptz)
-ORDER BY updated_at LIMIT @most;
-
 -- name: SettlementList :many
 SELECT * FROM settlements
 WHERE merchant_id = @merchant_id AND livemode = @livemode AND id < @before::text

@@ -94,41 +94,6 @@ func (q *Queries) SettlementFail(ctx context.Context, db DBTX, arg SettlementFai
 	return i, err
 }
 
-const settlementIdle = `-- name: SettlementIdle :many
-SELECT id FROM settlements
-WHERE status IN ('queued', 'signed', 'broadcast', 'requested')
-  AND created_at < $1::timestamptz AND (lease_until IS NULL OR lease_until <= $2::timestamptz)
-ORDER BY updated_at LIMIT $3
-`
-
-type SettlementIdleParams struct {
-	Before time.Time
-	Now    time.Time
-	Most   int32
-}
-
-// Money under way that nobody works on: the sweeper gives each a job again. Those that were looked at longest ago come
-// first, so that many that wait for their network do not stand in the way of the others.
-func (q *Queries) SettlementIdle(ctx context.Context, db DBTX, arg SettlementIdleParams) ([]id.Settlement, error) {
-	rows, err := db.Query(ctx, settlementIdle, arg.Before, arg.Now, arg.Most)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []id.Settlement{}
-	for rows.Next() {
-		var id id.Settlement
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		items = append(items, id)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const settlementList = `-- name: SettlementList :many
 SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at FROM settlements
 WHERE merchant_id = $1 AND livemode = $2 AND id < $3::text

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -122,12 +123,7 @@ func (s *Service) abandon(ctx context.Context, row queries.DeliveryDueRow, c cla
 // headersKept is what is kept of an answer's headers: as text, and not more than a few kilobytes.
 func headersKept(h http.Header) http.Header {
 	kept, size := http.Header{}, 0
-	names := make([]string, 0, len(h))
-	for name := range h {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(h)) {
 		for _, value := range h[name] {
 			if size += len(name) + len(value); size > maxAnswerHeaders {
 				return kept
