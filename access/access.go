@@ -49,6 +49,11 @@ type Caller struct {
 	// Key is the API key's row, and KeyHint its last characters; both are empty for a person's access token.
 	Key     id.Key
 	KeyHint string
+	// Role is the person's whose access token it is; empty for a key, which may do what its scopes say.
+	Role Role
+	// Person and PersonName are whose access token it is; empty for a key.
+	Person     id.Person
+	PersonName string
 	// Once is the call's idempotency key, hashed with its scope, for what the call makes; nil for none.
 	Once []byte
 }

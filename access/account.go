@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -13,7 +14,8 @@ import (
 	"xsynesis/queries"
 )
 
-// recoveryTime is how long after a recovery code somebody may set up anew what he signs in with.
+// recoveryTime is how long after a recovery code somebody may set up anew what he signs in with, and how long after
+// another service's word he may set up the first that is his own.
 const recoveryTime = 15 * time.Minute
 
 // mayChange tells whether a session may change what its person signs in with: he proved again who he is, or has nothing
@@ -22,18 +24,27 @@ func (g *Gate) mayChange(ctx context.Context, of Session) error {
 	switch {
 	case of.Device != "":
 		return ErrDenied
-	case of.SteppedUp, of.Method == ByRecovery && g.now().Sub(of.Since) < recoveryTime:
+	case of.SteppedUp, of.Method == ByRecovery && g.isFresh(of):
 		return nil
 	}
-	ways, err := queries.New().WaysIn(ctx, g.pool, of.Person)
+	ways, err := g.Ways(ctx, of.Person)
+	if err != nil {
+		return err
+	}
+	if !ways.Strong() && of.Method == ByPrivy && g.isFresh(of) {
+		return nil // he has nothing that signs, and just came from where he proves who he is
+	}
+	some, err := queries.New().WaysIn(ctx, g.pool, of.Person)
 	if err != nil {
 		return fmt.Errorf("ways in of %s: %w", of.Person, err)
 	}
-	if ways > 0 {
+	if some > 0 {
 		return ErrStepUp
 	}
 	return nil
 }
+
+func (g *Gate) isFresh(of Session) bool { return g.now().Sub(of.Since) < recoveryTime }
 
 // change changes what a person signs in with, one change at a time, and records it: what is the row's name or id.
 func (g *Gate) change(ctx context.Context, of Session, from Browser, action, what string, do func(pgx.Tx) error) error {
@@ -114,22 +125,20 @@ func (g *Gate) stepUp(ctx context.Context, of Session, secret string) (fresh str
 }
 
 // ConfirmByWallet is a step-up by one of the person's wallets; the session's secret changes. Errors: those of
-// [Gate.SignedBy], and [ErrSignature] for another's wallet.
+// [Gate.SignedBy], [ErrOtherChain], and [ErrSignature] for another's wallet.
 func (g *Gate) ConfirmByWallet(ctx context.Context, of Session, secret string, s Signed) (fresh string, err error) {
-	address, err := g.SignedBy(ctx, ForStepUp, of.Person, s)
+	proof, err := g.SignedBy(ctx, ForStepUp, of.Person, s)
 	if err != nil {
 		return "", err
 	}
-	wallets, err := g.Wallets(ctx, of.Person)
-	if err != nil {
+	person, err := holderOf(ctx, g.pool, proof)
+	switch {
+	case errors.Is(err, ErrNotFound), err == nil && person != of.Person:
+		return "", ErrSignature
+	case err != nil:
 		return "", err
 	}
-	for _, w := range wallets {
-		if w.Address == address {
-			return g.stepUp(ctx, of, secret)
-		}
-	}
-	return "", ErrSignature
+	return g.stepUp(ctx, of, secret)
 }
 
 // ConfirmByCode is a step-up by a recovery code, for somebody who has nothing that signs. Errors: [ErrDenied].

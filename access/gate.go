@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"xsynesis/audit"
 	"xsynesis/evm"
 	"xsynesis/id"
 	"xsynesis/queries"
@@ -31,6 +32,9 @@ var (
 	ErrSignature = errors.New("access: not signed by it")
 	// ErrLastWayIn is returned instead of taking somebody's last passkey or wallet away.
 	ErrLastWayIn = errors.New("access: the last way in")
+	// ErrOtherChain is returned for the signature of a contract on another network than the one on which it was added:
+	// there the same address may be somebody else's.
+	ErrOtherChain = errors.New("access: a contract of another network")
 	// ErrTaken is returned for a wallet or passkey that signs in somebody else.
 	ErrTaken = errors.New("access: somebody else's")
 	// ErrPerson is returned for a name that is empty, too long, or not text.
@@ -70,6 +74,15 @@ type Newcomer struct {
 	Pass string // the token of the first run or of an invitation; empty where anybody may come
 	Name string // empty for one made of what he signed in with
 	Shop string // the first shop, only for the first person
+
+	from Browser
+	with string // what he signs in with
+}
+
+// joining is a newcomer at his sign-in, which is noted.
+func (n Newcomer) joining(from Browser, with string) Newcomer {
+	n.from, n.with = from, with
+	return n
 }
 
 // Entered is somebody who just came in.
@@ -115,10 +128,16 @@ func (g *Gate) welcomeAsTx(ctx context.Context, tx pgx.Tx, person id.Person, n N
 	if err := queries.New().PersonInsert(ctx, tx, queries.PersonInsertParams{ID: person, Name: name, CreatedAt: g.now()}); err != nil {
 		return fmt.Errorf("make a person: %w", err)
 	}
+	by := n.from.by(person, name)
+	if err := audit.RecordTx(ctx, tx, g.now(), audit.Row{
+		By: by, Action: "person.joined", ResourceType: "person", ResourceID: string(person), After: map[string]string{"name": name, "signs_in_with": n.with},
+	}); err != nil {
+		return err
+	}
 	if !first {
 		return nil
 	}
-	_, err = g.OpenShopTx(ctx, tx, n.Shop, person)
+	_, err = g.OpenShopTx(ctx, tx, n.Shop, by)
 	return err
 }
 
@@ -141,26 +160,19 @@ func (g *Gate) admitTx(ctx context.Context, tx pgx.Tx, pass string) (first bool,
 	if g.Open {
 		return false, nil
 	}
-	invited, err := g.invited(ctx, tx, pass)
+	n, err := q.InviteAdmit(ctx, tx, queries.InviteAdmitParams{Hash: hash(pass), Now: g.now(), Most: inviteNewcomers})
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("look for an invitation: %w", err)
 	}
-	if !invited {
+	if n == 0 {
 		return false, ErrSignupsClosed
 	}
 	return false, nil
 }
 
-func (g *Gate) invited(ctx context.Context, db queries.DBTX, pass string) (bool, error) {
-	if pass == "" {
-		return false, nil
-	}
-	lives, err := queries.New().InviteLives(ctx, db, queries.InviteLivesParams{Hash: hash(pass), Now: g.now()})
-	if err != nil {
-		return false, fmt.Errorf("look for an invitation: %w", err)
-	}
-	return lives, nil
-}
+// inviteNewcomers is how many may become persons by one invitation: somebody may begin on one device and go on upon
+// another, but a link lets no crowd in.
+const inviteNewcomers = 3
 
 // Admits tells whether somebody new may come in with this token, which may be empty.
 func (g *Gate) Admits(ctx context.Context, pass string) (bool, error) {
@@ -170,7 +182,11 @@ func (g *Gate) Admits(ctx context.Context, pass string) (bool, error) {
 	if g.isFirstRun(pass) {
 		return g.FirstRun(ctx)
 	}
-	return g.invited(ctx, g.pool, pass)
+	lives, err := queries.New().InviteLives(ctx, g.pool, queries.InviteLivesParams{Hash: hash(pass), Now: g.now(), Most: inviteNewcomers})
+	if err != nil {
+		return false, fmt.Errorf("look for an invitation: %w", err)
+	}
+	return lives, nil
 }
 
 // FirstRun tells whether nobody is known here yet.
@@ -205,8 +221,8 @@ func (g *Gate) OpensFirstRun(ctx context.Context, token string) (bool, error) {
 	return g.FirstRun(ctx)
 }
 
-// OpenShopTx opens a shop that a person owns.
-func (s *Service) OpenShopTx(ctx context.Context, tx pgx.Tx, name string, owner id.Person) (id.Merchant, error) {
+// OpenShopTx opens a shop that belongs to whoever opens it. Errors: [ErrPerson] for a name that is none.
+func (s *Service) OpenShopTx(ctx context.Context, tx pgx.Tx, name string, owner audit.By) (id.Merchant, error) {
 	name, err := cleanName(name)
 	if err != nil {
 		return "", err
@@ -224,11 +240,13 @@ func (s *Service) OpenShopTx(ctx context.Context, tx pgx.Tx, name string, owner 
 	if err := q.MerchantInsert(ctx, tx, queries.MerchantInsertParams{ID: merchant, Slug: slug, Name: name, CreatedAt: now}); err != nil {
 		return "", fmt.Errorf("open the shop %s: %w", slug, err)
 	}
-	err = q.MemberInsert(ctx, tx, queries.MemberInsertParams{MerchantID: merchant, PersonID: owner, Role: string(Owner), CreatedAt: now})
+	err = q.MemberInsert(ctx, tx, queries.MemberInsertParams{MerchantID: merchant, PersonID: owner.Person, Role: string(Owner), CreatedAt: now})
 	if err != nil {
-		return "", fmt.Errorf("make %s the owner of %s: %w", owner, merchant, err)
+		return "", fmt.Errorf("make %s the owner of %s: %w", owner.Person, merchant, err)
 	}
-	return merchant, nil
+	return merchant, audit.RecordTx(ctx, tx, now, audit.Row{
+		By: owner, Merchant: merchant, Action: "shop.opened", ResourceType: "shop", ResourceID: string(merchant), After: map[string]string{"name": name, "slug": slug},
+	})
 }
 
 // maxName is how many characters a person's or a shop's name may have.

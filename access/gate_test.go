@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"xsynesis/access"
+	"xsynesis/audit"
 	"xsynesis/evm"
 	"xsynesis/evm/devchain"
 	"xsynesis/queries"
@@ -228,7 +229,7 @@ func TestTwoShopsOfOneNameHaveAddressesOfTheirOwn(t *testing.T) {
 	for _, name := range []string{"Kaffe Nord", "Kaffe  Nord!", "咖啡", "!!!"} {
 		tx, err := h.door.pool.Begin(t.Context())
 		require.NoError(t, err)
-		_, err = h.OpenShopTx(t.Context(), tx, name, in.Person)
+		_, err = h.OpenShopTx(t.Context(), tx, name, audit.By{Person: in.Person})
 		require.NoError(t, err, name)
 		require.NoError(t, tx.Commit(t.Context()))
 	}

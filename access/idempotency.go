@@ -3,6 +3,7 @@ package access
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -26,11 +27,12 @@ type Answer struct {
 	Body        []byte
 }
 
-// Idempotency keeps the first answer to each key of a scope.
+// Idempotency keeps the first answer to each key of a scope. A key that anybody may use brings back what only its first
+// user was told, so only its hash is kept.
 type Idempotency struct {
 	s     *Service
 	scope string
-	key   string
+	key   string // hashed
 }
 
 // runningFor is how long a request without an answer keeps its key: longer than any handler runs.
@@ -40,6 +42,7 @@ const runningFor = time.Minute
 // caller must end with [Idempotency.Keep] or [Idempotency.Forget]. Errors: [ErrKeyMismatch], [ErrKeyRunning].
 func (s *Service) Idempotent(ctx context.Context, scope, key string, fingerprint []byte) (*Idempotency, *Answer, error) {
 	q, now := queries.New(), s.now()
+	key = hex.EncodeToString(hash(key))
 	_, err := q.IdempotencyClaim(ctx, s.pool, queries.IdempotencyClaimParams{
 		Scope: scope, Key: key, Fingerprint: fingerprint, LockedUntil: now.Add(runningFor), Now: now,
 	})

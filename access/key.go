@@ -97,7 +97,7 @@ func (f *KeyForm) check(now time.Time) error {
 }
 
 // MakeKey makes an API key and returns it with its secret, which nobody can read again: only its hash is kept.
-// Errors: [*KeyFormError], [ErrTwoKeys], [ErrTooManyKeys].
+// Errors: [*KeyFormError], [ErrTwoKeys], [ErrTooManyKeys], [ErrDenied] for a person who may not make keys any more.
 func (s *Service) MakeKey(ctx context.Context, merchant id.Merchant, f KeyForm, by audit.By) (made Key, secret string, err error) {
 	if err := f.check(s.now()); err != nil {
 		return Key{}, "", err
@@ -117,6 +117,9 @@ func (s *Service) makeKeyTx(ctx context.Context, tx pgx.Tx, merchant id.Merchant
 	if _, err := q.MerchantLock(ctx, tx, merchant); err != nil {
 		return Key{}, "", fmt.Errorf("lock: %w", err)
 	}
+	if err := mayMakeKeyTx(ctx, tx, merchant, by.Person); err != nil {
+		return Key{}, "", err
+	}
 	alive, err := q.KeyCount(ctx, tx, queries.KeyCountParams{Name: f.Name, MerchantID: merchant, Livemode: f.Livemode, Now: now})
 	switch {
 	case err != nil:
@@ -135,6 +138,19 @@ func (s *Service) makeKeyTx(ctx context.Context, tx pgx.Tx, merchant id.Merchant
 		return Key{}, "", fmt.Errorf("insert: %w", err)
 	}
 	return made, secret, s.recordKeyTx(ctx, tx, merchant, by, action, made.ID, nil, made.seen())
+}
+
+// mayMakeKeyTx makes sure that a person still may: a key outlives its maker's part in the shop, and whoever takes that
+// away holds the same lock. Where no person asks there is nothing to look for.
+func mayMakeKeyTx(ctx context.Context, tx pgx.Tx, merchant id.Merchant, person id.Person) error {
+	if person == "" {
+		return nil
+	}
+	m, err := memberTx(ctx, tx, merchant, person)
+	if errors.Is(err, ErrNotFound) || err == nil && (Status(m.Status) != Active || !Role(m.Role).May(ChangeKeys)) {
+		return ErrDenied
+	}
+	return err
 }
 
 func (k Key) row(merchant id.Merchant, secret string, by id.Person) queries.KeyInsertParams {
@@ -204,7 +220,7 @@ func (s *Service) RevokeKey(ctx context.Context, merchant id.Merchant, livemode 
 }
 
 // RollKey makes a key that may do the same as another, which opens the shop for [KeyOverlap] longer, so that programs
-// can change over. Errors: [ErrNotFound], [ErrKeyEnded], [ErrTwoKeys].
+// can change over. Errors: [ErrNotFound], [ErrKeyEnded], [ErrTwoKeys], [ErrDenied].
 func (s *Service) RollKey(ctx context.Context, merchant id.Merchant, livemode bool, key id.Key, by audit.By) (made Key, secret string, err error) {
 	q, now := queries.New(), s.now()
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {

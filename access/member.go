@@ -188,11 +188,13 @@ func (s *Service) setMemberTx(ctx context.Context, tx pgx.Tx, was queries.StaffM
 			return err
 		}
 	}
+	err := q.InviteRevokeOf(ctx, tx, queries.InviteRevokeOfParams{
+		MerchantID: was.MerchantID, PersonID: was.PersonID, Now: now, Kept: grantable(role, status),
+	})
+	if err != nil {
+		return err
+	}
 	if status != Active || !role.May(ChangeStaff) {
-		err := q.InviteRevokeOf(ctx, tx, queries.InviteRevokeOfParams{MerchantID: was.MerchantID, PersonID: was.PersonID, Now: now})
-		if err != nil {
-			return err
-		}
 		if err := q.PairingForgetOf(ctx, tx, queries.PairingForgetOfParams{MerchantID: was.MerchantID, PersonID: was.PersonID}); err != nil {
 			return err
 		}
@@ -205,6 +207,17 @@ func (s *Service) setMemberTx(ctx context.Context, tx pgx.Tx, was queries.StaffM
 		return ErrLastOwner
 	}
 	return s.EndMemberTx(ctx, tx, was.MerchantID, was.PersonID)
+}
+
+// grantable are the roles that somebody may give.
+func grantable(role Role, status Status) []string {
+	out := []string{} // not NULL, which no role is other than
+	for _, r := range Roles {
+		if status == Active && role.MayGrant(r) {
+			out = append(out, string(r))
+		}
+	}
+	return out
 }
 
 // ChangeRole gives somebody another role; he signs in anew. Errors: [ErrRole] where one of the two roles is not the

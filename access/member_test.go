@@ -327,17 +327,25 @@ func TestWrongPINsPauseTheTileAndTellTheOwners(t *testing.T) {
 	require.WithinDuration(t, d.now().Add(time.Minute), paused.Until, 10*time.Second)
 	_, err = tills.Unlock(t.Context(), counter, kim, "4921", from)
 	require.ErrorAs(t, err, &paused, "also with the right one")
-	var notices int
-	require.NoError(t, d.pool.QueryRow(t.Context(), `SELECT count(*) FROM notices WHERE kind = 'pin_paused' AND merchant_id = $1`, boss.Merchant).Scan(&notices))
-	require.Equal(t, 1, notices)
+	bells := func() (test, live int) {
+		require.NoError(t, d.pool.QueryRow(t.Context(), `SELECT count(*) FILTER (WHERE NOT livemode), count(*) FILTER (WHERE livemode)
+			FROM notices WHERE kind = 'pin_paused' AND merchant_id = $1`, boss.Merchant).Scan(&test, &live))
+		return test, live
+	}
+	test, live := bells()
+	require.Equal(t, []int{1, 0}, []int{test, live}, "there is no real money yet")
 	require.Len(t, d.done(t, boss.Merchant, "pin.refused"), 5)
 	require.False(t, d.stored(t, "audit_rows", "4921"))
 
+	_, err = d.pool.Exec(t.Context(), `UPDATE merchants SET went_live_at = now() WHERE id = $1`, boss.Merchant)
+	require.NoError(t, err)
 	d.offset.Add(int64(61 * time.Second))
 	for range 5 {
 		_, err = tills.Unlock(t.Context(), counter, kim, "0001", from)
 	}
 	require.ErrorAs(t, err, &paused)
+	test, live = bells()
+	require.Equal(t, []int{2, 1}, []int{test, live}, "whoever looks at real money is told too")
 	require.WithinDuration(t, d.now().Add(2*time.Minute), paused.Until, 10*time.Second, "the next pause is longer")
 	d.offset.Add(int64(121 * time.Second))
 	_, err = tills.Unlock(t.Context(), counter, kim, "4921", from)

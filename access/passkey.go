@@ -55,6 +55,9 @@ func (g *Gate) AskNewPasskey(ctx context.Context, of Session) (options json.RawM
 	return g.askCreation(ctx, of.Person, pending{Person: of.Person}, of.PersonName, rows)
 }
 
+// maxPass is more than any token has that lets somebody in.
+const maxPass = 100
+
 // AskFirstPasskey is what a browser needs to make the first passkey of somebody who is not known here yet. He becomes a
 // person when the passkey is there. Errors: [ErrSignupsClosed], [ErrPerson].
 func (g *Gate) AskFirstPasskey(ctx context.Context, n Newcomer) (options json.RawMessage, err error) {
@@ -69,8 +72,15 @@ func (g *Gate) AskFirstPasskey(ctx context.Context, n Newcomer) (options json.Ra
 	if err != nil {
 		return nil, err
 	}
-	if g.isFirstRun(n.Pass) && !IsName(n.Shop) {
+	switch {
+	case !g.isFirstRun(n.Pass):
+		n.Shop = ""
+	case !IsName(n.Shop):
 		return nil, ErrPerson
+	}
+	// What waits for the answer is kept of somebody whom nobody knows: no more of it than is of use.
+	if len(n.Pass) > maxPass {
+		n.Pass = ""
 	}
 	return g.askCreation(ctx, "", pending{Person: id.New[id.Person](g.now()), Newcomer: &n}, name, nil)
 }
@@ -166,7 +176,7 @@ func (g *Gate) JoinByPasskey(ctx context.Context, answer []byte, from Browser) (
 	}
 	err = pgx.BeginFunc(ctx, g.pool, func(tx pgx.Tx) error {
 		// The passkey holds the id that it was made with.
-		if err := g.welcomeAsTx(ctx, tx, p.Person, *p.Newcomer, ""); err != nil {
+		if err := g.welcomeAsTx(ctx, tx, p.Person, p.Newcomer.joining(from, "passkey"), ""); err != nil {
 			return err
 		}
 		if err := g.addPasskeyTx(ctx, tx, p.Person, deviceName(from.UserAgent), made); err != nil {

@@ -78,7 +78,7 @@ func (g *Gate) SignInByPrivy(ctx context.Context, token string, n Newcomer, from
 		return in, err
 	}
 	err = pgx.BeginFunc(ctx, g.pool, func(tx pgx.Tx) error {
-		person, err := g.privyPersonTx(ctx, tx, did, n)
+		person, err := g.privyPersonTx(ctx, tx, did, n.joining(from, "Privy"))
 		if err != nil {
 			return err
 		}
@@ -88,17 +88,21 @@ func (g *Gate) SignInByPrivy(ctx context.Context, token string, n Newcomer, from
 	return in, err
 }
 
-func (g *Gate) privyPersonTx(ctx context.Context, tx pgx.Tx, did string, n Newcomer) (id.Person, error) {
+func (g *Gate) privyPersonTx(ctx context.Context, tx pgx.Tx, did string, as Newcomer) (id.Person, error) {
 	q := queries.New()
 	person, err := q.PrivyPerson(ctx, tx, did)
 	if !errors.Is(err, pgx.ErrNoRows) {
 		return person, err
 	}
-	if person, err = g.welcomeTx(ctx, tx, n, "User "+did[max(len(privyDID), len(did)-6):]); err != nil {
+	if person, err = g.welcomeTx(ctx, tx, as, "User "+did[max(len(privyDID), len(did)-6):]); err != nil {
 		return "", err
 	}
-	if err := q.PrivyInsert(ctx, tx, queries.PrivyInsertParams{Did: did, PersonID: person, CreatedAt: g.now()}); err != nil {
+	n, err := q.PrivyInsert(ctx, tx, queries.PrivyInsertParams{Did: did, PersonID: person, CreatedAt: g.now()})
+	if err != nil {
 		return "", fmt.Errorf("keep the user of %s: %w", person, err)
+	}
+	if n == 0 { // he came twice at the same moment
+		return "", ErrTaken
 	}
 	return person, nil
 }
@@ -126,7 +130,7 @@ func (g *Gate) PrivyCaller(ctx context.Context, token string, seller id.Merchant
 	}
 	for _, shop := range shops {
 		if seller == "" || shop.Merchant == seller {
-			return Caller{Merchant: shop.Merchant, Livemode: livemode, Scopes: shop.Role.scopes()}, nil
+			return Caller{Merchant: shop.Merchant, Livemode: livemode, Scopes: shop.Role.scopes(), Role: shop.Role, Person: person, PersonName: shop.PersonName}, nil
 		}
 	}
 	return Caller{}, ErrDenied

@@ -15,8 +15,8 @@ import (
 
 const (
 	recoveryCodes = 10
-	// A code has 16 characters of 5 bits: it cannot be guessed, and can be typed.
-	codeLength = 16
+	// A code has 24 characters of 5 bits: whoever reads its hash cannot find it either, and it can be typed.
+	codeLength = 24
 	codeGroup  = 4
 	// codeAlphabet is Crockford's: no letter looks like a digit.
 	codeAlphabet = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -80,7 +80,7 @@ func (g *Gate) useCodeTx(ctx context.Context, tx pgx.Tx, code string) (id.Person
 // [ErrPerson].
 func (g *Gate) Join(ctx context.Context, n Newcomer, from Browser) (in Entered, codes []string, err error) {
 	err = pgx.BeginFunc(ctx, g.pool, func(tx pgx.Tx) error {
-		person, err := g.welcomeTx(ctx, tx, n, "")
+		person, err := g.welcomeTx(ctx, tx, n.joining(from, "recovery codes"), "")
 		if err != nil {
 			return err
 		}

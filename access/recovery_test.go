@@ -18,7 +18,7 @@ func TestARecoveryCodeSignsInOnce(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, codes, 10)
 	for _, code := range codes {
-		require.Regexp(t, `^[0-9a-hjkmnp-tv-z]{4}(-[0-9a-hjkmnp-tv-z]{4}){3}$`, code)
+		require.Regexp(t, `^[0-9a-hjkmnp-tv-z]{4}(-[0-9a-hjkmnp-tv-z]{4}){5}$`, code)
 		require.False(t, h.door.stored(t, "recovery_codes", strings.ReplaceAll(code, "-", "")))
 	}
 	results := make([]error, 4)
@@ -51,7 +51,7 @@ func TestARecoveryCodeSignsInOnce(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 8, ways.Codes)
 
-	for _, wrong := range []string{"", "x", codes[2][:18], codes[2] + "0", strings.Repeat("0", 16), "%", codes[0]} {
+	for _, wrong := range []string{"", "x", codes[2][:28], codes[2] + "0", strings.Repeat("0", 24), "%", codes[0]} {
 		_, err := h.SignInByCode(t.Context(), wrong, phone)
 		require.ErrorIs(t, err, access.ErrDenied, wrong)
 	}

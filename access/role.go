@@ -107,8 +107,8 @@ var sheets = map[Role]RoleSheet{
 		Cannot: "Change where the shop is paid, go live, or change owners and managers.",
 	},
 	Developer: {
-		Name: "Developer", Can: "Make API keys and webhooks, and see links and sales.",
-		Cannot: "Change links or settings, or see staff.",
+		Name: "Developer", Can: "Make webhooks, and API keys for all that programs may do; see links and sales.",
+		Cannot: "Change links or settings by hand, or see staff.",
 	},
 	Accountant: {
 		Name: "Accountant", Can: "See and download sales and settlements.",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -52,6 +53,7 @@ type Session struct {
 	Merchant   id.Merchant // empty for a person who belongs to none
 	Shop       string
 	Livemode   bool // what the dashboard shows
+	WentLive   bool // the shop takes real money
 	SteppedUp  bool // the person proved again who he is, at most five minutes ago
 	Device     id.Device
 	Method     Method
@@ -72,7 +74,11 @@ func (b Browser) by(person id.Person, name string) audit.By {
 // maxUserAgent is how much of a browser's name is kept.
 const maxUserAgent = 255
 
-func (b Browser) userAgent() string { return b.UserAgent[:min(len(b.UserAgent), maxUserAgent)] }
+// userAgent is what a browser calls itself, as a row can hold it: it may send any bytes.
+func (b Browser) userAgent() string {
+	text := strings.ToValidUTF8(b.UserAgent, "?")
+	return strings.ToValidUTF8(text[:min(len(text), maxUserAgent)], "")
+}
 
 // Entrance is how somebody comes in.
 type Entrance struct {
@@ -130,8 +136,8 @@ func (s *Service) recordEntranceTx(ctx context.Context, tx pgx.Tx, e Entrance, s
 		return fmt.Errorf("person %s: %w", e.Person, err)
 	}
 	return audit.RecordTx(ctx, tx, s.now(), audit.Row{
-		By: e.Browser.by(e.Person, person.Name), Action: "session.begun", ResourceType: "session", ResourceID: string(session),
-		After: map[string]any{"method": e.Method, "seller_id": e.Merchant},
+		By: e.Browser.by(e.Person, person.Name), Merchant: e.Merchant, Action: "session.begun", ResourceType: "session", ResourceID: string(session),
+		After: map[string]any{"method": e.Method},
 	})
 }
 
@@ -185,7 +191,7 @@ func (s *Service) Session(ctx context.Context, secret string) (Session, error) {
 	}
 	return Session{
 		ID: r.ID, Person: r.PersonID, PersonName: r.PersonName, Role: Role(r.Role), Merchant: known(r.MerchantID), Shop: r.Shop,
-		Livemode: r.Livemode, SteppedUp: r.SteppedUpAt != nil && now.Sub(*r.SteppedUpAt) < stepUpTime,
+		Livemode: r.Livemode, WentLive: r.WentLive, SteppedUp: r.SteppedUpAt != nil && now.Sub(*r.SteppedUpAt) < stepUpTime,
 		Device: known(r.DeviceID), Method: Method(r.Method), Since: r.CreatedAt,
 	}, nil
 }
@@ -206,16 +212,24 @@ func (s *Service) rotateTx(ctx context.Context, tx pgx.Tx, of id.Session, secret
 
 // Enter makes a session one for another shop of its person, where he may have another role: its secret changes.
 // Errors: [ErrDenied] for a shop that does not know him, and for a till's session.
-func (s *Service) Enter(ctx context.Context, of Session, secret string, merchant id.Merchant) (fresh string, err error) {
+func (s *Service) Enter(ctx context.Context, of Session, secret string, merchant id.Merchant, from Browser) (fresh string, err error) {
 	fresh = draw()
-	n, err := queries.New().SessionEnter(ctx, s.pool, queries.SessionEnterParams{
-		ID: of.ID, Hash: hash(secret), Fresh: hash(fresh), MerchantID: &merchant, Livemode: false,
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		n, err := queries.New().SessionEnter(ctx, tx, queries.SessionEnterParams{
+			ID: of.ID, Hash: hash(secret), Fresh: hash(fresh), MerchantID: &merchant, Livemode: false,
+		})
+		if err == nil && n == 0 {
+			err = ErrDenied
+		}
+		if err != nil {
+			return err
+		}
+		return audit.RecordTx(ctx, tx, s.now(), audit.Row{
+			By: from.by(of.Person, of.PersonName), Merchant: merchant, Action: "session.entered", ResourceType: "session", ResourceID: string(of.ID),
+		})
 	})
 	if err != nil {
 		return "", fmt.Errorf("enter %s: %w", merchant, err)
-	}
-	if n == 0 {
-		return "", ErrDenied
 	}
 	return fresh, nil
 }
@@ -225,9 +239,21 @@ func (s *Service) SetMode(ctx context.Context, of id.Session, livemode bool) err
 	return queries.New().SessionMode(ctx, s.pool, queries.SessionModeParams{ID: of, Livemode: livemode})
 }
 
-// SignOut ends a session at once.
-func (s *Service) SignOut(ctx context.Context, secret string) error {
-	return queries.New().SessionDelete(ctx, s.pool, hash(secret))
+// SignOut ends a session at once. One that has ended already stays so.
+func (s *Service) SignOut(ctx context.Context, secret string, from Browser) error {
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		r, err := queries.New().SessionDelete(ctx, tx, hash(secret))
+		if err != nil {
+			return err
+		}
+		return audit.RecordTx(ctx, tx, s.now(), audit.Row{
+			By: from.by(r.PersonID, r.Name), Merchant: id.Merchant(r.Shop), Action: "session.ended", ResourceType: "session", ResourceID: r.ID,
+		})
+	})
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return fmt.Errorf("sign out: %w", err)
+	}
+	return nil
 }
 
 // SignedIn is one of a person's sessions, as he sees it in a list.

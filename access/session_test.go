@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"xsynesis/access"
+	"xsynesis/audit"
 )
 
 func (d door) seen(t *testing.T) (at time.Time) {
@@ -76,17 +77,17 @@ func TestWhoGoesToAnotherShopGetsAnotherSecret(t *testing.T) {
 	h := newHouse(t)
 	in, s := h.enters(t, newKey(t))
 	cafe := h.door.found(t, "cafe")
-	_, err := h.Enter(t.Context(), s, in.Secret, cafe)
+	_, err := h.Enter(t.Context(), s, in.Secret, cafe, access.Browser{})
 	require.ErrorIs(t, err, access.ErrDenied, "a shop that does not know her")
 	tx, err := h.door.pool.Begin(t.Context())
 	require.NoError(t, err)
-	mine, err := h.OpenShopTx(t.Context(), tx, "Mine", s.Person)
+	mine, err := h.OpenShopTx(t.Context(), tx, "Mine", audit.By{Person: s.Person})
 	require.NoError(t, err)
 	require.NoError(t, tx.Commit(t.Context()))
-	_, err = h.Enter(t.Context(), s, "another secret", mine)
+	_, err = h.Enter(t.Context(), s, "another secret", mine, access.Browser{})
 	require.ErrorIs(t, err, access.ErrDenied)
 	require.NoError(t, h.SetMode(t.Context(), s.ID, true))
-	fresh, err := h.Enter(t.Context(), s, in.Secret, mine)
+	fresh, err := h.Enter(t.Context(), s, in.Secret, mine, access.Browser{})
 	require.NoError(t, err)
 	_, err = h.Session(t.Context(), in.Secret)
 	require.ErrorIs(t, err, access.ErrDenied)
@@ -136,7 +137,7 @@ func TestATillsSessionEndsWithItsPairing(t *testing.T) {
 	require.False(t, s.SteppedUp)
 	_, err = h.MakeCodes(t.Context(), s, phone)
 	require.ErrorIs(t, err, access.ErrDenied, "a till changes nobody's ways in")
-	_, err = h.Enter(t.Context(), s, secret, cafe)
+	_, err = h.Enter(t.Context(), s, secret, cafe, access.Browser{})
 	require.ErrorIs(t, err, access.ErrDenied)
 	_, err = h.door.pool.Exec(t.Context(), `UPDATE devices SET revoked_at = now()`)
 	require.NoError(t, err)

@@ -169,10 +169,11 @@ func (l *messageLines) value(name string) (string, bool) {
 		return "", false
 	}
 	value, ok := strings.CutPrefix((*l)[0], name)
-	if ok {
-		l.next()
+	if !ok {
+		return "", false
 	}
-	return value, ok
+	l.next()
+	return value, true
 }
 
 // minNonce is the fewest letters and digits of a nonce.

@@ -113,12 +113,9 @@ func (t *Tills) missTx(ctx context.Context, tx pgx.Tx, on Device, person id.Pers
 	if failures%pinTries == 0 {
 		until := now.Add(pauseAfter(int(failures)))
 		tried.PinLockedUntil, refused = &until, &PausedError{until}
-		err := t.notices.NoticeTx(ctx, tx, now, webhook.Notice{
-			Merchant: on.Merchant, Kind: "pin_paused", Link: "/dashboard/staff",
-			Text: fmt.Sprintf("%d wrong PINs for %s at the till %s. The tile is paused until %s.", failures, m.Name, on.Name, until.UTC().Format("15:04:05 UTC")),
-		})
-		if err != nil {
-			return nil, fmt.Errorf("tell %s of wrong PINs: %w", on.Merchant, err)
+		text := fmt.Sprintf("%d wrong PINs for %s at the till %s. The tile is paused until %s.", failures, m.Name, on.Name, until.UTC().Format("15:04:05 UTC"))
+		if err := t.warnTx(ctx, tx, on.Merchant, m.WentLive, text); err != nil {
+			return nil, err
 		}
 	}
 	if err := queries.New().StaffPINTried(ctx, tx, tried); err != nil {
@@ -131,6 +128,23 @@ func (t *Tills) missTx(ctx context.Context, tx pgx.Tx, on Device, person id.Pers
 			Failures int32  `json:"failures"`
 		}{m.Name, failures},
 	})
+}
+
+// warnTx rings the bell of a shop in both its modes: whoever looks at real money must not miss what concerns the till.
+func (t *Tills) warnTx(ctx context.Context, tx pgx.Tx, merchant id.Merchant, wentLive bool, text string) error {
+	modes := []bool{false}
+	if wentLive {
+		modes = append(modes, true)
+	}
+	for _, livemode := range modes {
+		err := t.notices.NoticeTx(ctx, tx, t.now(), webhook.Notice{
+			Merchant: merchant, Livemode: livemode, Kind: "pin_paused", Link: "/dashboard/staff", Text: text,
+		})
+		if err != nil {
+			return fmt.Errorf("tell %s of wrong PINs: %w", merchant, err)
+		}
+	}
+	return nil
 }
 
 func pauseAfter(failures int) time.Duration {

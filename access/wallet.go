@@ -73,44 +73,56 @@ func (g *Gate) message(purpose Purpose, address common.Address, chainID uint64, 
 	}
 }
 
+// Proof is an address whose holder signed a message.
+type Proof struct {
+	Address common.Address
+	ChainID uint64 // where the contract stood by it; 0 for a key's account, which is the same everywhere
+}
+
+// holds tells whether a proof is one for a wallet that was added on a chain. A key's own signature is one for all.
+func (p Proof) holds(chainID int64) bool { return p.ChainID == 0 || p.ChainID == uint64(chainID) }
+
 // SignedBy returns whose signature a message carries, after checking all that it says and that its nonce was asked for
 // this purpose, of this person, and is used for the first time. Errors: [ErrMessage], [ErrChallenge], [ErrSignature],
 // and evm's where a contract had to be asked and could not.
-func (g *Gate) SignedBy(ctx context.Context, purpose Purpose, person id.Person, s Signed) (common.Address, error) {
+func (g *Gate) SignedBy(ctx context.Context, purpose Purpose, person id.Person, s Signed) (Proof, error) {
 	signature, err := hexutil.Decode(s.Signature)
 	if err != nil || len(signature) == 0 || len(signature) > maxSignature {
-		return common.Address{}, ErrSignature
+		return Proof{}, ErrSignature
 	}
 	m, err := ParseMessage(s.Message)
 	if err != nil {
-		return common.Address{}, err
+		return Proof{}, err
 	}
 	if err := m.Check(g.Origin, g.chainIDs(), g.now()); err != nil {
-		return common.Address{}, err
+		return Proof{}, err
 	}
 	if _, err := g.take(ctx, purpose, m.Nonce, person); err != nil {
-		return common.Address{}, err
+		return Proof{}, err
 	}
 	if signedBy(m.Address, s.Message, signature) {
-		return m.Address, nil
+		return Proof{Address: m.Address}, nil
 	}
 	err = g.chain(m.ChainID).CheckContractSignature(ctx, m.Address, personalDigest(s.Message), signature)
 	var invalid *x402.Invalid
 	if errors.As(err, &invalid) {
-		return common.Address{}, ErrSignature
+		return Proof{}, ErrSignature
 	}
-	return m.Address, err
+	if err != nil {
+		return Proof{}, err
+	}
+	return Proof{Address: m.Address, ChainID: m.ChainID}, nil
 }
 
 // SignInByWallet begins a session of the person whose wallet signed. A wallet that nobody has makes a new person, if
-// the newcomer may come in. Errors: those of [Gate.SignedBy], and [ErrSignupsClosed].
+// the newcomer may come in. Errors: those of [Gate.SignedBy], [ErrOtherChain], and [ErrSignupsClosed].
 func (g *Gate) SignInByWallet(ctx context.Context, s Signed, n Newcomer, from Browser) (in Entered, err error) {
-	address, err := g.SignedBy(ctx, ForSignIn, "", s)
+	proof, err := g.SignedBy(ctx, ForSignIn, "", s)
 	if err != nil {
 		return in, err
 	}
 	err = pgx.BeginFunc(ctx, g.pool, func(tx pgx.Tx) error {
-		person, err := g.walletPersonTx(ctx, tx, address, n)
+		person, err := g.walletPersonTx(ctx, tx, proof, n.joining(from, "wallet "+proof.Address.Hex()))
 		if err != nil {
 			return err
 		}
@@ -120,20 +132,35 @@ func (g *Gate) SignInByWallet(ctx context.Context, s Signed, n Newcomer, from Br
 	return in, err
 }
 
-func (g *Gate) walletPersonTx(ctx context.Context, tx pgx.Tx, address common.Address, n Newcomer) (id.Person, error) {
-	q := queries.New()
-	person, err := q.WalletPerson(ctx, tx, lower(address))
-	if !errors.Is(err, pgx.ErrNoRows) {
+func (g *Gate) walletPersonTx(ctx context.Context, tx pgx.Tx, proof Proof, n Newcomer) (id.Person, error) {
+	person, err := holderOf(ctx, tx, proof)
+	if !errors.Is(err, ErrNotFound) {
 		return person, err
 	}
-	if person, err = g.welcomeTx(ctx, tx, n, shortAddress(address)); err != nil {
+	if person, err = g.welcomeTx(ctx, tx, n, shortAddress(proof.Address)); err != nil {
 		return "", err
 	}
-	return person, g.addWalletTx(ctx, tx, person, address)
+	return person, g.addWalletTx(ctx, tx, person, proof)
 }
 
-func (g *Gate) addWalletTx(ctx context.Context, tx pgx.Tx, person id.Person, address common.Address) error {
-	n, err := queries.New().WalletInsert(ctx, tx, queries.WalletInsertParams{Address: lower(address), PersonID: person, CreatedAt: g.now()})
+// holderOf is the person whose wallet a proof is one for. Errors: [ErrNotFound], [ErrOtherChain].
+func holderOf(ctx context.Context, db queries.DBTX, proof Proof) (id.Person, error) {
+	w, err := queries.New().WalletPerson(ctx, db, lower(proof.Address))
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return "", ErrNotFound
+	case err != nil:
+		return "", fmt.Errorf("whose wallet %s is: %w", proof.Address, err)
+	case !proof.holds(w.ChainID):
+		return "", ErrOtherChain
+	}
+	return w.PersonID, nil
+}
+
+func (g *Gate) addWalletTx(ctx context.Context, tx pgx.Tx, person id.Person, proof Proof) error {
+	n, err := queries.New().WalletInsert(ctx, tx, queries.WalletInsertParams{
+		Address: lower(proof.Address), ChainID: int64(proof.ChainID), PersonID: person, CreatedAt: g.now(),
+	})
 	if err != nil {
 		return fmt.Errorf("add a wallet of %s: %w", person, err)
 	}
@@ -168,12 +195,12 @@ func (g *Gate) AddWallet(ctx context.Context, of Session, s Signed, from Browser
 	if err := g.mayChange(ctx, of); err != nil {
 		return err
 	}
-	address, err := g.SignedBy(ctx, ForWallet, of.Person, s)
+	proof, err := g.SignedBy(ctx, ForWallet, of.Person, s)
 	if err != nil {
 		return err
 	}
-	return g.change(ctx, of, from, "wallet.added", address.Hex(), func(tx pgx.Tx) error {
-		return g.addWalletTx(ctx, tx, of.Person, address)
+	return g.change(ctx, of, from, "wallet.added", proof.Address.Hex(), func(tx pgx.Tx) error {
+		return g.addWalletTx(ctx, tx, of.Person, proof)
 	})
 }
 

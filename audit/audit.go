@@ -2,6 +2,7 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -43,7 +44,7 @@ const (
 )
 
 // RecordTx writes a row in the transaction of the change itself: there is neither a change without its row nor a row
-// without its change.
+// without its change. What is the same before and after was not changed, and has no row.
 func RecordTx(ctx context.Context, tx pgx.Tx, now time.Time, r Row) error {
 	before, err := view(r.Before)
 	if err != nil {
@@ -52,6 +53,9 @@ func RecordTx(ctx context.Context, tx pgx.Tx, now time.Time, r Row) error {
 	after, err := view(r.After)
 	if err != nil {
 		return fmt.Errorf("record %s: after: %w", r.Action, err)
+	}
+	if before != nil && bytes.Equal(before, after) {
+		return nil
 	}
 	err = queries.New().AuditRowInsert(ctx, tx, queries.AuditRowInsertParams{
 		ID: id.New[id.Audit](now), MerchantID: optional(r.Merchant), PersonID: optional(r.Person), Actor: cut(r.Actor, maxActor),

@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"xsynesis/access"
+	"xsynesis/audit"
 	"xsynesis/egress"
 	"xsynesis/id"
 	"xsynesis/vault"
@@ -144,7 +145,7 @@ func (t *tellers) shops(ctx context.Context, name string, count int) ([]id.Merch
 }
 
 func (t *tellers) subscribe(ctx context.Context, merchant id.Merchant, path string) error {
-	_, _, err := t.webhooks.Register(ctx, merchant, false, webhook.SubscriptionForm{URL: t.servers.base + path, Active: true})
+	_, _, err := t.webhooks.Register(ctx, merchant, false, webhook.SubscriptionForm{URL: t.servers.base + path, Active: true}, audit.By{Actor: "bench"})
 	return err
 }
 
@@ -327,7 +328,7 @@ func (t *tellers) failedDeliveries(ctx context.Context) (id.Merchant, error) {
 func (t *tellers) replay(ctx context.Context, merchant id.Merchant) ([]result, error) {
 	before := t.servers.count()
 	began := time.Now()
-	if _, err := t.webhooks.ReplayFailed(ctx, merchant, false, webhook.ReplayForm{Since: began.Add(-time.Hour), Rate: replayed}); err != nil {
+	if _, err := t.webhooks.ReplayFailed(ctx, merchant, false, webhook.ReplayForm{Since: began.Add(-time.Hour), Rate: replayed}, audit.By{Actor: "bench"}); err != nil {
 		return nil, err
 	}
 	for t.servers.count() < before+replayed {

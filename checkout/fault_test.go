@@ -297,10 +297,10 @@ func TestALimitIsSetWhileAPaymentIsRecorded(t *testing.T) {
 		return s.count(t, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'`) == 1
 	}, 20*time.Second, 10*time.Millisecond, "it is not recorded")
 	// The two may wait for each other; then the database ends one of them, which is tried again.
-	_, err := s.shop.UpdateLink(t.Context(), s.merchant, s.link.ID, anew(shop.LinkForm{Title: "Tea", Price: price, MaxPayments: 5}))
+	_, err := s.shop.UpdateLink(t.Context(), s.merchant, s.link.ID, anew(shop.LinkForm{Title: "Tea", Price: price, MaxPayments: 5}), ada)
 	require.NoError(t, <-paid)
 	if err != nil {
-		_, err = s.shop.UpdateLink(t.Context(), s.merchant, s.link.ID, anew(shop.LinkForm{Title: "Tea", Price: price, MaxPayments: 5}))
+		_, err = s.shop.UpdateLink(t.Context(), s.merchant, s.link.ID, anew(shop.LinkForm{Title: "Tea", Price: price, MaxPayments: 5}), ada)
 	}
 	require.NoError(t, err)
 	s.soldOnce(t, s.awaitStatus(t, a.ID, checkout.Settled))
@@ -317,7 +317,7 @@ func TestAPurchaseThatBeginsWhileALimitIsSetIsNotCounted(t *testing.T) {
 			return err
 		}
 		go func() {
-			_, err := s.shop.UpdateLink(t.Context(), s.merchant, s.link.ID, anew(shop.LinkForm{Title: "Tea", Price: price, MaxPayments: 5}))
+			_, err := s.shop.UpdateLink(t.Context(), s.merchant, s.link.ID, anew(shop.LinkForm{Title: "Tea", Price: price, MaxPayments: 5}), ada)
 			updated <- err
 		}()
 		require.Eventually(t, func() bool {

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"xsynesis/access"
+	"xsynesis/audit"
 	"xsynesis/checkout"
 	"xsynesis/egress"
 	"xsynesis/evm"
@@ -38,6 +39,9 @@ import (
 const publicURL = "https://pay.example"
 
 var masterKey = []byte("0123456789abcdef0123456789abcdef")
+
+// ada keeps the shop.
+var ada = audit.By{Actor: "Ada"}
 
 // price is what the shop's first link costs.
 const price = 2 * money.One
@@ -120,7 +124,7 @@ func (s *testShop) found(t *testing.T, slug string, payee common.Address) id.Mer
 
 func (s *testShop) newLink(t *testing.T, merchant id.Merchant, f shop.LinkForm) shop.Link {
 	t.Helper()
-	link, err := s.shop.CreateLink(t.Context(), merchant, false, f)
+	link, err := s.shop.CreateLink(t.Context(), merchant, false, f, ada)
 	require.NoError(t, err)
 	return link
 }
@@ -190,6 +194,7 @@ type role struct {
 	sweep   time.Duration // 15 s if zero
 	rpc     string        // the shop's if empty
 	relayer *ecdsa.PrivateKey
+	masters [][]byte // master keys; the shop's if none
 }
 
 // process is one running program: it shares the database and the chain with the others, and nothing else.
@@ -241,7 +246,10 @@ func (s *testShop) start(t *testing.T, r role) *process {
 	}
 	insert, err := river.NewClient(riverpgxv5.New(p.pool), &river.Config{Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
-	sealed, err := vault.New(masterKey)
+	if len(r.masters) == 0 {
+		r.masters = [][]byte{masterKey}
+	}
+	sealed, err := vault.New(r.masters...)
 	require.NoError(t, err)
 	p.hooks = webhook.New(p.pool, insert, webhook.Options{
 		Egress: egress.New(egress.Options{Own: publicURL}), Vault: sealed, PublicURL: publicURL, Now: r.clock.now, Lease: r.lease, Sweep: r.sweep,
@@ -249,7 +257,7 @@ func (s *testShop) start(t *testing.T, r role) *process {
 	p.shop = shop.New(p.pool, p.networks, p.hooks, r.clock.now)
 	p.checkout = checkout.New(p.pool, insert, checkout.Options{
 		Networks: p.networks, Chains: map[string]*evm.Chain{sepolia: chain}, Settlers: settlers, Shop: p.shop, Hub: p.hub, Webhooks: p.hooks,
-		MasterKey: masterKey, PublicURL: publicURL,
+		Vault: sealed, PublicURL: publicURL,
 		Hold: s.hold, Wait: s.wait, Lease: r.lease, Sweep: r.sweep, Now: r.clock.now,
 	})
 	p.running.Go(func() { _ = p.hub.Run(ctx) })

@@ -147,7 +147,7 @@ func TestAPriceIsHonouredWhileItsOfferIsOut(t *testing.T) {
 	s := newShop(t)
 	before, quoted := s.offer(t), s.begin(t)
 	dearer := shop.LinkForm{Title: "Flat white, large", Price: 2 * price}
-	_, err := s.shop.UpdateLink(t.Context(), s.merchant, s.link.ID, anew(dearer))
+	_, err := s.shop.UpdateLink(t.Context(), s.merchant, s.link.ID, anew(dearer), ada)
 	require.NoError(t, err)
 
 	s.clock.advance(shop.OfferTime - 10*time.Second)
@@ -185,9 +185,9 @@ func TestAQuoteNeverChanges(t *testing.T) {
 	require.NoError(t, err)
 	_, err = s.shop.UpdateLink(t.Context(), s.merchant, s.link.ID, anew(shop.LinkForm{
 		Title: "Tea", Price: 3 * price, SuccessURL: "https://shop.example/", Reference: "other", Metadata: json.RawMessage(`{"b": 2}`), MaxPayments: 9,
-	}))
+	}), ada)
 	require.NoError(t, err)
-	_, err = s.shop.ExpireLink(t.Context(), s.merchant, s.link.ID)
+	_, err = s.shop.ExpireLink(t.Context(), s.merchant, s.link.ID, ada)
 	require.NoError(t, err)
 	after, err := s.checkout.Purchase(t.Context(), a.ID)
 	require.NoError(t, err)
@@ -200,7 +200,7 @@ func TestALinkThatIsOverSellsNothing(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	a := s.begin(t)
-	_, err := s.shop.ExpireLink(t.Context(), s.merchant, s.link.ID)
+	_, err := s.shop.ExpireLink(t.Context(), s.merchant, s.link.ID, ada)
 	require.NoError(t, err)
 	o := s.offer(t)
 	_, err = s.checkout.Quote(t.Context(), o)

@@ -43,7 +43,7 @@ func (s *Service) PayLink(ctx context.Context, offer shop.Offer, p x402.Payment,
 	if err := s.Funded(ctx, offer.Link.Network.ID); err != nil {
 		return Purchase{}, err
 	}
-	a, err := s.draft(offer, want.Amount, Begin{Channel: "link"})
+	a, err := s.draft(ctx, offer, want.Amount, Begin{Channel: "link"})
 	if err != nil {
 		return Purchase{}, err
 	}

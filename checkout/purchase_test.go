@@ -91,10 +91,10 @@ func TestOnlyTheBuyersTokenOpensAPurchase(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	a, b := s.begin(t), s.begin(t)
-	require.True(t, a.IsBuyer(s.checkout.BuyerToken(a.ID)))
-	require.False(t, a.IsBuyer(s.checkout.BuyerToken(b.ID)))
+	require.True(t, a.IsBuyer(s.checkout.BuyerToken(t.Context(), a)))
+	require.False(t, a.IsBuyer(s.checkout.BuyerToken(t.Context(), b)))
 	require.False(t, a.IsBuyer(""))
-	require.Zero(t, s.count(t, `SELECT count(*) FROM attempts a WHERE a::text LIKE '%' || $1 || '%'`, s.checkout.BuyerToken(a.ID)), "it is stored")
+	require.Zero(t, s.count(t, `SELECT count(*) FROM attempts a WHERE a::text LIKE '%' || $1 || '%'`, s.checkout.BuyerToken(t.Context(), a)), "it is stored")
 }
 
 func TestTheSamePaymentAgainGetsTheSameAnswer(t *testing.T) {

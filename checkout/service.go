@@ -2,7 +2,6 @@ package checkout
 
 import (
 	"context"
-	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
@@ -18,6 +17,7 @@ import (
 	"xsynesis/postgres"
 	"xsynesis/queries"
 	"xsynesis/shop"
+	"xsynesis/vault"
 	"xsynesis/webhook"
 	"xsynesis/x402"
 )
@@ -40,8 +40,8 @@ type Options struct {
 	Hub      *Hub
 	Webhooks *webhook.Service
 
-	// MasterKey derives buyers' tokens, so that a payer's answer can be repeated to the letter.
-	MasterKey []byte
+	// Vault keeps what buyers' tokens are derived from, so that a payer's answer can be repeated to the letter.
+	Vault     *vault.Vault
 	PublicURL string
 	// Hold is how long an unpaid purchase stays open (RESERVATION_TTL).
 	Hold time.Duration
@@ -63,6 +63,7 @@ type Service struct {
 	settlers map[string]Settler
 	shop     *shop.Service
 	hub      *Hub
+	buyers   *buyerKeys
 	o        Options
 
 	// What many ask for at the same time is done together.
@@ -78,6 +79,7 @@ func New(pool *pgxpool.Pool, jobs *river.Client[pgx.Tx], o Options) *Service {
 	s := &Service{
 		pool: pool, jobs: jobs, networks: o.Networks, chains: o.Chains, settlers: o.Settlers,
 		shop: o.Shop, hub: o.Hub, o: o, now: o.Now,
+		buyers: &buyerKeys{pool: pool, vault: o.Vault, now: o.Now},
 	}
 	s.entries = postgres.NewGroup(enterMost, s.enterAll)
 	s.leases = postgres.NewGroup(leaseMost, s.leaseAll)
@@ -124,13 +126,6 @@ func (s *Service) Funded(ctx context.Context, network string) error {
 		return ErrUnfunded
 	}
 	return nil
-}
-
-// BuyerToken is the secret that opens a purchase's goods (`k`): 128 bits, in base58.
-func (s *Service) BuyerToken(attempt id.Attempt) string {
-	mac := hmac.New(sha256.New, s.o.MasterKey)
-	mac.Write([]byte("xsynesis:buyer:v1" + string(attempt)))
-	return id.Token([16]byte(mac.Sum(nil)[:16]))
 }
 
 // IsBuyer tells whether k is the purchase's own buyer token, and not revoked.

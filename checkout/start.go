@@ -52,7 +52,7 @@ func (s *Service) Start(ctx context.Context, b Begin) (Attempt, error) {
 	if err := b.check(); err != nil {
 		return Attempt{}, err
 	}
-	a, err := s.draft(offer, offer.Link.Price, b)
+	a, err := s.draft(ctx, offer, offer.Link.Price, b)
 	if err != nil {
 		return Attempt{}, err
 	}
@@ -105,8 +105,8 @@ func (s *Service) startedBy(ctx context.Context, once []byte) (Attempt, error) {
 	return p.Attempt, err
 }
 
-// draft freezes the quote of one purchase; nothing is written.
-func (s *Service) draft(o shop.Offer, price money.USDC, b Begin) (Attempt, error) {
+// draft freezes the quote of one purchase, which is not written yet.
+func (s *Service) draft(ctx context.Context, o shop.Offer, price money.USDC, b Begin) (Attempt, error) {
 	now := s.now()
 	a := Attempt{
 		ID: id.New[id.Attempt](now), Merchant: o.Merchant, Shop: o.Shop, Domain: o.Domain, Link: o.Link.ID, LinkToken: o.Link.Token,
@@ -135,7 +135,11 @@ func (s *Service) draft(o shop.Offer, price money.USDC, b Begin) (Attempt, error
 		return Attempt{}, err
 	}
 	a.Nonce = Nonce(a.Salt, a.CartHash)
-	sum := sha256.Sum256([]byte(s.BuyerToken(a.ID)))
+	key, err := s.buyers.current(ctx)
+	if err != nil {
+		return Attempt{}, err
+	}
+	sum := sha256.Sum256([]byte(buyerToken(key, a.ID)))
 	a.tokenHash = sum[:]
 	return a, nil
 }

@@ -2,8 +2,11 @@ package evm_test
 
 import (
 	"encoding/json"
+	"math/big"
+	"strings"
 	"testing"
 
+	"github.com/ethereum/go-ethereum/common"
 	"github.com/stretchr/testify/require"
 
 	"xsynesis/evm"
@@ -31,5 +34,39 @@ func TestAContractIsToldFromAWallet(t *testing.T) {
 	for _, url := range []string{silent.URL, "http://127.0.0.1:1"} {
 		_, err = dial(t, url).IsContract(t.Context(), key)
 		require.ErrorIs(t, err, evm.ErrUnavailable)
+	}
+}
+
+// contract is a node at which every contract answers the same.
+func contract(t *testing.T, answer string) *evm.Chain {
+	t.Helper()
+	return dial(t, newNode(t, &node{swallow: func(method string) json.RawMessage {
+		if method == "eth_call" {
+			return json.RawMessage(`"` + answer + `"`)
+		}
+		return nil
+	}}).URL)
+}
+
+func TestATokenSaysWhomItRefusesToPay(t *testing.T) {
+	t.Parallel()
+	key := address(newKey())
+	for answer, want := range map[string]bool{common.BigToHash(big.NewInt(1)).Hex(): true, common.Hash{}.Hex(): false} {
+		blocked, err := contract(t, answer).Blocked(t.Context(), key)
+		require.NoError(t, err)
+		require.Equal(t, want, blocked)
+	}
+	_, err := contract(t, "0x").Blocked(t.Context(), key)
+	require.ErrorIs(t, err, evm.ErrUnavailable, "a token without such a list")
+	_, err = dial(t, "http://127.0.0.1:1").Blocked(t.Context(), key)
+	require.ErrorIs(t, err, evm.ErrUnavailable)
+}
+
+func TestAContractThatIsNoSafeHasNoSigners(t *testing.T) {
+	t.Parallel()
+	one, many := common.BigToHash(big.NewInt(1)).Hex(), "0x"+strings.Repeat("ff", 64)
+	for _, answer := range []string{"0x", one, many, "0x" + strings.Repeat("00", 64)} {
+		_, _, err := contract(t, answer).Signers(t.Context(), address(newKey()))
+		require.ErrorIs(t, err, evm.ErrUnavailable, answer)
 	}
 }

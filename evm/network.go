@@ -3,6 +3,7 @@ package evm
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -11,13 +12,15 @@ import (
 
 // Network is one chain on which a shop is paid, with its one token.
 type Network struct {
-	ID            string     // CAIP-2, "eip155:84532"
-	Name          string     // for people, "Base Sepolia"
-	Token         x402.Token // USDC
-	Explorer      string     // "https://sepolia.basescan.org", without a slash at the end; "" where there is none
-	Confirmations uint64     // sealed blocks, the payment's own included, until a payment counts
-	Test          bool       // its money is worth nothing
-	RPC           []string   // nodes, the preferred one first
+	ID            string        // CAIP-2, "eip155:84532"
+	Name          string        // for people, "Base Sepolia"
+	Token         x402.Token    // USDC
+	Explorer      string        // "https://sepolia.basescan.org", without a slash at the end; "" where there is none
+	Confirmations uint64        // sealed blocks, the payment's own included, until a payment counts
+	Test          bool          // its money is worth nothing
+	Fee           string        // what one payment typically costs whoever sends it, in US dollars: "0.001"; "" for nothing
+	Time          time.Duration // that a payment typically takes
+	RPC           []string      // nodes, the preferred one first
 }
 
 // networks is every network that the gateway knows.
@@ -31,6 +34,8 @@ var networks = []Network{
 		},
 		Explorer:      "https://basescan.org",
 		Confirmations: 1,
+		Fee:           "0.001",
+		Time:          2 * time.Second,
 	},
 	{
 		ID:   "eip155:84532",
@@ -42,6 +47,7 @@ var networks = []Network{
 		Explorer:      "https://sepolia.basescan.org",
 		Confirmations: 1,
 		Test:          true,
+		Time:          2 * time.Second,
 	},
 }
 

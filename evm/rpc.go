@@ -83,7 +83,7 @@ func (n *nodes) callNode(ctx context.Context, i int, result any, method string, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, n.timeout)
 	defer cancel()
-	return classify(method, client.CallContext(ctx, result, method, args...))
+	return classify(method, conceal(n.urls[i], client.CallContext(ctx, result, method, args...)))
 }
 
 // batch asks one node many things; each element has its own error.
@@ -99,11 +99,11 @@ func (n *nodes) batchNode(ctx context.Context, i int, elements []rpc.BatchElem) 
 	ctx, cancel := context.WithTimeout(ctx, n.timeout)
 	defer cancel()
 	if err := client.BatchCallContext(ctx, elements); err != nil {
-		return classify("batch", err)
+		return classify("batch", conceal(n.urls[i], err))
 	}
 	for _, e := range elements {
 		if e.Error != nil {
-			return classify(e.Method, e.Error)
+			return classify(e.Method, conceal(n.urls[i], e.Error))
 		}
 	}
 	return nil
@@ -115,7 +115,7 @@ func (n *nodes) client(i int) (*rpc.Client, error) {
 	if n.clients[i] == nil {
 		client, err := rpc.DialOptions(context.Background(), n.urls[i], rpc.WithHTTPClient(n.http))
 		if err != nil {
-			return nil, fmt.Errorf("%w: node %d: %w", ErrUnavailable, i+1, err)
+			return nil, fmt.Errorf("%w: node %d: %w", ErrUnavailable, i+1, conceal(n.urls[i], err))
 		}
 		n.clients[i] = client
 	}

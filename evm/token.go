@@ -24,6 +24,9 @@ var (
 	callBalance       = selector("balanceOf(address)")
 	callName          = selector("name()")
 	callVersion       = selector("version()")
+	callBlocked       = selector("isBlacklisted(address)")
+	callThreshold     = selector("getThreshold()") // of a Safe
+	callOwners        = selector("getOwners()")
 	callSignature     = selector("isValidSignature(bytes32,bytes)") // its answer for yes, too
 
 	topicUsed      = crypto.Keccak256Hash([]byte("AuthorizationUsed(address,bytes32)"))

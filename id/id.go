@@ -55,6 +55,8 @@ type (
 	PayeeChange string
 	// Invite asks somebody into a shop; its secret is another.
 	Invite string
+	// BuyerKey is what buyers' tokens are derived from, sealed.
+	BuyerKey string
 )
 
 // Prefix returns "sel_".
@@ -116,6 +118,9 @@ func (PayeeChange) Prefix() string { return "pch_" }
 
 // Prefix returns "inv_".
 func (Invite) Prefix() string { return "inv_" }
+
+// Prefix returns "byk_".
+func (BuyerKey) Prefix() string { return "byk_" }
 
 type kind interface {
 	~string

@@ -29,6 +29,7 @@ import (
 	"xsynesis/jobs"
 	"xsynesis/postgres/pgtest"
 	"xsynesis/shop"
+	"xsynesis/vault"
 	"xsynesis/webhook"
 )
 
@@ -177,10 +178,12 @@ func open(t *testing.T) world {
 	require.NoError(t, err)
 	queue, err := river.NewClient(riverpgxv5.New(pool), &river.Config{Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
+	sealed, err := vault.New(make([]byte, 32))
+	require.NoError(t, err)
 	hooks := webhook.New(pool, queue, webhook.Options{Now: now, Lease: time.Minute, Sweep: 15 * time.Second})
 	return world{pool, checkout.New(pool, queue, checkout.Options{
 		Webhooks: hooks, Networks: networks, Chains: map[string]*evm.Chain{sepolia: evm.Dial(network, evm.Options{})},
-		Shop: shop.New(pool, networks, nil, now), Hub: checkout.NewHub(pool), MasterKey: make([]byte, 32), PublicURL: "https://pay.example",
+		Shop: shop.New(pool, networks, nil, now), Hub: checkout.NewHub(pool), Vault: sealed, PublicURL: "https://pay.example",
 		Hold: time.Minute, Wait: time.Second, Lease: time.Minute, Sweep: 15 * time.Second, Now: now,
 	}), hooks, access.New(pool, now), shop.NewPayees(pool, evm.NewRegistry(nil), nil, hooks, now)}
 }

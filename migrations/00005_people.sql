@@ -7,7 +7,10 @@ ALTER TABLE merchants ADD COLUMN went_live_at timestamptz;
 CREATE TABLE wallets (
     address    text PRIMARY KEY CHECK (address ~ '^0x[0-9a-f]{40}$'),
     person_id  text NOT NULL REFERENCES persons,
-    created_at timestamptz NOT NULL
+    created_at timestamptz NOT NULL,
+    -- A contract's address may be another's contract on another network: its word counts where it was added. 0 for a
+    -- key's account, which is the same everywhere.
+    chain_id   bigint NOT NULL DEFAULT 0
 );
 CREATE INDEX wallets_of_person ON wallets (person_id);
 
@@ -113,6 +116,7 @@ CREATE TABLE invites (
     used_at     timestamptz,
     used_by     text REFERENCES persons,
     revoked_at  timestamptz,
+    admitted    int NOT NULL DEFAULT 0, -- how many became a person by its link; not many may
     CHECK (used_at IS NULL OR revoked_at IS NULL)
 );
 CREATE INDEX invites_of_merchant ON invites (merchant_id, id DESC);
@@ -162,3 +166,11 @@ CREATE INDEX audit_rows_of_person ON audit_rows (merchant_id, person_id, id DESC
 CREATE INDEX audit_rows_of_action ON audit_rows (merchant_id, action, id DESC);
 CREATE INDEX audit_rows_of_resource ON audit_rows (merchant_id, resource_id, id DESC);
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_rows FOR EACH STATEMENT EXECUTE FUNCTION append_only();
+
+-- What buyers' tokens are derived from. The keys are sealed with the master key, so that another master key can take over
+-- what was sold under a former one; the newest is that of new purchases.
+CREATE TABLE buyer_keys (
+    id         text PRIMARY KEY COLLATE "C",
+    sealed     bytea NOT NULL,
+    created_at timestamptz NOT NULL
+);

@@ -41,9 +41,10 @@ UPDATE members SET pin = @pin, pin_failures = 0, pin_locked_until = NULL, update
 WHERE merchant_id = @merchant_id AND person_id = @person_id;
 
 -- name: StaffForUnlock :one
-SELECT members.role, members.pin, members.pin_failures, members.pin_locked_until, persons.name
+SELECT members.role, members.pin, members.pin_failures, members.pin_locked_until, persons.name, (merchants.went_live_at IS NOT NULL)::bool AS went_live
 FROM members
 JOIN persons ON persons.id = members.person_id
+JOIN merchants ON merchants.id = members.merchant_id
 WHERE members.merchant_id = @merchant_id AND members.person_id = @person_id AND members.status = 'active' AND members.pin <> ''
 FOR UPDATE OF members;
 
@@ -83,9 +84,9 @@ SELECT * FROM invites WHERE id = @id AND merchant_id = @merchant_id FOR UPDATE;
 UPDATE invites SET revoked_at = @now::timestamptz WHERE id = @id AND used_at IS NULL AND revoked_at IS NULL;
 
 -- name: InviteRevokeOf :exec
--- What somebody who is gone asked others into ends with him.
+-- What somebody asked others into ends with his right to ask them; kept are the roles that he may still give.
 UPDATE invites SET revoked_at = @now::timestamptz
-WHERE merchant_id = @merchant_id AND created_by = @person_id AND used_at IS NULL AND revoked_at IS NULL;
+WHERE merchant_id = @merchant_id AND created_by = @person_id AND used_at IS NULL AND revoked_at IS NULL AND NOT role = ANY(@kept::text[]);
 
 -- name: PairingInsert :execrows
 WITH forgotten AS (

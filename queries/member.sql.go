@@ -164,7 +164,7 @@ func (q *Queries) DeviceSeen(ctx context.Context, db DBTX, arg DeviceSeenParams)
 }
 
 const inviteByHash = `-- name: InviteByHash :one
-SELECT invites.id, invites.merchant_id, invites.role, invites.name, invites.hash, invites.created_by, invites.created_at, invites.expires_at, invites.used_at, invites.used_by, invites.revoked_at, merchants.name AS shop, persons.name AS inviter
+SELECT invites.id, invites.merchant_id, invites.role, invites.name, invites.hash, invites.created_by, invites.created_at, invites.expires_at, invites.used_at, invites.used_by, invites.revoked_at, invites.admitted, merchants.name AS shop, persons.name AS inviter
 FROM invites
 JOIN merchants ON merchants.id = invites.merchant_id
 JOIN persons ON persons.id = invites.created_by
@@ -183,6 +183,7 @@ type InviteByHashRow struct {
 	UsedAt     *time.Time
 	UsedBy     *string
 	RevokedAt  *time.Time
+	Admitted   int32
 	Shop       string
 	Inviter    string
 }
@@ -202,6 +203,7 @@ func (q *Queries) InviteByHash(ctx context.Context, db DBTX, hash []byte) (Invit
 		&i.UsedAt,
 		&i.UsedBy,
 		&i.RevokedAt,
+		&i.Admitted,
 		&i.Shop,
 		&i.Inviter,
 	)
@@ -209,7 +211,7 @@ func (q *Queries) InviteByHash(ctx context.Context, db DBTX, hash []byte) (Invit
 }
 
 const inviteForUpdate = `-- name: InviteForUpdate :one
-SELECT id, merchant_id, role, name, hash, created_by, created_at, expires_at, used_at, used_by, revoked_at FROM invites WHERE id = $1 AND merchant_id = $2 FOR UPDATE
+SELECT id, merchant_id, role, name, hash, created_by, created_at, expires_at, used_at, used_by, revoked_at, admitted FROM invites WHERE id = $1 AND merchant_id = $2 FOR UPDATE
 `
 
 type InviteForUpdateParams struct {
@@ -232,6 +234,7 @@ func (q *Queries) InviteForUpdate(ctx context.Context, db DBTX, arg InviteForUpd
 		&i.UsedAt,
 		&i.UsedBy,
 		&i.RevokedAt,
+		&i.Admitted,
 	)
 	return i, err
 }
@@ -267,7 +270,7 @@ func (q *Queries) InviteInsert(ctx context.Context, db DBTX, arg InviteInsertPar
 }
 
 const inviteList = `-- name: InviteList :many
-SELECT invites.id, invites.merchant_id, invites.role, invites.name, invites.hash, invites.created_by, invites.created_at, invites.expires_at, invites.used_at, invites.used_by, invites.revoked_at, persons.name AS inviter
+SELECT invites.id, invites.merchant_id, invites.role, invites.name, invites.hash, invites.created_by, invites.created_at, invites.expires_at, invites.used_at, invites.used_by, invites.revoked_at, invites.admitted, persons.name AS inviter
 FROM invites
 JOIN persons ON persons.id = invites.created_by
 WHERE invites.merchant_id = $1 AND invites.used_at IS NULL AND invites.revoked_at IS NULL AND invites.expires_at > $2::timestamptz
@@ -291,6 +294,7 @@ type InviteListRow struct {
 	UsedAt     *time.Time
 	UsedBy     *string
 	RevokedAt  *time.Time
+	Admitted   int32
 	Inviter    string
 }
 
@@ -316,6 +320,7 @@ func (q *Queries) InviteList(ctx context.Context, db DBTX, arg InviteListParams)
 			&i.UsedAt,
 			&i.UsedBy,
 			&i.RevokedAt,
+			&i.Admitted,
 			&i.Inviter,
 		); err != nil {
 			return nil, err
@@ -344,25 +349,31 @@ func (q *Queries) InviteRevoke(ctx context.Context, db DBTX, arg InviteRevokePar
 
 const inviteRevokeOf = `-- name: InviteRevokeOf :exec
 UPDATE invites SET revoked_at = $1::timestamptz
-WHERE merchant_id = $2 AND created_by = $3 AND used_at IS NULL AND revoked_at IS NULL
+WHERE merchant_id = $2 AND created_by = $3 AND used_at IS NULL AND revoked_at IS NULL AND NOT role = ANY($4::text[])
 `
 
 type InviteRevokeOfParams struct {
 	Now        time.Time
 	MerchantID id.Merchant
 	PersonID   id.Person
+	Kept       []string
 }
 
-// What somebody who is gone asked others into ends with him.
+// What somebody asked others into ends with his right to ask them; kept are the roles that he may still give.
 func (q *Queries) InviteRevokeOf(ctx context.Context, db DBTX, arg InviteRevokeOfParams) error {
-	_, err := db.Exec(ctx, inviteRevokeOf, arg.Now, arg.MerchantID, arg.PersonID)
+	_, err := db.Exec(ctx, inviteRevokeOf,
+		arg.Now,
+		arg.MerchantID,
+		arg.PersonID,
+		arg.Kept,
+	)
 	return err
 }
 
 const inviteUse = `-- name: InviteUse :one
 UPDATE invites SET used_at = $1::timestamptz, used_by = $2
 WHERE id = $3 AND used_at IS NULL AND revoked_at IS NULL AND expires_at > $1::timestamptz
-RETURNING id, merchant_id, role, name, hash, created_by, created_at, expires_at, used_at, used_by, revoked_at
+RETURNING id, merchant_id, role, name, hash, created_by, created_at, expires_at, used_at, used_by, revoked_at, admitted
 `
 
 type InviteUseParams struct {
@@ -387,6 +398,7 @@ func (q *Queries) InviteUse(ctx context.Context, db DBTX, arg InviteUseParams) (
 		&i.UsedAt,
 		&i.UsedBy,
 		&i.RevokedAt,
+		&i.Admitted,
 	)
 	return i, err
 }
@@ -475,9 +487,10 @@ func (q *Queries) PairingTake(ctx context.Context, db DBTX, arg PairingTakeParam
 }
 
 const staffForUnlock = `-- name: StaffForUnlock :one
-SELECT members.role, members.pin, members.pin_failures, members.pin_locked_until, persons.name
+SELECT members.role, members.pin, members.pin_failures, members.pin_locked_until, persons.name, (merchants.went_live_at IS NOT NULL)::bool AS went_live
 FROM members
 JOIN persons ON persons.id = members.person_id
+JOIN merchants ON merchants.id = members.merchant_id
 WHERE members.merchant_id = $1 AND members.person_id = $2 AND members.status = 'active' AND members.pin <> ''
 FOR UPDATE OF members
 `
@@ -493,6 +506,7 @@ type StaffForUnlockRow struct {
 	PinFailures    int32
 	PinLockedUntil *time.Time
 	Name           string
+	WentLive       bool
 }
 
 func (q *Queries) StaffForUnlock(ctx context.Context, db DBTX, arg StaffForUnlockParams) (StaffForUnlockRow, error) {
@@ -504,6 +518,7 @@ func (q *Queries) StaffForUnlock(ctx context.Context, db DBTX, arg StaffForUnloc
 		&i.PinFailures,
 		&i.PinLockedUntil,
 		&i.Name,
+		&i.WentLive,
 	)
 	return i, err
 }

@@ -94,6 +94,12 @@ type Balance struct {
 	Amount     money.USDC
 }
 
+type BuyerKey struct {
+	ID        id.BuyerKey
+	Sealed    []byte
+	CreatedAt time.Time
+}
+
 type Challenge struct {
 	Hash      []byte
 	Purpose   string
@@ -219,6 +225,7 @@ type Invite struct {
 	UsedAt     *time.Time
 	UsedBy     *string
 	RevokedAt  *time.Time
+	Admitted   int32
 }
 
 type Link struct {
@@ -577,4 +584,5 @@ type Wallet struct {
 	Address   string
 	PersonID  id.Person
 	CreatedAt time.Time
+	ChainID   int64
 }

@@ -6,7 +6,7 @@ VALUES (@id, @hash, @person_id, @merchant_id, @livemode, @created_at, @created_a
 -- A session for a shop lasts only as long as the person's part in it, a till's as long as its pairing.
 SELECT sessions.id, sessions.person_id, sessions.merchant_id, sessions.livemode, sessions.created_at, sessions.seen_at, sessions.stepped_up_at,
     sessions.method, sessions.device_id, persons.name AS person_name,
-    COALESCE(merchants.name, '')::text AS shop, COALESCE(members.role, '')::text AS role
+    COALESCE(merchants.name, '')::text AS shop, (merchants.went_live_at IS NOT NULL)::bool AS went_live, COALESCE(members.role, '')::text AS role
 FROM sessions
 JOIN persons ON persons.id = sessions.person_id
 LEFT JOIN merchants ON merchants.id = sessions.merchant_id
@@ -33,8 +33,9 @@ WHERE hash = @hash AND id = @id AND device_id IS NULL
 -- name: SessionMode :exec
 UPDATE sessions SET livemode = @livemode WHERE id = @id;
 
--- name: SessionDelete :exec
-DELETE FROM sessions WHERE hash = @hash;
+-- name: SessionDelete :one
+WITH gone AS (DELETE FROM sessions WHERE hash = @hash RETURNING id, person_id, merchant_id)
+SELECT gone.id, gone.person_id, coalesce(gone.merchant_id, '')::text AS shop, persons.name FROM gone JOIN persons ON persons.id = gone.person_id;
 
 -- name: SessionList :many
 SELECT sessions.*, COALESCE(merchants.name, '')::text AS shop
@@ -93,13 +94,21 @@ SELECT EXISTS (SELECT FROM persons)::bool;
 SELECT pg_advisory_xact_lock(hashtext('first-run'));
 
 -- name: InviteLives :one
-SELECT EXISTS (SELECT FROM invites WHERE hash = @hash AND used_at IS NULL AND revoked_at IS NULL AND expires_at > @now::timestamptz)::bool;
+SELECT EXISTS (
+    SELECT FROM invites WHERE hash = @hash AND used_at IS NULL AND revoked_at IS NULL AND expires_at > @now::timestamptz AND admitted < @most::int
+)::bool;
+
+-- name: InviteAdmit :execrows
+-- Each newcomer counts, so that one link does not let a crowd in.
+UPDATE invites SET admitted = admitted + 1
+WHERE hash = @hash AND used_at IS NULL AND revoked_at IS NULL AND expires_at > @now::timestamptz AND admitted < @most::int;
 
 -- name: WalletInsert :execrows
-INSERT INTO wallets (address, person_id, created_at) VALUES (@address, @person_id, @created_at) ON CONFLICT (address) DO NOTHING;
+INSERT INTO wallets (address, chain_id, person_id, created_at) VALUES (@address, @chain_id, @person_id, @created_at)
+ON CONFLICT (address) DO NOTHING;
 
 -- name: WalletPerson :one
-SELECT person_id FROM wallets WHERE address = @address;
+SELECT person_id, chain_id FROM wallets WHERE address = @address;
 
 -- name: WalletList :many
 SELECT * FROM wallets WHERE person_id = @person_id ORDER BY created_at, address;
@@ -110,8 +119,8 @@ DELETE FROM wallets WHERE address = @address AND person_id = @person_id;
 -- name: PrivyPerson :one
 SELECT person_id FROM privy_users WHERE did = @did;
 
--- name: PrivyInsert :exec
-INSERT INTO privy_users (did, person_id, created_at) VALUES (@did, @person_id, @created_at);
+-- name: PrivyInsert :execrows
+INSERT INTO privy_users (did, person_id, created_at) VALUES (@did, @person_id, @created_at) ON CONFLICT (did) DO NOTHING;
 
 -- name: PasskeyInsert :execrows
 INSERT INTO passkeys (id, person_id, name, credential, created_at) VALUES (@id, @person_id, @name, @credential, @created_at)

@@ -76,17 +76,40 @@ func (q *Queries) FirstRunLock(ctx context.Context, db DBTX) error {
 	return err
 }
 
+const inviteAdmit = `-- name: InviteAdmit :execrows
+UPDATE invites SET admitted = admitted + 1
+WHERE hash = $1 AND used_at IS NULL AND revoked_at IS NULL AND expires_at > $2::timestamptz AND admitted < $3::int
+`
+
+type InviteAdmitParams struct {
+	Hash []byte
+	Now  time.Time
+	Most int32
+}
+
+// Each newcomer counts, so that one link does not let a crowd in.
+func (q *Queries) InviteAdmit(ctx context.Context, db DBTX, arg InviteAdmitParams) (int64, error) {
+	result, err := db.Exec(ctx, inviteAdmit, arg.Hash, arg.Now, arg.Most)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const inviteLives = `-- name: InviteLives :one
-SELECT EXISTS (SELECT FROM invites WHERE hash = $1 AND used_at IS NULL AND revoked_at IS NULL AND expires_at > $2::timestamptz)::bool
+SELECT EXISTS (
+    SELECT FROM invites WHERE hash = $1 AND used_at IS NULL AND revoked_at IS NULL AND expires_at > $2::timestamptz AND admitted < $3::int
+)::bool
 `
 
 type InviteLivesParams struct {
 	Hash []byte
 	Now  time.Time
+	Most int32
 }
 
 func (q *Queries) InviteLives(ctx context.Context, db DBTX, arg InviteLivesParams) (bool, error) {
-	row := db.QueryRow(ctx, inviteLives, arg.Hash, arg.Now)
+	row := db.QueryRow(ctx, inviteLives, arg.Hash, arg.Now, arg.Most)
 	var column_1 bool
 	err := row.Scan(&column_1)
 	return column_1, err
@@ -311,8 +334,8 @@ func (q *Queries) PersonsAny(ctx context.Context, db DBTX) (bool, error) {
 	return column_1, err
 }
 
-const privyInsert = `-- name: PrivyInsert :exec
-INSERT INTO privy_users (did, person_id, created_at) VALUES ($1, $2, $3)
+const privyInsert = `-- name: PrivyInsert :execrows
+INSERT INTO privy_users (did, person_id, created_at) VALUES ($1, $2, $3) ON CONFLICT (did) DO NOTHING
 `
 
 type PrivyInsertParams struct {
@@ -321,9 +344,12 @@ type PrivyInsertParams struct {
 	CreatedAt time.Time
 }
 
-func (q *Queries) PrivyInsert(ctx context.Context, db DBTX, arg PrivyInsertParams) error {
-	_, err := db.Exec(ctx, privyInsert, arg.Did, arg.PersonID, arg.CreatedAt)
-	return err
+func (q *Queries) PrivyInsert(ctx context.Context, db DBTX, arg PrivyInsertParams) (int64, error) {
+	result, err := db.Exec(ctx, privyInsert, arg.Did, arg.PersonID, arg.CreatedAt)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const privyPerson = `-- name: PrivyPerson :one
@@ -391,7 +417,7 @@ func (q *Queries) RecoveryUse(ctx context.Context, db DBTX, arg RecoveryUseParam
 const sessionByHash = `-- name: SessionByHash :one
 SELECT sessions.id, sessions.person_id, sessions.merchant_id, sessions.livemode, sessions.created_at, sessions.seen_at, sessions.stepped_up_at,
     sessions.method, sessions.device_id, persons.name AS person_name,
-    COALESCE(merchants.name, '')::text AS shop, COALESCE(members.role, '')::text AS role
+    COALESCE(merchants.name, '')::text AS shop, (merchants.went_live_at IS NOT NULL)::bool AS went_live, COALESCE(members.role, '')::text AS role
 FROM sessions
 JOIN persons ON persons.id = sessions.person_id
 LEFT JOIN merchants ON merchants.id = sessions.merchant_id
@@ -420,6 +446,7 @@ type SessionByHashRow struct {
 	DeviceID    *id.Device
 	PersonName  string
 	Shop        string
+	WentLive    bool
 	Role        string
 }
 
@@ -439,18 +466,34 @@ func (q *Queries) SessionByHash(ctx context.Context, db DBTX, arg SessionByHashP
 		&i.DeviceID,
 		&i.PersonName,
 		&i.Shop,
+		&i.WentLive,
 		&i.Role,
 	)
 	return i, err
 }
 
-const sessionDelete = `-- name: SessionDelete :exec
-DELETE FROM sessions WHERE hash = $1
+const sessionDelete = `-- name: SessionDelete :one
+WITH gone AS (DELETE FROM sessions WHERE hash = $1 RETURNING id, person_id, merchant_id)
+SELECT gone.id, gone.person_id, coalesce(gone.merchant_id, '')::text AS shop, persons.name FROM gone JOIN persons ON persons.id = gone.person_id
 `
 
-func (q *Queries) SessionDelete(ctx context.Context, db DBTX, hash []byte) error {
-	_, err := db.Exec(ctx, sessionDelete, hash)
-	return err
+type SessionDeleteRow struct {
+	ID       string
+	PersonID id.Person
+	Shop     string
+	Name     string
+}
+
+func (q *Queries) SessionDelete(ctx context.Context, db DBTX, hash []byte) (SessionDeleteRow, error) {
+	row := db.QueryRow(ctx, sessionDelete, hash)
+	var i SessionDeleteRow
+	err := row.Scan(
+		&i.ID,
+		&i.PersonID,
+		&i.Shop,
+		&i.Name,
+	)
+	return i, err
 }
 
 const sessionEnd = `-- name: SessionEnd :execrows
@@ -730,17 +773,24 @@ func (q *Queries) WalletDelete(ctx context.Context, db DBTX, arg WalletDeletePar
 }
 
 const walletInsert = `-- name: WalletInsert :execrows
-INSERT INTO wallets (address, person_id, created_at) VALUES ($1, $2, $3) ON CONFLICT (address) DO NOTHING
+INSERT INTO wallets (address, chain_id, person_id, created_at) VALUES ($1, $2, $3, $4)
+ON CONFLICT (address) DO NOTHING
 `
 
 type WalletInsertParams struct {
 	Address   string
+	ChainID   int64
 	PersonID  id.Person
 	CreatedAt time.Time
 }
 
 func (q *Queries) WalletInsert(ctx context.Context, db DBTX, arg WalletInsertParams) (int64, error) {
-	result, err := db.Exec(ctx, walletInsert, arg.Address, arg.PersonID, arg.CreatedAt)
+	result, err := db.Exec(ctx, walletInsert,
+		arg.Address,
+		arg.ChainID,
+		arg.PersonID,
+		arg.CreatedAt,
+	)
 	if err != nil {
 		return 0, err
 	}
@@ -748,7 +798,7 @@ func (q *Queries) WalletInsert(ctx context.Context, db DBTX, arg WalletInsertPar
 }
 
 const walletList = `-- name: WalletList :many
-SELECT address, person_id, created_at FROM wallets WHERE person_id = $1 ORDER BY created_at, address
+SELECT address, person_id, created_at, chain_id FROM wallets WHERE person_id = $1 ORDER BY created_at, address
 `
 
 func (q *Queries) WalletList(ctx context.Context, db DBTX, personID id.Person) ([]Wallet, error) {
@@ -760,7 +810,12 @@ func (q *Queries) WalletList(ctx context.Context, db DBTX, personID id.Person) (
 	items := []Wallet{}
 	for rows.Next() {
 		var i Wallet
-		if err := rows.Scan(&i.Address, &i.PersonID, &i.CreatedAt); err != nil {
+		if err := rows.Scan(
+			&i.Address,
+			&i.PersonID,
+			&i.CreatedAt,
+			&i.ChainID,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -772,14 +827,19 @@ func (q *Queries) WalletList(ctx context.Context, db DBTX, personID id.Person) (
 }
 
 const walletPerson = `-- name: WalletPerson :one
-SELECT person_id FROM wallets WHERE address = $1
+SELECT person_id, chain_id FROM wallets WHERE address = $1
 `
 
-func (q *Queries) WalletPerson(ctx context.Context, db DBTX, address string) (id.Person, error) {
+type WalletPersonRow struct {
+	PersonID id.Person
+	ChainID  int64
+}
+
+func (q *Queries) WalletPerson(ctx context.Context, db DBTX, address string) (WalletPersonRow, error) {
 	row := db.QueryRow(ctx, walletPerson, address)
-	var person_id id.Person
-	err := row.Scan(&person_id)
-	return person_id, err
+	var i WalletPersonRow
+	err := row.Scan(&i.PersonID, &i.ChainID)
+	return i, err
 }
 
 const waysIn = `-- name: WaysIn :one

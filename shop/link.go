@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"xsynesis/audit"
 	"xsynesis/evm"
 	"xsynesis/id"
 	"xsynesis/money"
@@ -163,7 +164,7 @@ func New(pool *pgxpool.Pool, networks *evm.Registry, hooks *webhook.Service, now
 }
 
 // CreateLink puts something on sale. Errors: [*FieldError], [ErrNoPayee], [ErrUnproven].
-func (s *Service) CreateLink(ctx context.Context, merchant id.Merchant, livemode bool, f LinkForm) (Link, error) {
+func (s *Service) CreateLink(ctx context.Context, merchant id.Merchant, livemode bool, f LinkForm, by audit.By) (Link, error) {
 	now := s.now()
 	if err := f.check(now); err != nil {
 		return Link{}, err
@@ -172,10 +173,18 @@ func (s *Service) CreateLink(ctx context.Context, merchant id.Merchant, livemode
 	if err != nil {
 		return Link{}, err
 	}
-	link, err := queries.New().LinkInsert(ctx, s.pool, queries.LinkInsertParams{
-		ID: id.New[id.Link](now), MerchantID: merchant, Token: id.NewToken(), Livemode: livemode, Title: f.Title, Description: f.Description,
-		Price: f.Price, Network: payee.Network, ExpiresAt: f.ExpiresAt, MaxPayments: limit(f.MaxPayments), SuccessUrl: f.SuccessURL,
-		Reference: f.Reference, Metadata: f.Metadata, Once: f.Once, CreatedAt: now,
+	f.Network = payee.Network
+	fresh := id.New[id.Link](now)
+	var link id.Link
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
+		if link, err = queries.New().LinkInsert(ctx, tx, queries.LinkInsertParams{
+			ID: fresh, MerchantID: merchant, Token: id.NewToken(), Livemode: livemode, Title: f.Title, Description: f.Description,
+			Price: f.Price, Network: f.Network, ExpiresAt: f.ExpiresAt, MaxPayments: limit(f.MaxPayments), SuccessUrl: f.SuccessURL,
+			Reference: f.Reference, Metadata: f.Metadata, Once: f.Once, CreatedAt: now,
+		}); err != nil || link != fresh { // its key has made one before
+			return err
+		}
+		return s.recordLinkTx(ctx, tx, merchant, by, "link.created", link, nil, f.seen(livemode))
 	})
 	if err != nil {
 		return Link{}, fmt.Errorf("create link for %s: %w", merchant, err)

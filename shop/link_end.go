@@ -6,13 +6,14 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"xsynesis/audit"
 	"xsynesis/id"
 	"xsynesis/queries"
 	"xsynesis/webhook"
 )
 
 // ExpireLink ends a link now, or says that it had ended. Purchases under way may still be paid.
-func (s *Service) ExpireLink(ctx context.Context, merchant id.Merchant, link id.Link) (Link, error) {
+func (s *Service) ExpireLink(ctx context.Context, merchant id.Merchant, link id.Link, by audit.By) (Link, error) {
 	var row queries.Link
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		q := queries.New()
@@ -21,8 +22,16 @@ func (s *Service) ExpireLink(ctx context.Context, merchant id.Merchant, link id.
 			return notFound(err)
 		}
 		now := s.now()
-		if row, err = q.LinkExpire(ctx, tx, queries.LinkExpireParams{MerchantID: merchant, ID: link, Now: now}); err != nil || was.EndTold {
+		if row, err = q.LinkExpire(ctx, tx, queries.LinkExpireParams{MerchantID: merchant, ID: link, Now: now}); err != nil {
 			return err
+		}
+		if was.ExpiredAt == nil {
+			if err := s.recordLinkTx(ctx, tx, merchant, by, "link.ended", link, formOf(was).seen(was.Livemode), nil); err != nil {
+				return err
+			}
+		}
+		if was.EndTold {
+			return nil
 		}
 		return s.hooks.PublishTx(ctx, tx, now, endOf(row))
 	})

@@ -91,7 +91,7 @@ func anew(f shop.LinkForm) func(*shop.LinkForm) error {
 
 func (c counter) create(t *testing.T, f shop.LinkForm) shop.Link {
 	t.Helper()
-	link, err := c.CreateLink(t.Context(), c.merchant, false, f)
+	link, err := c.CreateLink(t.Context(), c.merchant, false, f, ada)
 	require.NoError(t, err)
 	return link
 }
@@ -171,7 +171,7 @@ func TestEveryFieldOfALinkIsChecked(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			requireField(t, tt.field, create(t, c, tt.form))
-			_, err := c.UpdateLink(t.Context(), c.merchant, link.ID, anew(tt.form))
+			_, err := c.UpdateLink(t.Context(), c.merchant, link.ID, anew(tt.form), ada)
 			requireField(t, tt.field, err)
 		})
 	}
@@ -184,7 +184,7 @@ func TestEveryFieldOfALinkIsChecked(t *testing.T) {
 
 func create(t *testing.T, c counter, f shop.LinkForm) error {
 	t.Helper()
-	_, err := c.CreateLink(t.Context(), c.merchant, false, f)
+	_, err := c.CreateLink(t.Context(), c.merchant, false, f, ada)
 	return err
 }
 
@@ -214,20 +214,20 @@ func TestReturnAddresses(t *testing.T) {
 func TestALinkNeedsAnAddressToBePaidAt(t *testing.T) {
 	t.Parallel()
 	c := empty(t)
-	_, err := c.CreateLink(t.Context(), c.merchant, false, coffee)
+	_, err := c.CreateLink(t.Context(), c.merchant, false, coffee, ada)
 	require.ErrorIs(t, err, shop.ErrNoPayee)
-	_, err = c.CreateLink(t.Context(), c.merchant, false, with(func(f *shop.LinkForm) { f.Network = sepolia }))
+	_, err = c.CreateLink(t.Context(), c.merchant, false, with(func(f *shop.LinkForm) { f.Network = sepolia }), ada)
 	require.ErrorIs(t, err, shop.ErrNoPayee)
 
 	c.pays(t, c.merchant, base, payee, false)
-	_, err = c.CreateLink(t.Context(), c.merchant, false, coffee)
+	_, err = c.CreateLink(t.Context(), c.merchant, false, coffee, ada)
 	require.ErrorIs(t, err, shop.ErrNoPayee, "a live address takes no test money")
-	_, err = c.CreateLink(t.Context(), c.merchant, true, coffee)
+	_, err = c.CreateLink(t.Context(), c.merchant, true, coffee, ada)
 	require.ErrorIs(t, err, shop.ErrUnproven)
 
 	// On the test network nobody needs to prove anything.
 	c.pays(t, c.merchant, sepolia, payee, false)
-	link, err := c.CreateLink(t.Context(), c.merchant, false, coffee)
+	link, err := c.CreateLink(t.Context(), c.merchant, false, coffee, ada)
 	require.NoError(t, err)
 	_, err = c.Offer(t.Context(), link.Token)
 	require.NoError(t, err)
@@ -237,7 +237,7 @@ func TestALiveLinkPaysAProvenAddressOnly(t *testing.T) {
 	t.Parallel()
 	c := empty(t)
 	c.pays(t, c.merchant, base, payee, true)
-	link, err := c.CreateLink(t.Context(), c.merchant, true, coffee)
+	link, err := c.CreateLink(t.Context(), c.merchant, true, coffee, ada)
 	require.NoError(t, err)
 	require.Equal(t, base, link.Network.ID)
 	require.True(t, link.Livemode)
@@ -285,9 +285,9 @@ func TestAnotherShopsLinkDoesNotExist(t *testing.T) {
 	stranger := c.found(t, "bookshop")
 	_, err := c.Link(t.Context(), stranger, link.ID)
 	require.ErrorIs(t, err, shop.ErrNotFound)
-	_, err = c.UpdateLink(t.Context(), stranger, link.ID, anew(with(func(f *shop.LinkForm) { f.Price = 1 })))
+	_, err = c.UpdateLink(t.Context(), stranger, link.ID, anew(with(func(f *shop.LinkForm) { f.Price = 1 })), ada)
 	require.ErrorIs(t, err, shop.ErrNotFound)
-	_, err = c.ExpireLink(t.Context(), stranger, link.ID)
+	_, err = c.ExpireLink(t.Context(), stranger, link.ID, ada)
 	require.ErrorIs(t, err, shop.ErrNotFound)
 	links, err := c.Links(t.Context(), stranger, false, shop.Page{Limit: 10})
 	require.NoError(t, err)
@@ -318,7 +318,7 @@ func TestAFormerPriceIsHonouredForAWhile(t *testing.T) {
 		return ok
 	}
 	for _, price := range []money.USDC{5_000_000, 6_000_000} {
-		_, err := c.UpdateLink(t.Context(), c.merchant, link.ID, anew(with(func(f *shop.LinkForm) { f.Price = price })))
+		_, err := c.UpdateLink(t.Context(), c.merchant, link.ID, anew(with(func(f *shop.LinkForm) { f.Price = price })), ada)
 		require.NoError(t, err)
 		require.True(t, honours(price))
 	}
@@ -341,11 +341,11 @@ func TestALinkEnds(t *testing.T) {
 	require.NoError(t, timed.Open(ends.Add(-time.Nanosecond)))
 	require.ErrorIs(t, timed.Open(ends), shop.ErrLinkExpired)
 
-	first, err := c.ExpireLink(t.Context(), c.merchant, ended.ID)
+	first, err := c.ExpireLink(t.Context(), c.merchant, ended.ID, ada)
 	require.NoError(t, err)
 	require.ErrorIs(t, first.Open(c.now()), shop.ErrLinkExpired)
 	c.offset.Add(int64(time.Hour))
-	again, err := c.ExpireLink(t.Context(), c.merchant, ended.ID)
+	again, err := c.ExpireLink(t.Context(), c.merchant, ended.ID, ada)
 	require.NoError(t, err)
 	require.Equal(t, first.ExpiredAt, again.ExpiredAt)
 
@@ -388,7 +388,7 @@ func TestOneKeyMakesOneLink(t *testing.T) {
 	var g errgroup.Group
 	for i := range links {
 		g.Go(func() (err error) {
-			links[i], err = c.CreateLink(t.Context(), c.merchant, false, once)
+			links[i], err = c.CreateLink(t.Context(), c.merchant, false, once, ada)
 			return err
 		})
 	}
@@ -415,7 +415,7 @@ func TestTwoWhoChangeALinkAtOnceUndoNothing(t *testing.T) {
 	var g errgroup.Group
 	for _, change := range changes {
 		g.Go(func() error {
-			_, err := c.UpdateLink(t.Context(), c.merchant, link.ID, func(f *shop.LinkForm) error { change(f); return nil })
+			_, err := c.UpdateLink(t.Context(), c.merchant, link.ID, func(f *shop.LinkForm) error { change(f); return nil }, ada)
 			return err
 		})
 	}
@@ -465,7 +465,7 @@ func TestTheEndOfALinkIsToldOfOnce(t *testing.T) {
 	}
 	endless, timed, ended := c.create(t, coffee), c.create(t, at(time.Minute)), c.create(t, at(time.Minute))
 	for range 2 {
-		_, err := c.ExpireLink(t.Context(), c.merchant, ended.ID)
+		_, err := c.ExpireLink(t.Context(), c.merchant, ended.ID, ada)
 		require.NoError(t, err)
 		end()
 	}
@@ -476,7 +476,7 @@ func TestTheEndOfALinkIsToldOfOnce(t *testing.T) {
 		g.Go(func() error { return c.EndLinks(t.Context()) })
 	}
 	require.NoError(t, g.Wait())
-	_, err := c.ExpireLink(t.Context(), c.merchant, timed.ID)
+	_, err := c.ExpireLink(t.Context(), c.merchant, timed.ID, ada)
 	require.NoError(t, err)
 	require.Empty(t, c.told(t, endless.ID))
 	require.Equal(t, []string{"link.expired"}, c.told(t, timed.ID), "by time, and later by the seller")
@@ -486,11 +486,11 @@ func TestTheEndOfALinkIsToldOfOnce(t *testing.T) {
 	again := c.create(t, at(time.Minute))
 	c.offset.Add(int64(time.Minute))
 	end()
-	_, err = c.UpdateLink(t.Context(), c.merchant, again.ID, anew(at(time.Minute)))
+	_, err = c.UpdateLink(t.Context(), c.merchant, again.ID, anew(at(time.Minute)), ada)
 	require.NoError(t, err)
 	end()
 	require.Len(t, c.told(t, again.ID), 1)
-	_, err = c.UpdateLink(t.Context(), c.merchant, again.ID, func(f *shop.LinkForm) error { f.Title = "Tea"; return nil })
+	_, err = c.UpdateLink(t.Context(), c.merchant, again.ID, func(f *shop.LinkForm) error { f.Title = "Tea"; return nil }, ada)
 	require.NoError(t, err)
 	c.offset.Add(int64(time.Minute))
 	end()

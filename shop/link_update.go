@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"xsynesis/audit"
 	"xsynesis/id"
 	"xsynesis/queries"
 )
@@ -13,7 +14,7 @@ import (
 // UpdateLink changes what future buyers see; purchases under way keep their quote. The form that is changed is the link
 // as it is: two who change different things of it at the same time do not undo each other's change.
 // Errors: [*FieldError], [ErrNotFound], and that of change.
-func (s *Service) UpdateLink(ctx context.Context, merchant id.Merchant, link id.Link, change func(*LinkForm) error) (Link, error) {
+func (s *Service) UpdateLink(ctx context.Context, merchant id.Merchant, link id.Link, change func(*LinkForm) error, by audit.By) (Link, error) {
 	var row queries.Link
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		was, err := queries.New().LinkForUpdate(ctx, tx, queries.LinkForUpdateParams{MerchantID: merchant, ID: link})
@@ -27,8 +28,10 @@ func (s *Service) UpdateLink(ctx context.Context, merchant id.Merchant, link id.
 		if err := f.check(s.now()); err != nil {
 			return err
 		}
-		row, err = s.updateTx(ctx, tx, was, f)
-		return err
+		if row, err = s.updateTx(ctx, tx, was, f); err != nil {
+			return err
+		}
+		return s.recordLinkTx(ctx, tx, merchant, by, "link.changed", link, formOf(was).seen(was.Livemode), formOf(row).seen(row.Livemode))
 	})
 	if err != nil {
 		return Link{}, fmt.Errorf("update link %s: %w", link, err)

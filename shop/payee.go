@@ -72,6 +72,9 @@ func NewPayees(pool *pgxpool.Pool, networks *evm.Registry, chains map[string]*ev
 	return &Payees{pool: pool, networks: networks, chains: chains, hooks: hooks, now: now}
 }
 
+// Networks are those on which a shop can be paid here.
+func (p *Payees) Networks() []evm.Network { return p.networks.All() }
+
 // ParseAddress reads an address as people type or paste it. Letters of both cases are its checksum (EIP-55); an address
 // of one case has none. Errors: [*FieldError].
 func ParseAddress(text string) (common.Address, error) {

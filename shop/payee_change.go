@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -51,7 +52,9 @@ func (p *Payees) SetAddress(ctx context.Context, merchant id.Merchant, f Address
 			merchant: merchant, network: n, address: f.Address, proven: f.Proven != nil && f.Proven(n), by: by,
 		})
 	}
-	p.askAll(ctx, all)
+	if p.askAll(ctx, all) {
+		return errBlocked
+	}
 	err := pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
 		if _, err := queries.New().MerchantLock(ctx, tx, merchant); err != nil {
 			return err
@@ -87,13 +90,21 @@ type payeeSeen struct {
 	EffectiveFrom *time.Time `json:"effective_from,omitempty"`
 }
 
-// askAll asks every network at once what is at the address, so that silent ones are waited for together.
-func (p *Payees) askAll(ctx context.Context, all []addressChange) {
+// askAll asks every network at once what is at the address, so that silent ones are waited for together, and tells
+// whether a token refuses to pay it.
+func (p *Payees) askAll(ctx context.Context, all []addressChange) (blocked bool) {
 	var asked sync.WaitGroup
-	for i := range all {
-		asked.Go(func() { all[i].kind = p.kindOf(ctx, all[i].network.ID, all[i].address) })
+	var refused atomic.Bool
+	for i, c := range all {
+		asked.Go(func() { all[i].kind = p.kindOf(ctx, c.network.ID, c.address) })
+		asked.Go(func() {
+			if p.blocked(ctx, c.network.ID, c.address) {
+				refused.Store(true)
+			}
+		})
 	}
 	asked.Wait()
+	return refused.Load()
 }
 
 func (c addressChange) seen() payeeSeen {
@@ -152,7 +163,7 @@ func (p *Payees) freeTx(ctx context.Context, tx pgx.Tx, c addressChange) error {
 		return fmt.Errorf("look for %s: %w", c.address, err)
 	}
 	if taken {
-		return &FieldError{"address", "Another shop here has proven that this address is its own. Give another one."}
+		return errTaken
 	}
 	return nil
 }

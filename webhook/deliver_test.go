@@ -107,7 +107,7 @@ func TestAfterTheFifthFailureADeliveryIsGivenUpAndTheShopIsToldOnce(t *testing.T
 	require.Nil(t, d.NextTry)
 	require.Empty(t, d.Plan)
 
-	again, err := s.hooks.Redeliver(t.Context(), s.merchant, false, d.ID)
+	again, err := s.hooks.Redeliver(t.Context(), s.merchant, false, d.ID, ada)
 	require.NoError(t, err)
 	for range 5 {
 		s.pass(t, 20*time.Minute)
@@ -201,7 +201,7 @@ func TestBothSecretsSignWhileARotationLasts(t *testing.T) {
 	}
 	go func() { time.Sleep(50 * time.Millisecond); _, _ = s.pool.Exec(t.Context(), `SELECT 1`) }()
 	tell(0)
-	_, fresh, err := s.hooks.RotateSecret(t.Context(), s.merchant, false, of.ID, nil) // deliveries are under way
+	_, fresh, err := s.hooks.RotateSecret(t.Context(), s.merchant, false, of.ID, nil, ada) // deliveries are under way
 	require.NoError(t, err)
 	tell(each)
 	calls := r.await(t, 2*each)
@@ -326,7 +326,7 @@ func TestAPausedSubscriptionsDeliveriesWaitForIt(t *testing.T) {
 		s.publish(t, s.event(webhook.PaymentCompleted, fmt.Sprintf("pa_%d", n)))
 	}
 	active := func(on bool) {
-		_, err := s.hooks.Update(t.Context(), s.merchant, false, of.ID, webhook.SubscriptionUpdate{Active: &on})
+		_, err := s.hooks.Update(t.Context(), s.merchant, false, of.ID, webhook.SubscriptionUpdate{Active: &on}, ada)
 		require.NoError(t, err)
 	}
 	active(false)
@@ -348,7 +348,7 @@ func TestWhatIsOnItsWayToARemovedWebhookIsCancelled(t *testing.T) {
 	r := receive(t, nil)
 	of, _ := s.listenAt(t, r)
 	s.publish(t, s.event(webhook.PaymentCompleted, "pa_1"))
-	_, err := s.hooks.Unregister(t.Context(), s.merchant, false, of.ID)
+	_, err := s.hooks.Unregister(t.Context(), s.merchant, false, of.ID, ada)
 	require.NoError(t, err)
 	s.dispatch(t)
 	d := s.awaitOnly(t, "cancelled", is(webhook.Cancelled))
@@ -363,7 +363,7 @@ func TestATestGoesAlsoToAPausedWebhook(t *testing.T) {
 	r := receive(t, nil)
 	of, _ := s.listenAt(t, r)
 	off := false
-	_, err := s.hooks.Update(t.Context(), s.merchant, false, of.ID, webhook.SubscriptionUpdate{Active: &off})
+	_, err := s.hooks.Update(t.Context(), s.merchant, false, of.ID, webhook.SubscriptionUpdate{Active: &off}, ada)
 	require.NoError(t, err)
 	s.dispatch(t)
 	sent, err := s.hooks.Test(t.Context(), s.merchant, false, of.ID)

@@ -216,7 +216,7 @@ func (s *testShop) listenAt(t testing.TB, r *receiver, events ...webhook.Type) (
 
 func (s *testShop) registerAt(t testing.TB, url string, events ...webhook.Type) (webhook.Subscription, string) {
 	t.Helper()
-	made, secret, err := s.sender(t, webhook.Options{}).Register(t.Context(), s.merchant, false, webhook.SubscriptionForm{URL: url, Events: events, Active: true})
+	made, secret, err := s.sender(t, webhook.Options{}).Register(t.Context(), s.merchant, false, webhook.SubscriptionForm{URL: url, Events: events, Active: true}, ada)
 	require.NoError(t, err)
 	return made, secret
 }

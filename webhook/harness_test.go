@@ -14,6 +14,7 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/stretchr/testify/require"
 
+	"xsynesis/audit"
 	"xsynesis/egress"
 	"xsynesis/id"
 	"xsynesis/postgres/pgtest"
@@ -54,6 +55,9 @@ func newShop(t testing.TB) *testShop {
 	return s
 }
 
+// ada keeps the shop.
+var ada = audit.By{Actor: "Ada"}
+
 var masterKey = []byte("the tests' master key: 32 bytes.")
 
 func newVault(t testing.TB) *vault.Vault {
@@ -78,7 +82,7 @@ func (s *testShop) subscribe(t testing.TB, events ...webhook.Type) webhook.Subsc
 	t.Helper()
 	made, _, err := s.hooks.Register(t.Context(), s.merchant, false, webhook.SubscriptionForm{
 		URL: "https://shop.example/hooks", Events: events, Active: true,
-	})
+	}, ada)
 	require.NoError(t, err)
 	return made
 }

@@ -58,15 +58,15 @@ func TestWhoIsNotToHearGetsNoDelivery(t *testing.T) {
 	form := webhook.SubscriptionForm{URL: "https://shop.example/hooks", Active: true}
 	off := false
 	paused, disabled, removed := s.subscribe(t), s.subscribe(t), s.subscribe(t)
-	_, err := s.hooks.Update(t.Context(), s.merchant, false, paused.ID, webhook.SubscriptionUpdate{Active: &off})
+	_, err := s.hooks.Update(t.Context(), s.merchant, false, paused.ID, webhook.SubscriptionUpdate{Active: &off}, ada)
 	require.NoError(t, err)
 	_, err = s.pool.Exec(t.Context(), `UPDATE subscriptions SET status = 'disabled', disabled_at = now() WHERE id = $1`, disabled.ID)
 	require.NoError(t, err)
-	_, err = s.hooks.Unregister(t.Context(), s.merchant, false, removed.ID)
+	_, err = s.hooks.Unregister(t.Context(), s.merchant, false, removed.ID, ada)
 	require.NoError(t, err)
-	_, _, err = s.hooks.Register(t.Context(), s.merchant, true, form) // of live mode
+	_, _, err = s.hooks.Register(t.Context(), s.merchant, true, form, ada) // of live mode
 	require.NoError(t, err)
-	_, _, err = s.hooks.Register(t.Context(), s.found(t, "bakery"), false, form)
+	_, _, err = s.hooks.Register(t.Context(), s.found(t, "bakery"), false, form, ada)
 	require.NoError(t, err)
 
 	s.publish(t, s.event(webhook.PaymentCompleted, "pa_1"))

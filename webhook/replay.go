@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 
+	"xsynesis/audit"
 	"xsynesis/id"
 	"xsynesis/queries"
 )
@@ -48,14 +49,21 @@ type Replay struct {
 
 // Redeliver sends the event of a delivery to the same subscription once more, in a delivery of its own: the same id
 // and the same bytes. Errors: [ErrNotFound], also when the subscription is unregistered.
-func (s *Service) Redeliver(ctx context.Context, merchant id.Merchant, livemode bool, of id.Delivery) (id.Delivery, error) {
+func (s *Service) Redeliver(ctx context.Context, merchant id.Merchant, livemode bool, of id.Delivery, by audit.By) (id.Delivery, error) {
 	now := s.now()
 	made := id.New[id.Delivery](now)
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		if _, err := queries.New().DeliveryRepeat(ctx, tx, queries.DeliveryRepeatParams{
+		to, err := queries.New().DeliveryRepeat(ctx, tx, queries.DeliveryRepeatParams{
 			ID: made, Now: now, ReplayOf: of, MerchantID: merchant, Livemode: livemode,
-		}); err != nil {
+		})
+		if err != nil {
 			return notFound(err)
+		}
+		if err := audit.RecordTx(ctx, tx, now, audit.Row{
+			By: by, Merchant: merchant, Action: "delivery.repeated", ResourceType: "delivery", ResourceID: string(of),
+			After: replaySeen{Livemode: livemode, Subscription: to, Count: 1},
+		}); err != nil {
+			return err
 		}
 		return s.enqueueTx(ctx, tx, time.Time{}, queued{delivery: made})
 	})
@@ -68,7 +76,7 @@ func (s *Service) Redeliver(ctx context.Context, merchant id.Merchant, livemode 
 // ReplayFailed sends again what was given up since a time, oldest first and [ReplayMost] at most, at a rate of its own:
 // in the background, where [Service.Replay] tells how far it is. A dry run writes nothing.
 // Errors: [*FieldError]; [ErrNotFound] for a subscription that is not the shop's.
-func (s *Service) ReplayFailed(ctx context.Context, merchant id.Merchant, livemode bool, f ReplayForm) (Replay, error) {
+func (s *Service) ReplayFailed(ctx context.Context, merchant id.Merchant, livemode bool, f ReplayForm, by audit.By) (Replay, error) {
 	now := s.now()
 	if err := s.checkReplay(&f, now); err != nil {
 		return Replay{}, err
@@ -95,6 +103,12 @@ func (s *Service) ReplayFailed(ctx context.Context, merchant id.Merchant, livemo
 		if row, err = q.ReplayInsert(ctx, tx, queries.ReplayInsertParams{
 			ID: id.New[id.Replay](now), MerchantID: merchant, Livemode: livemode, SubscriptionID: optional(f.Subscription),
 			Since: f.Since, Until: now, Rate: int32(f.Rate), Count: count, CreatedAt: now,
+		}); err != nil {
+			return err
+		}
+		if err := audit.RecordTx(ctx, tx, now, audit.Row{
+			By: by, Merchant: merchant, Action: "deliveries.replayed", ResourceType: "replay", ResourceID: string(row.ID),
+			After: replaySeen{Livemode: livemode, Subscription: f.Subscription, Since: &f.Since, Count: int(count)},
 		}); err != nil {
 			return err
 		}

@@ -45,7 +45,7 @@ func TestADeliveryIsSentAgainWithTheSameIDAndBytes(t *testing.T) {
 	s.dispatch(t)
 	s.publish(t, s.event(webhook.PaymentCompleted, "pa_1"))
 	first := s.awaitOnly(t, "delivered", is(webhook.Delivered))
-	again, err := s.hooks.Redeliver(t.Context(), s.merchant, false, first.ID)
+	again, err := s.hooks.Redeliver(t.Context(), s.merchant, false, first.ID, ada)
 	require.NoError(t, err)
 	calls := r.await(t, 2)
 	sameBytes(t, calls)
@@ -55,7 +55,7 @@ func TestADeliveryIsSentAgainWithTheSameIDAndBytes(t *testing.T) {
 	s.sound(t)
 
 	other := s.found(t, "bakery")
-	_, err = s.hooks.Redeliver(t.Context(), other, false, first.ID)
+	_, err = s.hooks.Redeliver(t.Context(), other, false, first.ID, ada)
 	require.ErrorIs(t, err, webhook.ErrNotFound)
 	_, err = s.hooks.Delivery(t.Context(), other, false, first.ID)
 	require.ErrorIs(t, err, webhook.ErrNotFound)
@@ -81,13 +81,13 @@ func TestAllThatFailedIsSentAgainAtItsRate(t *testing.T) {
 	s.publish(t, s.event(webhook.PaymentCompleted, "pa_pending"))
 
 	form := webhook.ReplayForm{Subscription: of.ID, Since: since, Rate: rate, DryRun: true}
-	dry, err := s.hooks.ReplayFailed(t.Context(), s.merchant, false, form)
+	dry, err := s.hooks.ReplayFailed(t.Context(), s.merchant, false, form, ada)
 	require.NoError(t, err)
 	require.Equal(t, events, dry.Count)
 	require.Empty(t, dry.ID)
 	require.Zero(t, s.count(t, `SELECT count(*) FROM replays`))
 	form.Subscription = ""
-	all, err := s.hooks.ReplayFailed(t.Context(), s.merchant, false, form)
+	all, err := s.hooks.ReplayFailed(t.Context(), s.merchant, false, form, ada)
 	require.NoError(t, err)
 	require.Equal(t, 2*events, all.Count)
 
@@ -95,7 +95,7 @@ func TestAllThatFailedIsSentAgainAtItsRate(t *testing.T) {
 	r.await(t, 1) // what was pending
 	form.Subscription, form.DryRun = of.ID, false
 	began := time.Now()
-	replay, err := s.hooks.ReplayFailed(t.Context(), s.merchant, false, form)
+	replay, err := s.hooks.ReplayFailed(t.Context(), s.merchant, false, form, ada)
 	require.NoError(t, err)
 	half := s.awaitReplay(t, replay.ID, func(r webhook.Replay) bool { return r.Done > 0 })
 	require.Less(t, half.Done, events, "not all at once")
@@ -109,10 +109,10 @@ func TestAllThatFailedIsSentAgainAtItsRate(t *testing.T) {
 	require.Len(t, aside.got(), 1)
 	s.sound(t)
 
-	dry, err = s.hooks.ReplayFailed(t.Context(), s.merchant, false, webhook.ReplayForm{Subscription: of.ID, Since: since, DryRun: true})
+	dry, err = s.hooks.ReplayFailed(t.Context(), s.merchant, false, webhook.ReplayForm{Subscription: of.ID, Since: since, DryRun: true}, ada)
 	require.NoError(t, err)
 	require.Zero(t, dry.Count, "what was sent again is not sent a third time")
-	earlier, err := s.hooks.ReplayFailed(t.Context(), s.merchant, false, webhook.ReplayForm{Subscription: of.ID, Since: since.Add(-2 * time.Hour), DryRun: true})
+	earlier, err := s.hooks.ReplayFailed(t.Context(), s.merchant, false, webhook.ReplayForm{Subscription: of.ID, Since: since.Add(-2 * time.Hour), DryRun: true}, ada)
 	require.NoError(t, err)
 	require.Equal(t, 1, earlier.Count)
 }
@@ -128,7 +128,7 @@ func TestAReplayGoesOnWhenItsProcessDied(t *testing.T) {
 	}
 	s.giveUp(t)
 	first := s.dispatch(t)
-	replay, err := s.hooks.ReplayFailed(t.Context(), s.merchant, false, webhook.ReplayForm{Since: s.clock.now().Add(-time.Hour), Rate: 5})
+	replay, err := s.hooks.ReplayFailed(t.Context(), s.merchant, false, webhook.ReplayForm{Since: s.clock.now().Add(-time.Hour), Rate: 5}, ada)
 	require.NoError(t, err)
 	s.awaitReplay(t, replay.ID, func(r webhook.Replay) bool { return r.Done > 0 })
 	first.kill(t, s)
@@ -147,11 +147,11 @@ func TestWhatAReplayCannotBeAskedIsRefused(t *testing.T) {
 	for name, form := range map[string]webhook.ReplayForm{
 		"since": {}, "future": {Since: now.Add(time.Hour)}, "negative": {Since: now, Rate: -1}, "too fast": {Since: now, Rate: 10_001},
 	} {
-		_, err := s.hooks.ReplayFailed(t.Context(), s.merchant, false, form)
+		_, err := s.hooks.ReplayFailed(t.Context(), s.merchant, false, form, ada)
 		var field *webhook.FieldError
 		require.ErrorAs(t, err, &field, name)
 	}
-	_, err := s.hooks.ReplayFailed(t.Context(), s.merchant, false, webhook.ReplayForm{Since: now, Subscription: id.New[id.Subscription](now)})
+	_, err := s.hooks.ReplayFailed(t.Context(), s.merchant, false, webhook.ReplayForm{Since: now, Subscription: id.New[id.Subscription](now)}, ada)
 	require.ErrorIs(t, err, webhook.ErrNotFound)
 	_, err = s.hooks.Replay(t.Context(), s.merchant, false, id.New[id.Replay](now))
 	require.ErrorIs(t, err, webhook.ErrNotFound)

@@ -16,8 +16,10 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"xsynesis/audit"
 	"xsynesis/id"
 	"xsynesis/queries"
+	"xsynesis/vault"
 )
 
 // ErrRotating is returned by [Service.RotateSecret] while the former secret still signs beside the new one.
@@ -131,7 +133,7 @@ func inForce(row queries.Subscription, now time.Time) (current, next []byte) {
 
 // RotateSecret gives a subscription a new secret, which is shown this once. For 24 h both sign. The same once, an
 // idempotency key hashed with its scope, gives the same secret again. Errors: [ErrNotFound], [ErrRotating].
-func (s *Service) RotateSecret(ctx context.Context, merchant id.Merchant, livemode bool, subscription id.Subscription, once []byte) (Subscription, string, error) {
+func (s *Service) RotateSecret(ctx context.Context, merchant id.Merchant, livemode bool, subscription id.Subscription, once []byte, by audit.By) (Subscription, string, error) {
 	now := s.now()
 	var secret string
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
@@ -139,7 +141,7 @@ func (s *Service) RotateSecret(ctx context.Context, merchant id.Merchant, livemo
 		if err != nil {
 			return notFound(err)
 		}
-		secret, err = s.rotateTx(ctx, tx, now, row, once)
+		secret, err = s.rotateTx(ctx, tx, now, row, once, by)
 		return err
 	})
 	if err != nil {
@@ -149,7 +151,7 @@ func (s *Service) RotateSecret(ctx context.Context, merchant id.Merchant, livemo
 	return after, secret, err
 }
 
-func (s *Service) rotateTx(ctx context.Context, tx pgx.Tx, now time.Time, row queries.Subscription, once []byte) (string, error) {
+func (s *Service) rotateTx(ctx context.Context, tx pgx.Tx, now time.Time, row queries.Subscription, once []byte, by audit.By) (string, error) {
 	was, err := s.secrets(row, now)
 	if err != nil {
 		return "", err
@@ -165,13 +167,16 @@ func (s *Service) rotateTx(ctx context.Context, tx pgx.Tx, now time.Time, row qu
 	}
 	current, _ := inForce(row, now)
 	secret, until := NewSecret(), now.Add(overlap)
-	return secret, queries.New().SubscriptionSecretsSet(ctx, tx, queries.SubscriptionSecretsSetParams{
+	if err := queries.New().SubscriptionSecretsSet(ctx, tx, queries.SubscriptionSecretsSetParams{
 		ID: row.ID, Secret: current, NextSecret: s.o.Vault.Seal(sealedAs(row.ID), []byte(secret)), OverlapUntil: &until, NextOnce: once, UpdatedAt: now,
-	})
+	}); err != nil {
+		return "", err
+	}
+	return secret, s.noteTx(ctx, tx, now, by, row, "webhook.secret_rotated", nil, rotationSeen{&until})
 }
 
 // EndOverlap lets the former secret sign no longer; without a rotation it changes nothing. Errors: [ErrNotFound].
-func (s *Service) EndOverlap(ctx context.Context, merchant id.Merchant, livemode bool, subscription id.Subscription) (Subscription, error) {
+func (s *Service) EndOverlap(ctx context.Context, merchant id.Merchant, livemode bool, subscription id.Subscription, by audit.By) (Subscription, error) {
 	now := s.now()
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		q := queries.New()
@@ -179,9 +184,12 @@ func (s *Service) EndOverlap(ctx context.Context, merchant id.Merchant, livemode
 		if err != nil || row.NextSecret == nil {
 			return notFound(err)
 		}
-		return q.SubscriptionSecretsSet(ctx, tx, queries.SubscriptionSecretsSetParams{
+		if err := q.SubscriptionSecretsSet(ctx, tx, queries.SubscriptionSecretsSetParams{
 			ID: row.ID, Secret: row.NextSecret, NextOnce: row.NextOnce, UpdatedAt: now,
-		})
+		}); err != nil {
+			return err
+		}
+		return s.noteTx(ctx, tx, now, by, row, "webhook.former_secret_ended", rotationSeen{row.OverlapUntil}, rotationSeen{&now})
 	})
 	if err != nil {
 		return Subscription{}, fmt.Errorf("end the rotation of %s: %w", subscription, err)
@@ -189,20 +197,24 @@ func (s *Service) EndOverlap(ctx context.Context, merchant id.Merchant, livemode
 	return s.Subscription(ctx, merchant, livemode, subscription)
 }
 
-// Reseal seals every secret that an older master key sealed with the newest, and returns how many rows it changed.
+// Reseal seals every secret that an older master key sealed with the newest, and returns how many rows it changed. What
+// does not open is in the error, and does not keep the others.
 func (s *Service) Reseal(ctx context.Context) (int, error) {
 	q, after, changed := queries.New(), id.Subscription(""), 0
+	var failed []error
 	for {
 		rows, err := q.SubscriptionSealed(ctx, s.pool, queries.SubscriptionSealedParams{After: string(after), Most: sweepMost})
 		if err != nil {
 			return changed, fmt.Errorf("sealed secrets: %w", err)
 		}
 		if len(rows) == 0 {
-			return changed, nil
+			return changed, errors.Join(failed...)
 		}
 		for _, row := range rows {
 			n, err := s.reseal(ctx, row)
-			if err != nil {
+			if errors.Is(err, vault.ErrSealed) {
+				failed = append(failed, err)
+			} else if err != nil {
 				return changed, fmt.Errorf("seal the secrets of %s: %w", row.ID, err)
 			}
 			changed, after = changed+n, row.ID

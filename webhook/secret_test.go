@@ -70,18 +70,18 @@ func TestSecretsWeDidNotMakeAreSignedWithAllTheSame(t *testing.T) {
 func TestASecretIsReplacedWithAnOverlap(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
-	made, first, err := s.hooks.Register(t.Context(), s.merchant, false, webhook.SubscriptionForm{URL: "https://shop.example/", Active: true})
+	made, first, err := s.hooks.Register(t.Context(), s.merchant, false, webhook.SubscriptionForm{URL: "https://shop.example/", Active: true}, ada)
 	require.NoError(t, err)
-	after, second, err := s.hooks.RotateSecret(t.Context(), s.merchant, false, made.ID, []byte("once"))
+	after, second, err := s.hooks.RotateSecret(t.Context(), s.merchant, false, made.ID, []byte("once"), ada)
 	require.NoError(t, err)
 	require.NotEqual(t, first, second)
 	require.WithinDuration(t, s.clock.now().Add(24*time.Hour), *after.RotatingUntil, time.Minute)
 
-	_, again, err := s.hooks.RotateSecret(t.Context(), s.merchant, false, made.ID, []byte("once"))
+	_, again, err := s.hooks.RotateSecret(t.Context(), s.merchant, false, made.ID, []byte("once"), ada)
 	require.NoError(t, err)
 	require.Equal(t, second, again, "the same key, the same secret")
 	for _, key := range [][]byte{nil, []byte("another")} {
-		_, _, err = s.hooks.RotateSecret(t.Context(), s.merchant, false, made.ID, key)
+		_, _, err = s.hooks.RotateSecret(t.Context(), s.merchant, false, made.ID, key, ada)
 		require.ErrorIs(t, err, webhook.ErrRotating)
 	}
 
@@ -89,27 +89,27 @@ func TestASecretIsReplacedWithAnOverlap(t *testing.T) {
 	after, err = s.hooks.Subscription(t.Context(), s.merchant, false, made.ID)
 	require.NoError(t, err)
 	require.Nil(t, after.RotatingUntil)
-	_, again, err = s.hooks.RotateSecret(t.Context(), s.merchant, false, made.ID, []byte("once"))
+	_, again, err = s.hooks.RotateSecret(t.Context(), s.merchant, false, made.ID, []byte("once"), ada)
 	require.NoError(t, err)
 	require.Equal(t, second, again)
-	_, third, err := s.hooks.RotateSecret(t.Context(), s.merchant, false, made.ID, nil)
+	_, third, err := s.hooks.RotateSecret(t.Context(), s.merchant, false, made.ID, nil, ada)
 	require.NoError(t, err)
 	require.NotEqual(t, second, third)
 	for range 2 { // the second time there is nothing to end
-		after, err = s.hooks.EndOverlap(t.Context(), s.merchant, false, made.ID)
+		after, err = s.hooks.EndOverlap(t.Context(), s.merchant, false, made.ID, ada)
 		require.NoError(t, err)
 		require.Nil(t, after.RotatingUntil)
 	}
-	_, _, err = s.hooks.RotateSecret(t.Context(), s.merchant, false, made.ID, nil)
+	_, _, err = s.hooks.RotateSecret(t.Context(), s.merchant, false, made.ID, nil, ada)
 	require.NoError(t, err)
 }
 
 func TestSecretsStandInNoRow(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
-	made, first, err := s.hooks.Register(t.Context(), s.merchant, false, webhook.SubscriptionForm{URL: "https://shop.example/", Active: true})
+	made, first, err := s.hooks.Register(t.Context(), s.merchant, false, webhook.SubscriptionForm{URL: "https://shop.example/", Active: true}, ada)
 	require.NoError(t, err)
-	_, second, err := s.hooks.RotateSecret(t.Context(), s.merchant, false, made.ID, nil)
+	_, second, err := s.hooks.RotateSecret(t.Context(), s.merchant, false, made.ID, nil, ada)
 	require.NoError(t, err)
 	_, err = s.hooks.Test(t.Context(), s.merchant, false, made.ID)
 	require.NoError(t, err)
@@ -142,9 +142,9 @@ func TestSecretsAreSealedAgainWithANewMasterKey(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	once := []byte("once")
-	made, _, err := s.hooks.Register(t.Context(), s.merchant, false, webhook.SubscriptionForm{URL: "https://shop.example/", Active: true})
+	made, _, err := s.hooks.Register(t.Context(), s.merchant, false, webhook.SubscriptionForm{URL: "https://shop.example/", Active: true}, ada)
 	require.NoError(t, err)
-	_, secret, err := s.hooks.RotateSecret(t.Context(), s.merchant, false, made.ID, once)
+	_, secret, err := s.hooks.RotateSecret(t.Context(), s.merchant, false, made.ID, once, ada)
 	require.NoError(t, err)
 	s.subscribe(t)
 
@@ -161,10 +161,10 @@ func TestSecretsAreSealedAgainWithANewMasterKey(t *testing.T) {
 	n, err = both.Reseal(t.Context())
 	require.NoError(t, err)
 	require.Zero(t, n)
-	_, again, err := with(fresh).RotateSecret(t.Context(), s.merchant, false, made.ID, once)
+	_, again, err := with(fresh).RotateSecret(t.Context(), s.merchant, false, made.ID, once, ada)
 	require.NoError(t, err)
 	require.Equal(t, secret, again)
-	_, _, err = with(masterKey).RotateSecret(t.Context(), s.merchant, false, made.ID, once)
+	_, _, err = with(masterKey).RotateSecret(t.Context(), s.merchant, false, made.ID, once, ada)
 	require.ErrorIs(t, err, vault.ErrSealed)
 }
 
@@ -174,9 +174,9 @@ func TestASecretMovedToAnotherRowDoesNotOpen(t *testing.T) {
 	one, other := s.subscribe(t), s.subscribe(t)
 	_, err := s.pool.Exec(context.WithoutCancel(t.Context()), `UPDATE subscriptions SET secret = (SELECT secret FROM subscriptions WHERE id = $1) WHERE id = $2`, one.ID, other.ID)
 	require.NoError(t, err)
-	_, _, err = s.hooks.RotateSecret(t.Context(), s.merchant, false, other.ID, nil)
+	_, _, err = s.hooks.RotateSecret(t.Context(), s.merchant, false, other.ID, nil, ada)
 	require.ErrorIs(t, err, vault.ErrSealed)
 	require.NotErrorIs(t, err, webhook.ErrNotFound)
-	_, _, err = s.hooks.RotateSecret(t.Context(), s.merchant, false, one.ID, nil)
+	_, _, err = s.hooks.RotateSecret(t.Context(), s.merchant, false, one.ID, nil, ada)
 	require.NoError(t, err)
 }

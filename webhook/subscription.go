@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"xsynesis/audit"
 	"xsynesis/egress"
 	"xsynesis/id"
 	"xsynesis/queries"
@@ -85,7 +86,7 @@ type SubscriptionUpdate struct {
 
 // Register makes a subscription and returns its secret, which is shown this once.
 // Errors: [*FieldError], [ErrTooMany]; [ErrNotFound] when what Once made is unregistered.
-func (s *Service) Register(ctx context.Context, merchant id.Merchant, livemode bool, f SubscriptionForm) (Subscription, string, error) {
+func (s *Service) Register(ctx context.Context, merchant id.Merchant, livemode bool, f SubscriptionForm, by audit.By) (Subscription, string, error) {
 	var err error
 	if f.URL, err = s.checkURL(f.URL); err != nil {
 		return Subscription{}, "", err
@@ -103,7 +104,7 @@ func (s *Service) Register(ctx context.Context, merchant id.Merchant, livemode b
 		if made, secret, err = s.againTx(ctx, tx, now, merchant, livemode, f.Once); !errors.Is(err, pgx.ErrNoRows) {
 			return err
 		}
-		made, secret, err = s.registerTx(ctx, tx, now, merchant, livemode, f)
+		made, secret, err = s.registerTx(ctx, tx, now, merchant, livemode, f, by)
 		return err
 	})
 	if err != nil {
@@ -129,7 +130,7 @@ func (s *Service) againTx(ctx context.Context, tx pgx.Tx, now time.Time, merchan
 	return subscription(now, row.Subscription, row.SubscriptionHealth), secrets.Current, err
 }
 
-func (s *Service) registerTx(ctx context.Context, tx pgx.Tx, now time.Time, merchant id.Merchant, livemode bool, f SubscriptionForm) (Subscription, string, error) {
+func (s *Service) registerTx(ctx context.Context, tx pgx.Tx, now time.Time, merchant id.Merchant, livemode bool, f SubscriptionForm, by audit.By) (Subscription, string, error) {
 	q := queries.New()
 	n, err := q.SubscriptionCount(ctx, tx, queries.SubscriptionCountParams{MerchantID: merchant, Livemode: livemode})
 	if err != nil {
@@ -152,7 +153,7 @@ func (s *Service) registerTx(ctx context.Context, tx pgx.Tx, now time.Time, merc
 	if err := q.SubscriptionHealthInsert(ctx, tx, queries.SubscriptionHealthInsertParams{SubscriptionID: made, LastSlot: inFlight - 1}); err != nil {
 		return Subscription{}, "", err
 	}
-	return subscription(now, row, queries.SubscriptionHealth{}), secret, nil
+	return subscription(now, row, queries.SubscriptionHealth{}), secret, s.noteTx(ctx, tx, now, by, row, "webhook.registered", nil, seen(row))
 }
 
 // checkURL brings an address into order, or returns a [*FieldError].
@@ -223,14 +224,14 @@ func (s *Service) Subscription(ctx context.Context, merchant id.Merchant, livemo
 
 // Update changes a subscription. What is on its way meanwhile goes where the subscription points when it is sent.
 // Errors: [*FieldError], [ErrNotFound].
-func (s *Service) Update(ctx context.Context, merchant id.Merchant, livemode bool, of id.Subscription, u SubscriptionUpdate) (Subscription, error) {
+func (s *Service) Update(ctx context.Context, merchant id.Merchant, livemode bool, of id.Subscription, u SubscriptionUpdate, by audit.By) (Subscription, error) {
 	now := s.now()
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		row, err := queries.New().SubscriptionForUpdate(ctx, tx, queries.SubscriptionForUpdateParams{MerchantID: merchant, Livemode: livemode, ID: of})
 		if err != nil {
 			return notFound(err)
 		}
-		return s.updateTx(ctx, tx, now, row, u)
+		return s.updateTx(ctx, tx, now, row, u, by)
 	})
 	if err != nil {
 		return Subscription{}, fmt.Errorf("update webhook %s: %w", of, err)
@@ -238,7 +239,7 @@ func (s *Service) Update(ctx context.Context, merchant id.Merchant, livemode boo
 	return s.Subscription(ctx, merchant, livemode, of)
 }
 
-func (s *Service) updateTx(ctx context.Context, tx pgx.Tx, now time.Time, row queries.Subscription, u SubscriptionUpdate) error {
+func (s *Service) updateTx(ctx context.Context, tx pgx.Tx, now time.Time, row queries.Subscription, u SubscriptionUpdate, by audit.By) error {
 	f := SubscriptionForm{URL: row.Url, Description: row.Description, Events: types(row.Events)}
 	if u.URL != nil {
 		var err error
@@ -274,6 +275,10 @@ func (s *Service) updateTx(ctx context.Context, tx pgx.Tx, now time.Time, row qu
 	if err := q.SubscriptionUpdate(ctx, tx, p); err != nil {
 		return err
 	}
+	is := subscriptionSeen{row.Livemode, p.Url, p.Description, p.Events, p.Status}
+	if err := s.noteTx(ctx, tx, now, by, row, "webhook.changed", seen(row), is); err != nil {
+		return err
+	}
 	if afresh {
 		if err := q.SubscriptionHealthReset(ctx, tx, row.ID); err != nil {
 			return err
@@ -287,11 +292,17 @@ func (s *Service) updateTx(ctx context.Context, tx pgx.Tx, now time.Time, row qu
 
 // Unregister ends a subscription for good; its log stays. What is still on its way is cancelled when its turn comes.
 // Errors: [ErrNotFound].
-func (s *Service) Unregister(ctx context.Context, merchant id.Merchant, livemode bool, of id.Subscription) (Subscription, error) {
+func (s *Service) Unregister(ctx context.Context, merchant id.Merchant, livemode bool, of id.Subscription, by audit.By) (Subscription, error) {
 	now := s.now()
-	row, err := queries.New().SubscriptionRemove(ctx, s.pool, queries.SubscriptionRemoveParams{MerchantID: merchant, Livemode: livemode, ID: of, Now: now})
+	var row queries.Subscription
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
+		if row, err = queries.New().SubscriptionRemove(ctx, tx, queries.SubscriptionRemoveParams{MerchantID: merchant, Livemode: livemode, ID: of, Now: now}); err != nil {
+			return notFound(err)
+		}
+		return s.noteTx(ctx, tx, now, by, row, "webhook.removed", seen(row), nil)
+	})
 	if err != nil {
-		return Subscription{}, fmt.Errorf("unregister webhook %s: %w", of, notFound(err))
+		return Subscription{}, fmt.Errorf("unregister webhook %s: %w", of, err)
 	}
 	return subscription(now, row, queries.SubscriptionHealth{}), nil
 }

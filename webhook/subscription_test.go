@@ -21,7 +21,7 @@ func TestASubscriptionIsRegisteredWithASecretOfItsOwn(t *testing.T) {
 		URL: " https://shop.example/hooks?a=1 ", Description: " The till ", Active: true,
 		Events: []webhook.Type{webhook.PaymentLate, webhook.PaymentCompleted, webhook.PaymentLate},
 	}
-	made, secret, err := s.hooks.Register(t.Context(), s.merchant, false, form)
+	made, secret, err := s.hooks.Register(t.Context(), s.merchant, false, form, ada)
 	require.NoError(t, err)
 	require.Equal(t, "https://shop.example/hooks?a=1", made.URL)
 	require.Equal(t, "The till", made.Description)
@@ -35,7 +35,7 @@ func TestASubscriptionIsRegisteredWithASecretOfItsOwn(t *testing.T) {
 	require.NotContains(t, secret, "=")
 
 	form.Active = false
-	twin, other, err := s.hooks.Register(t.Context(), s.merchant, false, form) // several may share a URL
+	twin, other, err := s.hooks.Register(t.Context(), s.merchant, false, form, ada) // several may share a URL
 	require.NoError(t, err)
 	require.NotEqual(t, made.ID, twin.ID)
 	require.NotEqual(t, secret, other)
@@ -74,7 +74,7 @@ func TestAFormThatCannotBeMeantIsRefusedByItsField(t *testing.T) {
 			t.Parallel()
 			f := good()
 			c.change(&f)
-			_, _, err := s.hooks.Register(t.Context(), s.merchant, false, f)
+			_, _, err := s.hooks.Register(t.Context(), s.merchant, false, f, ada)
 			var field *webhook.FieldError
 			require.ErrorAs(t, err, &field)
 			require.Equal(t, c.field, field.Field)
@@ -93,7 +93,7 @@ func TestAShopHasAtMostFiftySubscriptionsInEachMode(t *testing.T) {
 	var wg sync.WaitGroup
 	errs := make([]error, 10)
 	for i := range errs {
-		wg.Go(func() { _, _, errs[i] = s.hooks.Register(t.Context(), s.merchant, false, form) })
+		wg.Go(func() { _, _, errs[i] = s.hooks.Register(t.Context(), s.merchant, false, form, ada) })
 	}
 	wg.Wait()
 	refused := 0
@@ -104,12 +104,12 @@ func TestAShopHasAtMostFiftySubscriptionsInEachMode(t *testing.T) {
 		}
 	}
 	require.Equal(t, 5, refused)
-	_, _, err := s.hooks.Register(t.Context(), s.merchant, true, form)
+	_, _, err := s.hooks.Register(t.Context(), s.merchant, true, form, ada)
 	require.NoError(t, err, "the other mode counts for itself")
 	all, err := s.hooks.Subscriptions(t.Context(), s.merchant, false, webhook.Page{Limit: 100})
 	require.NoError(t, err)
 	require.Len(t, all, 50)
-	_, err = s.hooks.Unregister(t.Context(), s.merchant, false, all[7].ID)
+	_, err = s.hooks.Unregister(t.Context(), s.merchant, false, all[7].ID, ada)
 	require.NoError(t, err)
 	s.subscribe(t)
 }
@@ -122,7 +122,7 @@ func TestAnIdempotencyKeyRegistersOneSubscription(t *testing.T) {
 	ids, secrets := make([]id.Subscription, 8), make([]string, 8)
 	for i := range ids {
 		wg.Go(func() {
-			made, secret, err := s.hooks.Register(t.Context(), s.merchant, false, form)
+			made, secret, err := s.hooks.Register(t.Context(), s.merchant, false, form, ada)
 			if err != nil {
 				t.Errorf("register: %v", err)
 			}
@@ -134,9 +134,9 @@ func TestAnIdempotencyKeyRegistersOneSubscription(t *testing.T) {
 		require.Equal(t, ids[0], ids[i])
 		require.Equal(t, secrets[0], secrets[i])
 	}
-	_, err := s.hooks.Unregister(t.Context(), s.merchant, false, ids[0])
+	_, err := s.hooks.Unregister(t.Context(), s.merchant, false, ids[0], ada)
 	require.NoError(t, err)
-	_, _, err = s.hooks.Register(t.Context(), s.merchant, false, form)
+	_, _, err = s.hooks.Register(t.Context(), s.merchant, false, form, ada)
 	require.ErrorIs(t, err, webhook.ErrNotFound, "a key has one effect, for ever")
 	require.Equal(t, 1, s.count(t, `SELECT count(*) FROM subscriptions`))
 }
@@ -147,7 +147,7 @@ func TestASubscriptionIsChangedPausedAndTakenUpAgain(t *testing.T) {
 	made := s.subscribe(t, webhook.PaymentCompleted)
 	change := func(u webhook.SubscriptionUpdate) webhook.Subscription {
 		t.Helper()
-		after, err := s.hooks.Update(t.Context(), s.merchant, false, made.ID, u)
+		after, err := s.hooks.Update(t.Context(), s.merchant, false, made.ID, u, ada)
 		require.NoError(t, err)
 		return after
 	}
@@ -182,7 +182,7 @@ func TestASubscriptionIsChangedPausedAndTakenUpAgain(t *testing.T) {
 	require.Zero(t, after.Health)
 
 	bad := "https://127.0.0.1/"
-	_, err := s.hooks.Update(t.Context(), s.merchant, false, made.ID, webhook.SubscriptionUpdate{URL: &bad})
+	_, err := s.hooks.Update(t.Context(), s.merchant, false, made.ID, webhook.SubscriptionUpdate{URL: &bad}, ada)
 	var field *webhook.FieldError
 	require.ErrorAs(t, err, &field)
 }
@@ -221,10 +221,10 @@ func TestASubscriptionIsItsMerchantsAloneAndOfOneMode(t *testing.T) {
 			t.Parallel()
 			for call, err := range map[string]error{
 				"read":       second(s.hooks.Subscription(t.Context(), who.merchant, who.livemode, made.ID)),
-				"update":     second(s.hooks.Update(t.Context(), who.merchant, who.livemode, made.ID, webhook.SubscriptionUpdate{Active: &on})),
-				"unregister": second(s.hooks.Unregister(t.Context(), who.merchant, who.livemode, made.ID)),
-				"rotate":     third(s.hooks.RotateSecret(t.Context(), who.merchant, who.livemode, made.ID, nil)),
-				"end":        second(s.hooks.EndOverlap(t.Context(), who.merchant, who.livemode, made.ID)),
+				"update":     second(s.hooks.Update(t.Context(), who.merchant, who.livemode, made.ID, webhook.SubscriptionUpdate{Active: &on}, ada)),
+				"unregister": second(s.hooks.Unregister(t.Context(), who.merchant, who.livemode, made.ID, ada)),
+				"rotate":     third(s.hooks.RotateSecret(t.Context(), who.merchant, who.livemode, made.ID, nil, ada)),
+				"end":        second(s.hooks.EndOverlap(t.Context(), who.merchant, who.livemode, made.ID, ada)),
 				"test":       second(s.hooks.Test(t.Context(), who.merchant, who.livemode, made.ID)),
 			} {
 				require.ErrorIs(t, err, webhook.ErrNotFound, call)
@@ -244,10 +244,10 @@ func TestWhatIsUnregisteredIsGoneButForItsLog(t *testing.T) {
 	s := newShop(t)
 	made := s.subscribe(t)
 	s.publish(t, s.event(webhook.PaymentCompleted, "pa_1"))
-	gone, err := s.hooks.Unregister(t.Context(), s.merchant, false, made.ID)
+	gone, err := s.hooks.Unregister(t.Context(), s.merchant, false, made.ID, ada)
 	require.NoError(t, err)
 	require.NotNil(t, gone.RemovedAt)
-	_, err = s.hooks.Unregister(t.Context(), s.merchant, false, made.ID)
+	_, err = s.hooks.Unregister(t.Context(), s.merchant, false, made.ID, ada)
 	require.ErrorIs(t, err, webhook.ErrNotFound)
 	require.Equal(t, 1, s.count(t, `SELECT count(*) FROM deliveries`))
 	require.Equal(t, 1, s.count(t, `SELECT count(*) FROM subscriptions WHERE secret = '' AND next_secret IS NULL`), "nothing is signed for it again")
@@ -258,7 +258,7 @@ func TestATestGoesToTheOneSubscriptionWhateverItAskedFor(t *testing.T) {
 	s := newShop(t)
 	made, off := s.subscribe(t, webhook.LinkExpired), false
 	s.subscribe(t)
-	_, err := s.hooks.Update(t.Context(), s.merchant, false, made.ID, webhook.SubscriptionUpdate{Active: &off})
+	_, err := s.hooks.Update(t.Context(), s.merchant, false, made.ID, webhook.SubscriptionUpdate{Active: &off}, ada)
 	require.NoError(t, err)
 	for n := range 2 {
 		delivery, err := s.hooks.Test(t.Context(), s.merchant, false, made.ID)

@@ -89,7 +89,7 @@ func TestATryThatNobodyFinishedEndsWithItsCancelledDelivery(t *testing.T) {
 	s.publish(t, s.event(webhook.PaymentCompleted, "pa_1"))
 	r.await(t, 1)
 	first.kill(t, s)
-	_, err := s.hooks.Unregister(t.Context(), s.merchant, false, of.ID)
+	_, err := s.hooks.Unregister(t.Context(), s.merchant, false, of.ID, ada)
 	require.NoError(t, err)
 	s.dispatch(t)
 	d := s.awaitOnly(t, "cancelled", is(webhook.Cancelled))
@@ -121,7 +121,7 @@ func TestATryThatNobodyFinishedEndsWhenItsDeliveryWaits(t *testing.T) {
 	sender, of, end := s.slowTry(t, http.StatusGone)
 	s.clock.forward(time.Minute)
 	off, to := false, s.only(t).Subscription
-	_, err := s.hooks.Update(t.Context(), s.merchant, false, to, webhook.SubscriptionUpdate{Active: &off})
+	_, err := s.hooks.Update(t.Context(), s.merchant, false, to, webhook.SubscriptionUpdate{Active: &off}, ada)
 	require.NoError(t, err)
 	var again *river.JobSnoozeError
 	require.ErrorAs(t, sender.Deliver(t.Context(), of, webhook.QueueWebhook), &again)
@@ -216,7 +216,7 @@ func TestTheLogIsKeptForThirtyDays(t *testing.T) {
 	require.Eventually(t, func() bool { return s.count(t, `SELECT count(*) FROM deliveries WHERE status = 'delivered'`) == 2 }, soon, look)
 	s.clock.forward(29 * 24 * time.Hour)
 	off := false
-	_, err := s.hooks.Update(t.Context(), s.merchant, false, of.ID, webhook.SubscriptionUpdate{Active: &off})
+	_, err := s.hooks.Update(t.Context(), s.merchant, false, of.ID, webhook.SubscriptionUpdate{Active: &off}, ada)
 	require.NoError(t, err)
 	require.NoError(t, s.hooks.Purge(t.Context()))
 	require.Equal(t, 2, s.count(t, `SELECT count(*) FROM tries`))
@@ -227,7 +227,7 @@ func TestTheLogIsKeptForThirtyDays(t *testing.T) {
 		require.Zero(t, s.count(t, `SELECT count(*) FROM `+table), table)
 	}
 	on := true
-	_, err = s.hooks.Update(t.Context(), s.merchant, false, of.ID, webhook.SubscriptionUpdate{Active: &on})
+	_, err = s.hooks.Update(t.Context(), s.merchant, false, of.ID, webhook.SubscriptionUpdate{Active: &on}, ada)
 	require.NoError(t, err)
 	s.publish(t, s.event(webhook.PaymentCompleted, "pa_1"))
 	require.Equal(t, 3, s.count(t, `SELECT sequence FROM events`), "a number comes once, also when the events before are gone")

@@ -2,6 +2,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -31,6 +32,7 @@ type Config struct {
 	TLSKey              string       `env:"TLS_KEY"`
 	TLSAutocertDomain   string       `env:"TLS_AUTOCERT_DOMAIN"`
 	TrustedProxies      Networks     `env:"TRUSTED_PROXIES"`
+	RateLimits          bool         `env:"RATE_LIMITS" envDefault:"true"`
 	LogLevel            slog.Level   `env:"LOG_LEVEL" envDefault:"info"`
 	DataDir             string       `env:"DATA_DIR" envDefault:".data"`
 	DatabaseURL         Secret       `env:"DATABASE_URL"` // empty: a private cluster under DataDir
@@ -93,6 +95,9 @@ func withDefaults(given map[string]string, fallback Environment) map[string]stri
 	vars := map[string]string{"XSYNESIS_ENV": string(fallback)}
 	if fallback == Development && given["XSYNESIS_ENV"] != string(Production) {
 		vars["ALLOW_PRIVATE_TARGETS"] = "true"
+	}
+	if cmp.Or(strings.TrimSpace(given["XSYNESIS_ENV"]), string(fallback)) == string(Development) {
+		vars["RATE_LIMITS"] = "false"
 	}
 	for name, value := range given {
 		if value = strings.TrimSpace(value); value != "" {

@@ -69,7 +69,7 @@ func TestParse(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, config.Origin("https://shop.example:8443"), c.PublicURL)
 		require.Equal(t, "0x70997970C51812dc3A010C7d01b50e0d17dc79C8", c.RelayerKey.String())
-		require.Equal(t, "0123456789abcdef0123456789abcdef", string(c.MasterKey.Bytes()))
+		require.Equal(t, [][]byte{[]byte("0123456789abcdef0123456789abcdef")}, c.MasterKey.All())
 		require.Equal(t, map[uint64][]string{8453: {"https://one.example/key", "https://two.example"}}, c.RPC)
 		require.Equal(t, config.Networks{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}, c.TrustedProxies)
 		require.Equal(t, 5*time.Second, c.SettleWait.Duration())

@@ -68,8 +68,8 @@ func (c *Config) fromDevFile() bool {
 	if !c.RelayerKey.Empty() {
 		ours = append(ours, hex.EncodeToString(crypto.FromECDSA(c.RelayerKey.Private())))
 	}
-	if !c.MasterKey.Empty() {
-		ours = append(ours, hex.EncodeToString(c.MasterKey.Bytes()))
+	for _, key := range c.MasterKey.All() {
+		ours = append(ours, hex.EncodeToString(key))
 	}
 	for _, v := range values {
 		s, ok := v.(string)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/x509"
@@ -12,6 +13,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -271,31 +273,52 @@ func (k Key) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
 const masterKeySize = 32
 
-// MasterKey encrypts what the database must not show.
-type MasterKey struct{ bytes []byte }
+// MasterKey encrypts what the database must not show. It is one key, or several while one replaces another: the first
+// seals, all of them open.
+type MasterKey struct{ keys [][]byte }
 
-// UnmarshalText implements [encoding.TextUnmarshaler]; it takes hex and base64.
+// UnmarshalText implements [encoding.TextUnmarshaler]; it takes hex and base64, and commas between several.
 func (k *MasterKey) UnmarshalText(text []byte) error {
-	given := string(text)
+	var keys [][]byte
+	for given := range strings.SplitSeq(string(text), ",") {
+		key := decodeMasterKey(strings.TrimSpace(given))
+		switch {
+		case key == nil:
+			return fmt.Errorf("must be %d random bytes in hex or base64, as `openssl rand -base64 %d` prints them", masterKeySize, masterKeySize)
+		case slices.ContainsFunc(keys, func(other []byte) bool { return bytes.Equal(other, key) }):
+			return errors.New("names one key twice")
+		}
+		keys = append(keys, key)
+	}
+	k.keys = keys
+	return nil
+}
+
+// decodeMasterKey is nil for text that is no key.
+func decodeMasterKey(given string) []byte {
 	for _, decode := range []func(string) ([]byte, error){
 		hex.DecodeString, base64.StdEncoding.DecodeString, base64.RawURLEncoding.DecodeString,
 	} {
 		if b, err := decode(given); err == nil && len(b) == masterKeySize {
-			k.bytes = b
-			return nil
+			return b
 		}
 	}
-	return fmt.Errorf("must be %d random bytes in hex or base64, as `openssl rand -base64 %d` prints them", masterKeySize, masterKeySize)
+	return nil
 }
 
-// Bytes is the key itself, nil where none is set.
-func (k MasterKey) Bytes() []byte { return k.bytes }
+// All are the keys themselves, the one that seals first; none where none is set.
+func (k MasterKey) All() [][]byte { return k.keys }
 
 // Empty reports whether none is set.
-func (k MasterKey) Empty() bool { return len(k.bytes) == 0 }
+func (k MasterKey) Empty() bool { return len(k.keys) == 0 }
 
-// String hides the key.
-func (k MasterKey) String() string { return NewSecret(string(k.bytes)).String() }
+// String hides the keys.
+func (k MasterKey) String() string {
+	if k.Empty() {
+		return ""
+	}
+	return redacted
+}
 
 // GoString implements [fmt.GoStringer].
 func (k MasterKey) GoString() string { return k.String() }

@@ -31,7 +31,19 @@ func (p *Parts) tellFirstRun(ctx context.Context) error {
 	if err != nil || !first {
 		return err
 	}
-	slog.InfoContext(ctx, "nobody can sign in yet: open this address to set up the first shop",
-		"address", p.Gate.Origin+views.FirstRunPath+"?"+url.Values{"token": {p.Gate.FirstRunToken()}}.Encode())
+	slog.InfoContext(ctx, "nobody can sign in yet: open this address to set up the first shop", "address", p.firstRunAddress())
 	return nil
+}
+
+// FirstRun is where the first person comes in, or empty where somebody is known.
+func (p *Parts) FirstRun(ctx context.Context) (address string, err error) {
+	first, err := p.Gate.FirstRun(ctx)
+	if err != nil || !first {
+		return "", err
+	}
+	return p.firstRunAddress(), nil
+}
+
+func (p *Parts) firstRunAddress() string {
+	return p.Gate.Origin + views.FirstRunPath + "?" + url.Values{"token": {p.Gate.FirstRunToken()}}.Encode()
 }

@@ -16,12 +16,13 @@ import (
 
 const keySize = 32
 
-// masterKey is MASTER_KEY, which production demands; elsewhere a random one is kept in the data folder.
-func masterKey(c *config.Config) ([]byte, error) {
+// masterKeys are those of MASTER_KEY, which production demands; elsewhere a random one is kept in the data folder.
+func masterKeys(c *config.Config) ([][]byte, error) {
 	if !c.MasterKey.Empty() {
-		return c.MasterKey.Bytes(), nil
+		return c.MasterKey.All(), nil
 	}
-	return keptKey(c, "master.key")
+	key, err := keptKey(c, "master.key")
+	return [][]byte{key}, err
 }
 
 // OperatorToken is OPERATOR_TOKEN, which opens /admin. In development a random one is kept in the data folder; in

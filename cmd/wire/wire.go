@@ -77,7 +77,7 @@ func (p *Parts) build(ctx context.Context, c *config.Config, settles bool, t Tim
 	if err := migrations.Check(ctx, p.Pool); err != nil {
 		return err
 	}
-	master, err := masterKey(c)
+	master, err := masterKeys(c)
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (p *Parts) build(ctx context.Context, c *config.Config, settles bool, t Tim
 	if err != nil {
 		return err
 	}
-	secrets, err := vault.New(master)
+	secrets, err := vault.New(master...)
 	if err != nil {
 		return err
 	}
@@ -100,14 +100,14 @@ func (p *Parts) build(ctx context.Context, c *config.Config, settles bool, t Tim
 	p.Access, p.Shop, p.Books = access.New(p.Pool, now), shop.New(p.Pool, p.Networks, p.Webhooks, now), ledger.New(p.Pool)
 	p.Payees = shop.NewPayees(p.Pool, p.Networks, p.Chains, p.Webhooks, now)
 	p.Operator = access.NewOperator(p.Pool, token, now)
-	if p.Gate, err = newGate(c, p, master); err != nil {
+	if p.Gate, err = newGate(c, p, master[0]); err != nil {
 		return err
 	}
 	p.Health = health.New(p.Pool, health.Options{
 		Networks: p.Networks, Chains: p.Chains, Queues: allQueues(), Dispatcher: c.WebhookDispatcher, Now: now,
 	})
 	p.Checkout = checkout.New(p.Pool, p.Jobs, checkout.Options{
-		Networks: p.Networks, Chains: p.Chains, Settlers: settlers, Shop: p.Shop, Hub: p.Hub, Webhooks: p.Webhooks, MasterKey: master,
+		Networks: p.Networks, Chains: p.Chains, Settlers: settlers, Shop: p.Shop, Hub: p.Hub, Webhooks: p.Webhooks, Vault: secrets,
 		PublicURL: string(c.PublicURL), Hold: c.ReservationTTL.Duration(), Wait: c.SettleWait.Duration(),
 		Lease: min(t.Lease, settleLease), Sweep: t.Sweep, Now: now,
 	})

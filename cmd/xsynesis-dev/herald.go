@@ -36,8 +36,14 @@ func (h herald) announce(ctx context.Context, w world) error {
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(h.out, "ready %s\nsign in %s\npay     %s\noperate %s with the token %s\n%s", w.BaseURL, w.BaseURL+views.SignInPath,
-		w.BaseURL+views.LinkPath(w.LinkToken), w.BaseURL+views.AdminPath, h.token, code)
+	begin := "sign in " + w.BaseURL + views.SignInPath
+	if w.LinkToken != "" {
+		begin += "\npay     " + w.BaseURL + views.LinkPath(w.LinkToken)
+	}
+	if w.firstRun != "" {
+		begin = "set up  " + w.firstRun
+	}
+	_, err := fmt.Fprintf(h.out, "ready %s\n%s\noperate %s with the token %s\n%s", w.BaseURL, begin, w.BaseURL+views.AdminPath, h.token, code)
 	return err
 }
 

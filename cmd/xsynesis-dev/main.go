@@ -24,7 +24,8 @@ func main() {
 }
 
 type runCmd struct {
-	LAN bool `name:"lan" help:"Serve the local network over TLS with a self-made certificate, so that a phone can try it."`
+	LAN   bool `name:"lan" help:"Serve the local network over TLS with a self-made certificate, so that a phone can try it."`
+	Empty bool `help:"Begin without the demo's shops: the address that is printed sets up the first one."`
 }
 
 // Run runs everything in this process until it is asked to stop.
@@ -39,7 +40,7 @@ func (r *runCmd) Run(ctx context.Context, stdout io.Writer) error {
 			return err
 		}
 	}
-	return runWorld(ctx, c, herald{out: stdout, client: client, draw: r.LAN})
+	return runWorld(ctx, c, herald{out: stdout, client: client, draw: r.LAN}, r.Empty)
 }
 
 type chainCmd struct{}

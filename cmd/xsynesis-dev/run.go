@@ -76,7 +76,7 @@ func seedWorld(ctx context.Context, c *config.Config, sales int) error {
 }
 
 // runWorld is the whole shop in one process, with its chain and its demo, until ctx ends.
-func runWorld(ctx context.Context, c *config.Config, h herald) error {
+func runWorld(ctx context.Context, c *config.Config, h herald, empty bool) error {
 	k, err := loadKeys(c.DataDir)
 	if err != nil {
 		return err
@@ -91,20 +91,15 @@ func runWorld(ctx context.Context, c *config.Config, h herald) error {
 	if err != nil {
 		return errors.Join(err, chain.Stop())
 	}
-	err = database.Serve(ctx, c, func(ctx context.Context, c *config.Config) error { return open(ctx, c, k, chain, h) })
+	err = database.Serve(ctx, c, func(ctx context.Context, c *config.Config) error { return open(ctx, c, k, chain, h, empty) })
 	return errors.Join(err, chain.Stop())
 }
 
 const devChainID = 84532
 
-// open seeds the world, serves it, and says so when it answers.
-func open(ctx context.Context, c *config.Config, k keys, chain *devchain.Chain, h herald) error {
-	p, err := wire.Build(ctx, c, false, wire.Timing{})
-	if err != nil {
-		return err
-	}
-	w, err := seed(ctx, c, p, k)
-	p.Close()
+// open makes the world, serves it, and says so when it answers.
+func open(ctx context.Context, c *config.Config, k keys, chain *devchain.Chain, h herald, empty bool) error {
+	w, err := begin(ctx, c, k, empty)
 	if err != nil {
 		return err
 	}
@@ -122,4 +117,24 @@ func open(ctx context.Context, c *config.Config, k keys, chain *devchain.Chain, 
 	})
 	g.Go(func() error { return h.announce(ctx, w) })
 	return g.Wait()
+}
+
+// begin puts the demo's shops into the world, unless it is to begin empty.
+func begin(ctx context.Context, c *config.Config, k keys, empty bool) (world, error) {
+	p, err := wire.Build(ctx, c, false, wire.Timing{})
+	if err != nil {
+		return world{}, err
+	}
+	defer p.Close()
+	if !empty {
+		return seed(ctx, c, p, k)
+	}
+	w, err := bare(c, p, k)
+	if err != nil {
+		return world{}, err
+	}
+	if w.firstRun, err = p.FirstRun(ctx); err != nil {
+		return world{}, err
+	}
+	return w, w.write(c)
 }

@@ -30,6 +30,7 @@ func (d demo) routes(e *echo.Echo, h *handlers.Handlers) {
 	h.Demo = d.people
 	e.POST(views.SignInPath, func(c echo.Context) error { return d.signIn(c, h) })
 	e.POST(views.ConfirmDemoPath, h.ConfirmDemo)
+	e.POST(views.OnboardingPaymentsPath, h.PayTest(d.wallet.pay))
 	e.POST("/dev/wallet", d.request)
 	e.GET(explorerPath+"/tx/:hash", d.transaction)
 }

@@ -3,11 +3,15 @@ package main
 import (
 	"crypto/ecdsa"
 	"encoding/json"
+	"math/big"
 
 	"github.com/ethereum/go-ethereum/accounts"
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/signer/core/apitypes"
+
+	"xsynesis/checkout"
+	"xsynesis/x402"
 )
 
 // testWallet signs for the demo's buyer; its key never leaves the server.
@@ -72,6 +76,19 @@ func (w testWallet) signText(params []byte) (any, error) {
 	}
 	signature[64] += 27
 	return hexutil.Encode(signature), nil
+}
+
+// pay signs for a purchase, as the page would have asked it to.
+func (w testWallet) pay(a checkout.Attempt, want x402.Requirement) (x402.Payment, error) {
+	authorization := x402.Authorization{
+		From: address(w.key), To: want.PayTo, Value: big.NewInt(int64(want.Amount)), ValidAfter: new(big.Int),
+		ValidBefore: big.NewInt(a.ExpiresAt.Unix()), Nonce: a.Nonce,
+	}
+	signature, err := x402.Sign(authorization, want.Token, w.key)
+	if err != nil {
+		return x402.Payment{}, err
+	}
+	return want.Payment(2, authorization, signature), nil
 }
 
 func (w testWallet) sign(params []byte) (any, error) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"xsynesis/access"
+	"xsynesis/audit"
 	"xsynesis/cmd/config"
 	"xsynesis/cmd/process"
 	"xsynesis/cmd/wire"
@@ -38,6 +39,8 @@ type world struct {
 	BuyerKey     string      `json:"buyer_key"`
 	RelayerKey   string      `json:"relayer_key"`
 	LinkToken    string      `json:"link_token"`
+
+	firstRun string // the address that sets up the first shop, where there is none
 }
 
 // demoShop is a shop of the demo world.
@@ -75,16 +78,33 @@ var demoShops = []demoShop{
 	},
 }
 
-// seed makes what is missing of the demo world and tells dev.json; what is there stays.
-func seed(ctx context.Context, c *config.Config, p *wire.Parts, k keys) (world, error) {
+// bare is a world without shops.
+func bare(c *config.Config, p *wire.Parts, k keys) (world, error) {
 	n, err := p.Networks.Network(network)
 	if err != nil {
 		return world{}, err
 	}
-	w := world{
+	return world{
 		BaseURL: string(c.PublicURL), RPCURL: n.RPC[0], ChainID: n.Token.ChainID, Network: network, USDC: n.Token.Address.Hex(),
 		DatabaseURL: c.DatabaseURL.Reveal(), OwnerAddress: address(k.Owner).Hex(), OwnerKey: secret(k.Owner),
 		BuyerAddress: address(k.Buyer).Hex(), BuyerKey: secret(k.Buyer), RelayerKey: secret(k.Relayer),
+	}, nil
+}
+
+// write tells dev.json.
+func (w world) write(c *config.Config) error {
+	text, err := json.MarshalIndent(w, "", "  ") //nolint:gosec // for scripts; the file is its owner's alone
+	if err != nil {
+		return err
+	}
+	return process.WriteWhole(c.DevFile(), append(text, '\n'))
+}
+
+// seed makes what is missing of the demo world and tells dev.json; what is there stays.
+func seed(ctx context.Context, c *config.Config, p *wire.Parts, k keys) (world, error) {
+	w, err := bare(c, p, k)
+	if err != nil {
+		return world{}, err
 	}
 	for i, d := range demoShops {
 		merchant, links, err := d.open(ctx, p, k)
@@ -98,11 +118,7 @@ func seed(ctx context.Context, c *config.Config, p *wire.Parts, k keys) (world, 
 	if w.APIKey, err = demoKey(ctx, c, p, w.SellerID); err != nil {
 		return world{}, err
 	}
-	text, err := json.MarshalIndent(w, "", "  ") //nolint:gosec // for scripts; the file is its owner's alone
-	if err != nil {
-		return world{}, err
-	}
-	return w, process.WriteWhole(c.DevFile(), append(text, '\n'))
+	return w, w.write(c)
 }
 
 // open makes the shop, its address and its links, as far as they are missing; links come back in the order above.
@@ -141,7 +157,7 @@ func linkTitled(ctx context.Context, p *wire.Parts, merchant id.Merchant, form s
 			}
 		}
 		if len(rows) <= page.Limit {
-			return p.Shop.CreateLink(ctx, merchant, false, form)
+			return p.Shop.CreateLink(ctx, merchant, false, form, audit.By{Actor: "demo"})
 		}
 		page.Before = string(rows[len(rows)-1].ID)
 	}

@@ -48,8 +48,8 @@ type manifest struct {
 	CreatedAt time.Time           `json:"created_at"`
 	Server    string              `json:"server"` // PostgreSQL's version
 	Schema    migrations.Versions `json:"schema"`
-	// MasterKey recognises the key that seals the secrets in the backup, and says nothing about it; empty where none was set.
-	MasterKey string `json:"master_key,omitempty"`
+	// MasterKeys recognise the keys that seal the secrets in the backup, and say nothing about them; none where none was set.
+	MasterKeys []string `json:"master_keys,omitempty"`
 	contents
 	Files []backupFile `json:"files"`
 }
@@ -146,7 +146,7 @@ func partialFolder(dir string) (fresh string, unlock func(), err error) {
 
 // fillBackup writes archive and manifest, and reads the archive back.
 func fillBackup(ctx context.Context, c *config.Config, dir string) (manifest, error) {
-	m := manifest{Format: manifestFormat, Program: version, CreatedAt: time.Now().UTC().Truncate(time.Second), MasterKey: recognise(c.MasterKey)}
+	m := manifest{Format: manifestFormat, Program: version, CreatedAt: time.Now().UTC().Truncate(time.Second), MasterKeys: recognise(c.MasterKey)}
 	pool, err := pgxpool.New(ctx, c.DatabaseURL.Reveal())
 	if err != nil {
 		return m, fmt.Errorf("open the database: %w", err)
@@ -228,14 +228,14 @@ func (s *sink) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// recognise is a short fingerprint of the master key. The key has 256 random bits, so nobody finds it by trying.
-func recognise(key config.MasterKey) string {
-	if key.Empty() {
-		return ""
+// recognise makes short fingerprints of the master keys. A key has 256 random bits, so nobody finds it by trying.
+func recognise(master config.MasterKey) (prints []string) {
+	for _, key := range master.All() {
+		mac := hmac.New(sha256.New, key)
+		mac.Write([]byte("xsynesis backup"))
+		prints = append(prints, hex.EncodeToString(mac.Sum(nil)[:8]))
 	}
-	mac := hmac.New(sha256.New, key.Bytes())
-	mac.Write([]byte("xsynesis backup"))
-	return hex.EncodeToString(mac.Sum(nil)[:8])
+	return prints
 }
 
 func writeSynced(path string, text []byte) error {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -49,8 +50,8 @@ func (r *restoreCmd) Run(ctx context.Context, stdout io.Writer) error {
 		}
 		say := func(format string, args ...any) { print(stdout, format+"\n", args...) }
 		say("restored what the database held on %s: %d tables, %d rows, counted again", m.CreatedAt.Format(time.DateTime+" MST"), len(m.Rows), m.rows())
-		if now := recognise(c.MasterKey); now != "" && m.MasterKey != "" && now != m.MasterKey {
-			say("MASTER_KEY is NOT the key that this backup was made with. Set that one before anything is started.")
+		if now := recognise(c.MasterKey); len(now) > 0 && slices.ContainsFunc(m.MasterKeys, func(key string) bool { return !slices.Contains(now, key) }) {
+			say("MASTER_KEY is NOT the key that this backup was made with. Set that one, or add it behind the present one, before anything is started.")
 		}
 		audit := auditRestored(ctx, c, say)
 		say("%s", restoredAdvice)
