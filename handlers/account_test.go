@@ -40,7 +40,7 @@ func TestTheFirstRunIsOpenedByItsTokenAlone(t *testing.T) {
 
 	in := w.sends("/join", url.Values{"invite": {token}, "name": {"Ada"}, "shop": {"Kaffe Nord"}})
 	require.Equal(t, 200, in.status)
-	codes := regexp.MustCompile(`<code>([0-9a-z-]{19})</code>`).FindAllStringSubmatch(string(in.body), -1)
+	codes := regexp.MustCompile(`<code>([0-9a-z-]{29})</code>`).FindAllStringSubmatch(string(in.body), -1)
 	require.Len(t, codes, 10)
 	require.Contains(t, string(in.body), `href="/dashboard"`)
 	browser := header("Cookie", "__Host-sid="+in.cookie())

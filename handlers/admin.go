@@ -110,14 +110,14 @@ func (h *Handlers) isSeller(c echo.Context) (bool, error) {
 
 func (h *Handlers) createOperatorSession(c echo.Context) error {
 	c.Response().Header().Set("Cache-Control", "no-store")
-	if wait := h.signIns.wait(c.RealIP(), h.Now()); wait > 0 {
+	if wait := h.signIns.wait(addressOf(c), h.Now()); wait > 0 {
 		c.Response().Header().Set("Retry-After", strconv.Itoa(int(wait.Seconds())+1))
 		problem := fmt.Sprintf("That was wrong too often. Try again in %s.", health.Span(wait.Round(time.Second)))
 		return h.Page(c, http.StatusTooManyRequests, views.OperatorSignIn(h.operatorSignIn(problem)))
 	}
 	secret, err := h.Operator.SignIn(c.Request().Context(), strings.TrimSpace(c.FormValue("token")))
 	if errors.Is(err, access.ErrDenied) {
-		h.signIns.failed(c.RealIP(), h.Now())
+		h.signIns.failed(addressOf(c), h.Now())
 		return h.Page(c, http.StatusUnprocessableEntity, views.OperatorSignIn(h.operatorSignIn("That is not the operator's token.")))
 	}
 	if err != nil {

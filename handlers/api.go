@@ -18,7 +18,8 @@ type api struct{ *Handlers }
 // apiCall is one call: its route and its description come from the same row.
 type apiCall struct {
 	method, path string
-	scope        access.Scope // what the seller's key must allow; empty for public calls
+	scope        access.Scope      // what the seller's key must allow; empty for public calls
+	permission   access.Permission // what a person needs besides, whose access token takes a key's place; empty for nothing
 	summary      string
 	query        []apiParam
 	request      any      // a value of the body's type; nil for none
@@ -78,7 +79,7 @@ func (a api) guard(call apiCall) echo.HandlerFunc {
 		case call.public():
 		case who.Merchant == "":
 			return access.ErrDenied
-		case !who.May(call.scope):
+		case !who.May(call.scope), call.permission != "" && who.Role != "" && !who.Role.May(call.permission):
 			return errScope
 		}
 		if call.method != http.MethodPost || call.payment {
@@ -99,7 +100,12 @@ func (a api) caller(c echo.Context) (access.Caller, error) {
 	if !strings.EqualFold(scheme, "Bearer") {
 		return access.Caller{}, access.ErrDenied
 	}
-	return a.bearer(c, strings.TrimSpace(key))
+	key = strings.TrimSpace(key)
+	who, err := a.bearer(c, key)
+	if err == nil {
+		a.learnKey(key, who)
+	}
+	return who, err
 }
 
 // owns tells whether a row is the caller's: of his shop, and of his key's mode.
@@ -192,7 +198,7 @@ func moneyCalls() []apiCall {
 			query: listParams(saleParams...), status: 200, answer: listJSON[saleJSON]{}, refusals: []int{400, 401, 403}, run: api.listSales,
 		},
 		{
-			method: http.MethodGet, path: "/api/sales.csv", scope: access.SalesRead, summary: "All sales of a filter as one table, newest first.",
+			method: http.MethodGet, path: "/api/sales.csv", scope: access.SalesRead, permission: access.ExportSales, summary: "All sales of a filter as one table, newest first.",
 			query: saleParams, status: 200, content: []string{"text/csv"}, refusals: []int{400, 401, 403},
 			headers: map[string]string{headerRows: "How many rows follow the column names.", headerTotal: "Their sum in base units, simulated money left out."},
 			run:     api.exportSales,

@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"time"
@@ -92,10 +93,10 @@ func (a api) attempt(c echo.Context, who access.Caller) error {
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, a.attemptJSON(p, p.IsBuyer(c.QueryParam("k")), owns(who, p.Merchant, p.Livemode)))
+	return c.JSON(http.StatusOK, a.attemptJSON(c.Request().Context(), p, p.IsBuyer(c.QueryParam("k")), owns(who, p.Merchant, p.Livemode)))
 }
 
-func (a api) attemptJSON(p checkout.Purchase, buyer, seller bool) attemptJSON {
+func (a api) attemptJSON(ctx context.Context, p checkout.Purchase, buyer, seller bool) attemptJSON {
 	j := attemptJSON{
 		ID: p.ID, Status: p.Status, Title: p.Title, Lines: linesJSON(p.Lines), Amount: p.Amount.Units(), AmountCents: p.Amount.Cents(),
 		AmountReceived: p.AmountReceived.Units(), Currency: currencyOf(p.Simulated), Network: p.Network.ID, Asset: assetOf(p),
@@ -108,14 +109,14 @@ func (a api) attemptJSON(p checkout.Purchase, buyer, seller bool) attemptJSON {
 		j.X402Version, j.Accepts, j.PaymentRequired = 1, acceptsV1(want), &required
 	}
 	if buyer {
-		j.PayURL = a.payURL(p.ID)
+		j.PayURL = a.payURL(ctx, p.Attempt)
 	}
 	if !buyer && !seller {
 		return j
 	}
 	j.Reference, j.Metadata = p.Reference, p.Metadata
 	if p.Status.Paid() {
-		receipt := a.receipt(p, buyer)
+		receipt := a.receipt(ctx, p, buyer)
 		j.Receipt = &receipt
 	}
 	return j
@@ -138,7 +139,7 @@ func assetOf(p checkout.Purchase) string {
 }
 
 // receipt tells of a paid purchase; withGoods is for the buyer alone, and brings what was bought and his token.
-func (h *Handlers) receipt(p checkout.Purchase, withGoods bool) receiptJSON {
+func (h *Handlers) receipt(ctx context.Context, p checkout.Purchase, withGoods bool) receiptJSON {
 	pay := h.PublicURL + views.PurchasePath(string(p.ID), "")
 	j := receiptJSON{
 		PaymentAttempt: p.ID, Status: p.Status, Shop: shopJSON{p.Shop, p.Domain}, Title: p.Title, Amount: p.AmountReceived.Units(),
@@ -156,13 +157,15 @@ func (h *Handlers) receipt(p checkout.Purchase, withGoods bool) receiptJSON {
 		j.Nonce, j.CartBound = p.Claim.Nonce.Hex(), p.Claim.Nonce == p.Nonce
 	}
 	if withGoods {
-		j.ReceiptURL = api{h}.payURL(p.ID)
+		j.ReceiptURL = api{h}.payURL(ctx, p.Attempt)
 	}
 	return j
 }
 
 // payersReceipt is the receipt in the answer to the payment itself.
-func (h *Handlers) payersReceipt(p checkout.Purchase) receiptJSON { return h.receipt(p, true) }
+func (h *Handlers) payersReceipt(ctx context.Context, p checkout.Purchase) receiptJSON {
+	return h.receipt(ctx, p, true)
+}
 
 func cartOf(p checkout.Purchase) checkout.Cart {
 	return checkout.Cart{
@@ -200,5 +203,5 @@ func (a api) settle(c echo.Context, who access.Caller) error {
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, a.attemptJSON(p, false, true))
+	return c.JSON(http.StatusOK, a.attemptJSON(c.Request().Context(), p, false, true))
 }

@@ -269,7 +269,7 @@ func (a api) redeliver(c echo.Context, who access.Caller) error {
 	if err != nil {
 		return err
 	}
-	sent, err := a.Webhooks.Redeliver(c.Request().Context(), who.Merchant, who.Livemode, of)
+	sent, err := a.Webhooks.Redeliver(c.Request().Context(), who.Merchant, who.Livemode, of, program(c, who))
 	if err != nil {
 		return err
 	}
@@ -290,7 +290,7 @@ func (a api) replayFailed(c echo.Context, who access.Caller, request redeliverRe
 	if request.DryRun.Value != nil {
 		form.DryRun = *request.DryRun.Value
 	}
-	r, err := a.Webhooks.ReplayFailed(c.Request().Context(), who.Merchant, who.Livemode, form)
+	r, err := a.Webhooks.ReplayFailed(c.Request().Context(), who.Merchant, who.Livemode, form, program(c, who))
 	if wrong := (*webhook.FieldError)(nil); errors.As(err, &wrong) && wrong.Field == "since" {
 		return &webhook.FieldError{Field: "failed_since", Message: wrong.Message}
 	}

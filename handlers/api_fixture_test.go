@@ -85,7 +85,7 @@ func newWorld(t *testing.T, change ...func(*handlers.Options)) *apiWorld {
 	})
 	shops, hub := shop.New(pool, networks, w.hooks, now), checkout.NewHub(pool)
 	w.checkout = checkout.New(pool, jobs, checkout.Options{
-		Networks: networks, Settlers: map[string]checkout.Settler{sepolia: mined{}}, Shop: shops, Hub: hub, Webhooks: w.hooks, MasterKey: []byte("a key of 32 bytes for this test!"),
+		Networks: networks, Settlers: map[string]checkout.Settler{sepolia: mined{}}, Shop: shops, Hub: hub, Webhooks: w.hooks, Vault: sealer,
 		PublicURL: site, Hold: 15 * time.Minute, Wait: 100 * time.Millisecond, Lease: time.Minute, Sweep: time.Minute, Now: now,
 	})
 	w.gate = newGate(t, w.access)

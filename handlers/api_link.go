@@ -113,7 +113,7 @@ func (a api) createLink(c echo.Context, who access.Caller) error {
 	if err := request.fill(&form); err != nil {
 		return err
 	}
-	link, err := a.Shop.CreateLink(c.Request().Context(), who.Merchant, who.Livemode, form)
+	link, err := a.Shop.CreateLink(c.Request().Context(), who.Merchant, who.Livemode, form, program(c, who))
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func (a api) updateLink(c echo.Context, who access.Caller) error {
 	if request.Network.Set && request.Network.Value != was.Network.ID {
 		return &shop.FieldError{Field: "network", Message: "A link stays on its network."}
 	}
-	link, err := a.Shop.UpdateLink(c.Request().Context(), who.Merchant, was.ID, request.fill)
+	link, err := a.Shop.UpdateLink(c.Request().Context(), who.Merchant, was.ID, request.fill, program(c, who))
 	return a.answerLink(c, link, err)
 }
 
@@ -145,7 +145,7 @@ func (a api) expireLink(c echo.Context, who access.Caller) error {
 	if err != nil {
 		return err
 	}
-	link, err := a.Shop.ExpireLink(c.Request().Context(), who.Merchant, was.ID)
+	link, err := a.Shop.ExpireLink(c.Request().Context(), who.Merchant, was.ID, program(c, who))
 	return a.answerLink(c, link, err)
 }
 

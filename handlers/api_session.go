@@ -59,6 +59,9 @@ func (a api) createSession(c echo.Context, who access.Caller) error {
 	begin.Once = who.Once
 	if who.Merchant == "" {
 		begin.From = c.RealIP()
+		if err := a.crowded(c, request.LinkToken); err != nil {
+			return err
+		}
 	} else if err := a.checkOwnLink(c, who, request.LinkToken); err != nil {
 		return err
 	}
@@ -68,7 +71,7 @@ func (a api) createSession(c echo.Context, who access.Caller) error {
 	}
 	want := a.Checkout.Requirement(attempt)
 	return c.JSON(http.StatusCreated, sessionJSON{
-		PaymentAttempt: attempt.ID, Status: attempt.Status, PayURL: a.payURL(attempt.ID), CartHash: attempt.CartHash.Hex(),
+		PaymentAttempt: attempt.ID, Status: attempt.Status, PayURL: a.payURL(c.Request().Context(), attempt), CartHash: attempt.CartHash.Hex(),
 		Reservations: []string{}, Amount: attempt.Amount.Units(), AmountCents: attempt.Amount.Cents(), Currency: usdc,
 		Network: attempt.Network.ID, Livemode: attempt.Livemode, X402Version: 1, Accepts: acceptsV1(want), PaymentRequired: want.V2(),
 		TypedData: a.Checkout.TypedData(attempt), ExpiresAt: attempt.ExpiresAt.UTC(),

@@ -118,7 +118,7 @@ func (a api) registerWebhook(c echo.Context, who access.Caller) error {
 	if active := request.Active.Value; active != nil {
 		form.Active = *active
 	}
-	s, secret, err := a.Webhooks.Register(c.Request().Context(), who.Merchant, who.Livemode, form)
+	s, secret, err := a.Webhooks.Register(c.Request().Context(), who.Merchant, who.Livemode, form, program(c, who))
 	if err != nil {
 		return err
 	}
@@ -165,7 +165,7 @@ func (a api) updateWebhook(c echo.Context, who access.Caller) error {
 		events := eventTypes(request.Events.Value)
 		u.Events = &events
 	}
-	s, err := a.Webhooks.Update(c.Request().Context(), who.Merchant, who.Livemode, of, u)
+	s, err := a.Webhooks.Update(c.Request().Context(), who.Merchant, who.Livemode, of, u, program(c, who))
 	return answerWebhook(c, s, err)
 }
 
@@ -203,7 +203,7 @@ func (a api) unregisterWebhook(c echo.Context, who access.Caller) error {
 	if err != nil {
 		return err
 	}
-	s, err := a.Webhooks.Unregister(c.Request().Context(), who.Merchant, who.Livemode, of)
+	s, err := a.Webhooks.Unregister(c.Request().Context(), who.Merchant, who.Livemode, of, program(c, who))
 	return answerWebhook(c, s, err)
 }
 
@@ -212,7 +212,7 @@ func (a api) rotateSecret(c echo.Context, who access.Caller) error {
 	if err != nil {
 		return err
 	}
-	s, secret, err := a.Webhooks.RotateSecret(c.Request().Context(), who.Merchant, who.Livemode, of, who.Once)
+	s, secret, err := a.Webhooks.RotateSecret(c.Request().Context(), who.Merchant, who.Livemode, of, who.Once, program(c, who))
 	if err != nil {
 		return err
 	}
@@ -224,6 +224,6 @@ func (a api) endOverlap(c echo.Context, who access.Caller) error {
 	if err != nil {
 		return err
 	}
-	s, err := a.Webhooks.EndOverlap(c.Request().Context(), who.Merchant, who.Livemode, of)
+	s, err := a.Webhooks.EndOverlap(c.Request().Context(), who.Merchant, who.Livemode, of, program(c, who))
 	return answerWebhook(c, s, err)
 }

@@ -244,3 +244,16 @@ func TestEveryEventHasItsSchema(t *testing.T) {
 	}
 	require.Equal(t, 404, w.get("/api/events/types/payment.imagined").status)
 }
+
+func TestWhatProgramsDoIsRecordedWithTheirKeys(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	made := w.register(w.cafeKey, "https://hooks.example/")
+	link := w.post("/api/payment_links/create", object{"title": "Bun", "price": "1"}, as(w.cafeKey))
+	require.Equal(t, 201, link.status, string(link.body))
+	var rows int
+	require.NoError(t, w.pool.QueryRow(t.Context(), `SELECT count(*) FROM audit_rows WHERE merchant_id = $1 AND actor = 'API key …' || $2 AND person_id IS NULL
+		AND address <> '' AND (action, resource_id) IN (('webhook.registered', $3), ('link.created', $4))`,
+		w.cafe, w.cafeKey[len(w.cafeKey)-4:], made["id"], link.json()["id"]).Scan(&rows))
+	require.Equal(t, 2, rows)
+}

@@ -69,13 +69,20 @@ func (h *Handlers) auditFilter(c echo.Context, s seller) (v views.AuditFilter, f
 	return v, f, err
 }
 
+// spelled are the words of actions and fields that are not written as they are spoken.
+var spelled = map[string]string{"api": "API", "pin": "PIN", "url": "URL", "id": "ID", "csv": "CSV", "livemode": "real money", "hint": "ends in"}
+
 // actionWords makes "member.role_changed" read "Member role changed".
 func actionWords(action string) string {
-	words := strings.NewReplacer(".", " ", "_", " ").Replace(action)
-	if words == "" {
-		return words
+	words := strings.FieldsFunc(action, func(r rune) bool { return r == '.' || r == '_' })
+	for i, word := range words {
+		words[i] = or(spelled[word], word)
 	}
-	return strings.ToUpper(words[:1]) + words[1:]
+	text := strings.Join(words, " ")
+	if text == "" {
+		return text
+	}
+	return strings.ToUpper(text[:1]) + text[1:]
 }
 
 func auditRow(r audit.Entry) views.AuditRow {
@@ -109,17 +116,37 @@ func fieldsOf(row json.RawMessage) map[string]string {
 		return out
 	}
 	for name, value := range fields {
-		switch v := value.(type) {
-		case nil:
-		case bool:
-			out[name] = map[bool]string{true: "yes", false: "no"}[v]
-		case string:
-			out[name] = v
-		default:
-			out[name] = compact(v)
+		if text := legible(value); text != "" {
+			out[name] = text
 		}
 	}
 	return out
+}
+
+// legible writes a value of a row as people read it.
+func legible(value any) string {
+	switch v := value.(type) {
+	case nil:
+		return ""
+	case bool:
+		return map[bool]string{true: "yes", false: "no"}[v]
+	case string:
+		if t, err := time.Parse(time.RFC3339, v); err == nil {
+			return t.UTC().Format("2 Jan 2006, 15:04:05 UTC")
+		}
+		return v
+	case []any:
+		words := make([]string, len(v))
+		for i, word := range v {
+			words[i] = legible(word)
+		}
+		return strings.Join(words, ", ")
+	case map[string]any:
+		if len(v) == 0 {
+			return ""
+		}
+	}
+	return compact(value)
 }
 
 func compact(v any) string {

@@ -199,20 +199,22 @@ func (h *Handlers) admit(c echo.Context, prove func() (access.Entered, error)) (
 
 // tries counts wrong proofs by address; who is wrong too often has to wait.
 func (h *Handlers) tries(c echo.Context, prove func() (secret string, err error)) (secret string, err error) {
-	if wait := h.signIns.wait(c.RealIP(), h.Now()); wait > 0 {
+	if wait := h.signIns.wait(addressOf(c), h.Now()); wait > 0 {
 		c.Response().Header().Set("Retry-After", strconv.Itoa(int(wait.Seconds())+1))
 		return "", errTooOften
 	}
 	secret, err = prove()
 	if isWrong(err) {
-		h.signIns.failed(c.RealIP(), h.Now())
+		h.signIns.failed(addressOf(c), h.Now())
 	}
 	return secret, err
 }
 
 // isWrong tells a proof that is none from other failures.
 func isWrong(err error) bool {
-	for _, wrong := range []error{access.ErrDenied, access.ErrToken, access.ErrSignature, access.ErrChallenge, access.ErrMessage, access.ErrPairing} {
+	for _, wrong := range []error{
+		access.ErrDenied, access.ErrToken, access.ErrSignature, access.ErrChallenge, access.ErrMessage, access.ErrOtherChain, access.ErrPairing,
+	} {
 		if errors.Is(err, wrong) {
 			return true
 		}
@@ -227,7 +229,7 @@ func (h *Handlers) endSession(c echo.Context) error {
 		return nil
 	}
 	h.setCookie(c, "", -1)
-	return h.Access.SignOut(c.Request().Context(), secret)
+	return h.Access.SignOut(c.Request().Context(), secret, browserOf(c))
 }
 
 // browserOf is where a request comes from, as people may recognise it.

@@ -94,12 +94,15 @@ func (h *Handlers) begin(c echo.Context) error {
 		}
 		return h.payLink(c, offer)
 	}
+	if err := h.crowded(c, c.Param("token")); err != nil {
+		return h.notBegun(c, err)
+	}
 	a, err := h.Checkout.Start(c.Request().Context(), checkout.Begin{Token: c.Param("token"), From: c.RealIP()})
 	if err != nil {
 		return h.notBegun(c, err)
 	}
 	c.Response().Header().Set("Cache-Control", "no-store")
-	return c.Redirect(http.StatusSeeOther, views.PurchasePath(string(a.ID), h.Checkout.BuyerToken(a.ID)))
+	return c.Redirect(http.StatusSeeOther, views.PurchasePath(string(a.ID), h.Checkout.BuyerToken(c.Request().Context(), a)))
 }
 
 // notBegun shows the offer again, with the sentence that refuses it.
@@ -120,7 +123,7 @@ func (h *Handlers) notBegun(c echo.Context, problem error) error {
 		return problem
 	}
 	c.Response().Header().Set("Cache-Control", "no-store")
-	if s, ok := retryAfter[r.status]; ok {
+	if s, ok := retryAfter[r.status]; ok && c.Response().Header().Get("Retry-After") == "" {
 		c.Response().Header().Set("Retry-After", s)
 	}
 	return h.Page(c, r.status, views.LinkPage(v))
@@ -205,7 +208,7 @@ func (h *Handlers) purchaseState(c echo.Context, purchase checkout.Purchase) err
 		return checkout.ErrPending
 	case checkout.Settled, checkout.SettledLate:
 		c.Response().Header().Set("Cache-Control", "private, no-store")
-		return c.JSON(http.StatusOK, h.receipt(purchase, purchase.IsBuyer(c.QueryParam("k"))))
+		return c.JSON(http.StatusOK, h.receipt(c.Request().Context(), purchase, purchase.IsBuyer(c.QueryParam("k"))))
 	case checkout.Reversed:
 		return checkout.ErrReversed
 	case checkout.Failed:
@@ -233,7 +236,7 @@ func (h *Handlers) answerPayment(c echo.Context, purchase checkout.Purchase, wan
 		name, value := h.paymentReceipt(purchase, p).Header(p.Version)
 		header.Set(name, value)
 		header.Set("Cache-Control", "private, no-store")
-		return c.JSON(http.StatusOK, h.payersReceipt(purchase))
+		return c.JSON(http.StatusOK, h.payersReceipt(c.Request().Context(), purchase))
 	}
 	if errors.Is(err, checkout.ErrPending) {
 		header.Set("Location", h.PublicURL+views.PurchasePath(string(purchase.ID), ""))

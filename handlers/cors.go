@@ -18,8 +18,7 @@ const (
 func cors(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		header := c.Response().Header()
-		header.Set("Access-Control-Allow-Origin", "*")
-		header.Set("Access-Control-Expose-Headers", corsExposed)
+		allowAnySite(header)
 		if c.Request().Method != http.MethodOptions {
 			return next(c)
 		}
@@ -28,4 +27,21 @@ func cors(next echo.HandlerFunc) echo.HandlerFunc {
 		header.Set("Access-Control-Max-Age", corsMaxAge)
 		return c.NoContent(http.StatusNoContent)
 	}
+}
+
+// allowAnySite lets pages of any site read an answer.
+func allowAnySite(header http.Header) {
+	header.Set("Access-Control-Allow-Origin", "*")
+	header.Set("Access-Control-Expose-Headers", corsExposed)
+}
+
+// openPaths are the routes that [cors] opens, for answers that are given before it is asked.
+func openPaths() map[string]bool {
+	open := map[string]bool{"/link/:token": true, "/pay/:attempt": true, "/pay/:attempt/events": true, "/openapi.json": true}
+	for _, call := range apiCalls() {
+		if call.public() && !call.browser {
+			open[echoPath.Replace(call.path)] = true
+		}
+	}
+	return open
 }

@@ -130,6 +130,7 @@ func (h *Handlers) atTill(next func(echo.Context, access.Device) error) echo.Han
 		if err != nil {
 			return err
 		}
+		h.learnTill(h.tillSecret(c, deviceCookie), d.ID)
 		return next(c, d)
 	}
 }
@@ -149,6 +150,7 @@ func (h *Handlers) till(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	h.learnTill(h.tillSecret(c, deviceCookie), d.ID)
 	s, err := h.Tills.Unlocked(ctx, d, h.tillSecret(c, tillCookie), !isScript(c.Request()))
 	if errors.Is(err, access.ErrDenied) {
 		return h.lockScreen(c, d, http.StatusOK, id.Person(c.QueryParam("person")), "")
@@ -199,11 +201,20 @@ func (h *Handlers) pairTill(c echo.Context) error {
 }
 
 func (h *Handlers) unlockTill(c echo.Context, d access.Device) error {
-	person := id.Person(c.FormValue("person"))
+	person, err := id.Parse[id.Person](c.FormValue("person"))
+	if err != nil {
+		return access.ErrNotFound
+	}
+	if wait := h.pins.wait(string(d.ID), h.Now()); wait > 0 {
+		askToWait(c, wait)
+		return h.lockScreen(c, d, http.StatusTooManyRequests, person,
+			fmt.Sprintf("Too many wrong PINs at this till. Try again in %d seconds.", seconds(wait)))
+	}
 	secret, err := h.Tills.Unlock(c.Request().Context(), d, person, c.FormValue("pin"), browserOf(c))
 	var paused *access.PausedError
 	switch {
 	case errors.Is(err, access.ErrPIN):
+		h.pins.failed(string(d.ID), h.Now())
 		return h.lockScreen(c, d, http.StatusUnprocessableEntity, person, "This is not the PIN.")
 	case errors.As(err, &paused):
 		h.Hub.Changed("", d.Merchant)
@@ -227,5 +238,8 @@ func (h *Handlers) lockTill(c echo.Context, d access.Device) error {
 }
 
 func (h *Handlers) tillEvents(c echo.Context, d access.Device) error {
-	return h.stream(c, string(d.Merchant))
+	return h.stream(c, string(d.Merchant), func() bool {
+		_, err := h.Access.Device(c.Request().Context(), h.tillSecret(c, deviceCookie))
+		return err == nil
+	})
 }

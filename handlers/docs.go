@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -63,6 +64,11 @@ var conventions = []views.ReferenceText{
 			"with the same body gets the first answer again, with `Idempotent-Replayed: true`. With another body the answer is 422 " +
 			"`idempotency_mismatch`; while the first request runs it is 409 with `Retry-After`.",
 		"Answers 202, 402, 409, 429 and 5xx are not kept. Calls that take a payment need no key: the payment itself can be used once.",
+	}},
+	{Title: "Asking often", Lines: []string{
+		fmt.Sprintf("A key may ask %d times a second, and %d times at once; an address without a key %d and %d times. Beyond that the answer is 429 "+
+			"`too_many_requests`, with `Retry-After` in seconds. A payment that its payer signed is never refused for that.",
+			keyPace.second, keyPace.burst, addressPace.second, addressPace.burst),
 	}},
 	{Title: "Lists", Lines: []string{
 		"Lists are pages of `data`, newest first unless the call says otherwise, with `next_cursor` where there is more. `limit` is 1 to 100. " +

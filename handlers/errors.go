@@ -27,6 +27,8 @@ var (
 	errNoShop       = errors.New("handlers: a person without a shop")
 	errNoTill       = errors.New("handlers: not a paired tablet")
 	errTooOften     = errors.New("handlers: wrong too often")
+	errTooMany      = errors.New("handlers: asked too often")
+	errCrowded      = errors.New("handlers: too many begin at one link")
 	errNotForPublic = errors.New("handlers: only with a seller's key")
 )
 
@@ -71,11 +73,13 @@ var replies = []reply{
 	{access.ErrSignupsClosed, 403, "signups_closed", "Nobody here knows you yet. Ask for an invitation."},
 	{access.ErrStepUp, 403, "step_up_required", "Confirm first that it is you."},
 	{access.ErrLastWayIn, 409, "last_way_in", "This is your last way to sign in. Add another passkey or wallet first."},
+	{access.ErrOtherChain, 401, "other_network", "This wallet is a contract that was added on another network. Switch it to that network."},
 	{access.ErrTaken, 409, "taken", "This signs in somebody already."},
 	{access.ErrPerson, 400, "invalid_field", "Give a name of 1 to 80 characters."},
 	{access.ErrTwoKeys, 409, "two_keys", "Two keys of this name are in use. Revoke one first, or choose another name."},
 	{access.ErrTooManyKeys, 409, "too_many_keys", "The shop has as many keys as it may. Revoke one first."},
 	{access.ErrKeyEnded, 409, "key_ended", "This key opens nothing any more. Make a new one."},
+	{access.ErrTooManyShops, 409, "too_many_shops", "You own as many shops as one person may."},
 	{access.ErrSellerRequired, 400, "seller_required", "You belong to several shops. Name one in the header Seller-Id."},
 	{access.ErrNotFound, 404, "not_found", "There is nothing at this address."},
 	{access.ErrInvite, 410, "invite_used", "This invitation was used, revoked, or is older than a day. Ask for a new one."},
@@ -87,6 +91,8 @@ var replies = []reply{
 	{errNoTill, 403, "no_till", "This tablet belongs to no shop any more."},
 	{errNoShop, 403, "no_shop", "You do not belong to a shop yet."},
 	{errTooOften, 429, "too_many_tries", "That was wrong too often. Try again in a minute."},
+	{errTooMany, 429, "too_many_requests", "That was more than one visitor may ask for at once. Wait a moment, and try again."},
+	{errCrowded, 429, "link_busy", "Too many people begin to pay here at this moment. Nothing was charged; try again."},
 	{errScope, 403, "forbidden", "This key may not do that."},
 	{access.ErrKeyMismatch, 422, "idempotency_mismatch", "This idempotency key was used with another request."},
 	{access.ErrKeyRunning, 409, "idempotency_running", "The first request with this idempotency key is still running."},
@@ -170,6 +176,10 @@ func sentenceOf(status int) string {
 		return "This address does not take that kind of request."
 	case http.StatusRequestEntityTooLarge:
 		return "The request is too large."
+	case http.StatusRequestTimeout:
+		return "The request took too long to arrive."
+	case http.StatusTooManyRequests:
+		return "That was too much at once. Wait a moment, and try again."
 	case http.StatusUnsupportedMediaType, http.StatusBadRequest:
 		return "The request could not be read."
 	default:

@@ -13,15 +13,17 @@ import (
 )
 
 const (
-	// streamsPerAddress caps what one visitor may keep open.
-	streamsPerAddress = 50
+	// streamsPerVisitor caps what one visitor may keep open.
+	streamsPerVisitor = 50
 	// beat keeps proxies from closing a quiet stream, and finds readers that are gone.
 	beat = 20 * time.Second
 	// streamTime ends a stream; the page opens another.
 	streamTime = 15 * time.Minute
+	// lookEvery is how often a stream looks, while there is something to say, whether its reader may still hear it.
+	lookEvery = time.Second
 )
 
-// streams counts the open streams of each address.
+// streams counts the open streams of each visitor.
 type streams struct {
 	mu   sync.Mutex
 	open map[string]int
@@ -29,21 +31,21 @@ type streams struct {
 
 func newStreams() *streams { return &streams{open: map[string]int{}} }
 
-func (s *streams) enter(address string) bool {
+func (s *streams) enter(visitor string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.open[address] >= streamsPerAddress {
+	if s.open[visitor] >= streamsPerVisitor {
 		return false
 	}
-	s.open[address]++
+	s.open[visitor]++
 	return true
 }
 
-func (s *streams) leave(address string) {
+func (s *streams) leave(visitor string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.open[address]--; s.open[address] <= 0 {
-		delete(s.open, address)
+	if s.open[visitor]--; s.open[visitor] <= 0 {
+		delete(s.open, visitor)
 	}
 }
 
@@ -56,16 +58,18 @@ func (h *Handlers) purchaseEvents(c echo.Context) error {
 	if _, err := h.Checkout.Purchase(c.Request().Context(), attempt); err != nil {
 		return err
 	}
-	return h.stream(c, string(attempt))
+	return h.stream(c, string(attempt), nil)
 }
 
-// stream says only "changed", until the reader leaves.
-func (h *Handlers) stream(c echo.Context, topic string) error {
-	address := c.RealIP()
-	if !h.streams.enter(address) {
-		return echo.NewHTTPError(http.StatusTooManyRequests)
+const changedLine = "event: changed\ndata: changed\n\n"
+
+// stream says only "changed", until the reader leaves, or may hear it no more: then it is silent. may is nil for what anybody may hear.
+func (h *Handlers) stream(c echo.Context, topic string, may func() bool) error {
+	visitor := h.visitor(c)
+	if !h.streams.enter(visitor) {
+		return errTooMany
 	}
-	defer h.streams.leave(address)
+	defer h.streams.leave(visitor)
 	changed, cancel := h.Hub.Subscribe(topic)
 	defer cancel()
 
@@ -79,6 +83,7 @@ func (h *Handlers) stream(c echo.Context, topic string) error {
 	pulse, end := time.NewTicker(beat), time.NewTimer(streamTime)
 	defer pulse.Stop()
 	defer end.Stop()
+	looked := h.Now()
 	for {
 		line := ": still here\n\n"
 		select {
@@ -88,11 +93,21 @@ func (h *Handlers) stream(c echo.Context, topic string) error {
 			return nil
 		case <-pulse.C:
 		case <-changed:
-			line = "event: changed\ndata: changed\n\n"
+			line = changedLine
 		}
+		h.awaitReader(c)
 		if _, err := fmt.Fprint(w, line); err != nil {
 			return nil //nolint:nilerr // the reader is gone, which is how streams end
 		}
 		w.Flush()
+		if now := h.Now(); may != nil && now.Sub(looked) >= lookEvery {
+			looked = now
+			if !may() {
+				// The page fetches itself, and finds out why. The connection is left to it: to end it here would be an error there.
+				fmt.Fprint(w, changedLine) //nolint:errcheck // it is the last anyway
+				w.Flush()
+				changed, may = nil, nil
+			}
+		}
 	}
 }

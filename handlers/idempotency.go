@@ -14,6 +14,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"xsynesis/access"
+	"xsynesis/checkout"
 	"xsynesis/id"
 	"xsynesis/views"
 	"xsynesis/webhook"
@@ -158,10 +159,16 @@ func (a api) conceal(call apiCall, body []byte) []byte {
 // no longer stays away.
 func (a api) reveal(ctx context.Context, call apiCall, who access.Caller, body []byte) []byte {
 	body = rewrite(call, body, func(s *sessionJSON) bool {
-		if s.PaymentAttempt != "" {
-			s.PayURL = a.payURL(s.PaymentAttempt)
+		if s.PaymentAttempt == "" {
+			return false
 		}
-		return s.PaymentAttempt != ""
+		p, err := a.Checkout.Purchase(ctx, s.PaymentAttempt)
+		if err != nil {
+			slog.ErrorContext(ctx, "purchase of a kept answer", "attempt", s.PaymentAttempt, "error", err)
+			p.ID = s.PaymentAttempt
+		}
+		s.PayURL = a.payURL(ctx, p.Attempt)
+		return true
 	})
 	return rewrite(call, body, func(s *webhookSecretJSON) bool {
 		if s.ID == "" {
@@ -193,8 +200,8 @@ func rewrite[T any](call apiCall, body []byte, change func(*T) bool) []byte {
 }
 
 // payURL is a purchase's address with its buyer's token.
-func (a api) payURL(attempt id.Attempt) string {
-	return a.PublicURL + views.PurchasePath(string(attempt), a.Checkout.BuyerToken(attempt))
+func (a api) payURL(ctx context.Context, of checkout.Attempt) string {
+	return a.PublicURL + views.PurchasePath(string(of.ID), a.Checkout.BuyerToken(ctx, of))
 }
 
 // answer is a response that is not sent yet; its header is that of the response to come.

@@ -100,7 +100,7 @@ func (h *Handlers) createKey(c echo.Context, s seller) error {
 
 func (h *Handlers) keyFormAgain(c echo.Context, s seller, f access.KeyForm, err error) error {
 	r, field := replyTo(err)
-	if r.status >= http.StatusInternalServerError {
+	if r.status >= http.StatusInternalServerError || errors.Is(err, access.ErrDenied) {
 		return err
 	}
 	v := views.KeyFormView{

@@ -120,14 +120,18 @@ func (s schemas) responses(call apiCall) doc {
 		good["headers"] = headers
 	}
 	out := doc{strconv.Itoa(call.status): good}
-	refusals := call.refusals
+	refusals := append([]int{http.StatusTooManyRequests}, call.refusals...)
 	if call.method == http.MethodPost {
-		refusals = append(refusals, http.StatusRequestEntityTooLarge)
+		refusals = append(refusals, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge)
 	}
 	for _, status := range refusals {
-		out[strconv.Itoa(status)] = doc{
+		refusal := doc{
 			"description": http.StatusText(status), "content": doc{echo.MIMEApplicationJSON: doc{"schema": s.of(refusalType(status))}},
 		}
+		if status == http.StatusTooManyRequests {
+			refusal["headers"] = doc{"Retry-After": doc{"description": "After how many seconds to ask again.", "schema": doc{"type": "string"}}}
+		}
+		out[strconv.Itoa(status)] = refusal
 	}
 	return out
 }

@@ -78,6 +78,8 @@ func errorView(c echo.Context, r reply) views.ErrorView {
 		v.Title = "We could not find that page"
 	case r.code == "role_forbids":
 		v.Title, v.Action, v.Path = "You may not open this", "Your account", views.AccountPath
+	case r.status == http.StatusTooManyRequests:
+		v.Title = "One moment, please"
 	case r.status >= http.StatusInternalServerError:
 		v.Title = "Please try again in a moment"
 		v.Action, v.Path = "Try again", c.Request().URL.RequestURI()

@@ -73,11 +73,35 @@ var reaches = map[views.Section]access.Permission{
 	views.SectionAudit: access.SeeAudit, views.SectionSettings: access.SeeSettings,
 }
 
+// leads says what one has to be permitted to open the pages that rows lead to, by how their paths begin.
+var leads = []struct {
+	path  string
+	needs access.Permission
+}{
+	{views.LinksPath, access.SeeLinks}, {views.WebhooksPath, access.SeeWebhooks}, {views.StaffPath, access.SeeStaff},
+	{views.SettingsPath, access.SeeSettings},
+}
+
+// leadsTo is a path that a row leads to, or nothing where somebody's role does not open it.
+func leadsTo(s seller, path string) string {
+	for _, l := range leads {
+		if strings.HasPrefix(path, l.path) && !s.May(l.needs) {
+			return ""
+		}
+	}
+	return path
+}
+
 // reach tells a page's frame which parts of the dashboard somebody's role opens, and which other shops are his.
 func (h *Handlers) reach(c echo.Context, s seller, v *views.DashboardView) {
 	for section, needs := range reaches {
 		if !s.May(needs) {
 			v.Closed = append(v.Closed, section)
+		}
+	}
+	for _, p := range access.Permissions {
+		if !s.May(p) {
+			v.Barred = append(v.Barred, p)
 		}
 	}
 	var err error

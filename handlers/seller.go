@@ -13,11 +13,12 @@ import (
 )
 
 func (h *Handlers) sellerRoutes(e *echo.Echo) {
-	e.GET("/", func(c echo.Context) error { return c.Redirect(http.StatusSeeOther, views.OverviewPath) })
+	e.GET(views.HomePath, h.front)
 	e.POST(views.SignOutPath, h.deleteSession)
 
 	e.GET(views.OverviewPath, h.may(access.SeeShop, h.overview))
 	e.GET(views.DashboardEventsPath, h.may(access.SeeShop, h.dashboardEvents))
+	e.GET(views.PresencePath, h.may(access.SeeShop, h.presence))
 	e.GET(views.SalesPath, h.may(access.SeeSales, h.sales))
 	e.GET(views.SalesCSVPath, h.may(access.ExportSales, h.salesCSV))
 	e.GET(views.SettlementsPath, h.may(access.SeeSales, h.settlements))
@@ -64,6 +65,9 @@ func (h *Handlers) signedIn(next func(echo.Context, seller) error) echo.HandlerF
 		if s.Merchant == "" {
 			return errNoShop
 		}
+		if strayed(c.Request(), s) {
+			return leaveOpenPage(c)
+		}
 		return next(c, s)
 	})
 }
@@ -76,6 +80,7 @@ func (h *Handlers) person(next func(echo.Context, seller) error) echo.HandlerFun
 		if err != nil {
 			return err
 		}
+		h.learnPerson(h.secretOf(c), session.Person)
 		return next(c, seller{Session: session, livemode: session.Livemode})
 	}
 }
@@ -99,6 +104,26 @@ func (h *Handlers) secretOf(c echo.Context) string {
 	return cookie.Value
 }
 
+// front leads everybody in: to the dashboard, which sends on whoever is not signed in, or to what his role opens instead.
+func (h *Handlers) front(c echo.Context) error {
+	s, err := h.Access.Session(c.Request().Context(), h.secretOf(c))
+	switch {
+	case err == nil && s.Device != "":
+		return c.Redirect(http.StatusSeeOther, views.TillPath)
+	case err == nil && s.Merchant != "":
+		return c.Redirect(http.StatusSeeOther, homeOf(s.Role))
+	}
+	return c.Redirect(http.StatusSeeOther, views.OverviewPath)
+}
+
+// homeOf is where somebody begins who works in a shop in this role.
+func homeOf(r access.Role) string {
+	if r.May(access.SeeShop) {
+		return views.OverviewPath
+	}
+	return views.AccountPath
+}
+
 func (h *Handlers) deleteSession(c echo.Context) error {
 	if err := h.endSession(c); err != nil {
 		return err
@@ -107,12 +132,18 @@ func (h *Handlers) deleteSession(c echo.Context) error {
 }
 
 func (h *Handlers) dashboardEvents(c echo.Context, s seller) error {
-	return h.stream(c, string(s.Merchant))
+	return h.stream(c, string(s.Merchant), func() bool {
+		now, err := h.Access.Session(c.Request().Context(), h.secretOf(c))
+		return err == nil && now.Merchant == s.Merchant && now.May(access.SeeShop)
+	})
 }
 
 // frame is what stands around a page of the dashboard; live pages fetch themselves when something changed.
 func (h *Handlers) frame(c echo.Context, s seller, heading string, section views.Section, live bool) views.DashboardView {
-	v := views.DashboardView{Heading: heading, Section: section, Shop: s.Shop, Person: s.PersonName, Role: string(s.Role), Test: !s.livemode}
+	v := views.DashboardView{
+		Heading: heading, Section: section, Shop: s.Shop, Person: s.PersonName, Role: string(s.Role), Test: !s.livemode,
+		WentLive: s.WentLive, Shown: shown(s),
+	}
 	h.badges(c, s, &v)
 	h.reach(c, s, &v)
 	if live {

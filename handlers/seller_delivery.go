@@ -235,7 +235,7 @@ func (h *Handlers) createRedelivery(c echo.Context, s seller) error {
 	if err != nil {
 		return err
 	}
-	sent, err := h.Webhooks.Redeliver(c.Request().Context(), s.Merchant, s.livemode, d.ID)
+	sent, err := h.Webhooks.Redeliver(c.Request().Context(), s.Merchant, s.livemode, d.ID, actor(c, s))
 	if err != nil {
 		return err
 	}

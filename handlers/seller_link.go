@@ -60,7 +60,7 @@ func (h *Handlers) createLink(c echo.Context, s seller) error {
 	form, err := linkForm(c)
 	if err == nil {
 		var l shop.Link
-		if l, err = h.Shop.CreateLink(c.Request().Context(), s.Merchant, s.livemode, form); err == nil {
+		if l, err = h.Shop.CreateLink(c.Request().Context(), s.Merchant, s.livemode, form, actor(c, s)); err == nil {
 			return c.Redirect(http.StatusSeeOther, views.LinkDetailPath(l.ID))
 		}
 	}
@@ -98,7 +98,7 @@ func (h *Handlers) updateLink(c echo.Context, s seller) error {
 			*f = form
 			return nil
 		}
-		if l, err = h.Shop.UpdateLink(c.Request().Context(), s.Merchant, l.ID, write); err == nil {
+		if l, err = h.Shop.UpdateLink(c.Request().Context(), s.Merchant, l.ID, write, actor(c, s)); err == nil {
 			h.shelf.forget(l.Token)
 			return c.Redirect(http.StatusSeeOther, views.LinkDetailPath(l.ID))
 		}
@@ -229,7 +229,7 @@ func (h *Handlers) expireLink(c echo.Context, s seller) error {
 	if err != nil {
 		return err
 	}
-	if _, err := h.Shop.ExpireLink(c.Request().Context(), s.Merchant, l.ID); err != nil {
+	if _, err := h.Shop.ExpireLink(c.Request().Context(), s.Merchant, l.ID, actor(c, s)); err != nil {
 		return err
 	}
 	h.shelf.forget(l.Token)

@@ -25,7 +25,7 @@ func (h *Handlers) notices(c echo.Context, s seller) error {
 	v := views.NoticesView{DashboardView: h.frame(c, s, "Notices", views.SectionNotices, true)}
 	for _, n := range rows {
 		v.Notices = append(v.Notices, views.NoticeRow{
-			ID: string(n.ID), Time: n.CreatedAt.UTC(), Text: n.Text, Path: n.Link, Unread: n.ReadAt == nil,
+			ID: string(n.ID), Time: n.CreatedAt.UTC(), Text: n.Text, Path: leadsTo(s, n.Link), Unread: n.ReadAt == nil,
 		})
 	}
 	return h.livePage(c, views.Notices(v))

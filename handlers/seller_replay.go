@@ -27,7 +27,7 @@ func (h *Handlers) newReplay(c echo.Context, s seller) error {
 		return h.replayPage(c, v, http.StatusOK, err)
 	}
 	form.DryRun = true
-	counted, err := h.Webhooks.ReplayFailed(c.Request().Context(), s.Merchant, s.livemode, form)
+	counted, err := h.Webhooks.ReplayFailed(c.Request().Context(), s.Merchant, s.livemode, form, actor(c, s))
 	if err == nil {
 		v.Counted, v.Count = true, counted.Count
 		v.Duration = time.Duration(counted.Count/counted.Rate) * time.Second
@@ -83,7 +83,7 @@ func (h *Handlers) createReplay(c echo.Context, s seller) error {
 	if err != nil || v.Since.Problem != "" || v.Rate.Problem != "" {
 		return h.replayPage(c, v, http.StatusOK, err)
 	}
-	replay, err := h.Webhooks.ReplayFailed(c.Request().Context(), s.Merchant, s.livemode, form)
+	replay, err := h.Webhooks.ReplayFailed(c.Request().Context(), s.Merchant, s.livemode, form, actor(c, s))
 	if err != nil {
 		return h.replayPage(c, v, http.StatusOK, err)
 	}

@@ -35,12 +35,12 @@ func (h *Handlers) overview(c echo.Context, s seller) error {
 	if err != nil {
 		return err
 	}
-	links, err := h.Shop.Links(ctx, s.Merchant, s.livemode, shop.Page{Limit: 1})
+	left, err := h.checklist(c, s)
 	if err != nil {
 		return err
 	}
 	v := views.OverviewView{
-		DashboardView: h.frame(c, s, "Overview", views.SectionOverview, true), Chart: chart(days, today), HasLink: len(links) > 0,
+		DashboardView: h.frame(c, s, "Overview", views.SectionOverview, true), Chart: chart(days, today), Checklist: left,
 		Today: sumDays(days, today), Week: sumDays(days, today.AddDate(0, 0, -6)), Latest: rows, Attention: under,
 		Sales: sumDays(days, time.Time{}).Sales,
 	}

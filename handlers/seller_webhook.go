@@ -156,7 +156,7 @@ func (h *Handlers) createWebhook(c echo.Context, s seller) error {
 		return h.webhookFormAgain(c, s, "", err)
 	}
 	form := webhook.SubscriptionForm{URL: address, Description: description, Events: events, Active: true, Once: formOnce(c, s)}
-	made, secret, err := h.Webhooks.Register(c.Request().Context(), s.Merchant, s.livemode, form)
+	made, secret, err := h.Webhooks.Register(c.Request().Context(), s.Merchant, s.livemode, form, actor(c, s))
 	if err != nil {
 		return h.webhookFormAgain(c, s, "", err)
 	}
@@ -237,7 +237,7 @@ func (h *Handlers) updateWebhook(c echo.Context, s seller) error {
 	address, description, events, err := webhookForm(c)
 	if err == nil {
 		u := webhook.SubscriptionUpdate{URL: &address, Description: &description, Events: &events}
-		if _, err = h.Webhooks.Update(c.Request().Context(), s.Merchant, s.livemode, of.ID, u); err == nil {
+		if _, err = h.Webhooks.Update(c.Request().Context(), s.Merchant, s.livemode, of.ID, u, actor(c, s)); err == nil {
 			return c.Redirect(http.StatusSeeOther, views.WebhookPath(of.ID))
 		}
 	}
@@ -272,7 +272,7 @@ func (h *Handlers) setWebhookStatus(c echo.Context, s seller) error {
 		return err
 	}
 	active := c.FormValue("status") == string(webhook.Active)
-	if _, err := h.Webhooks.Update(c.Request().Context(), s.Merchant, s.livemode, of.ID, webhook.SubscriptionUpdate{Active: &active}); err != nil {
+	if _, err := h.Webhooks.Update(c.Request().Context(), s.Merchant, s.livemode, of.ID, webhook.SubscriptionUpdate{Active: &active}, actor(c, s)); err != nil {
 		return err
 	}
 	return c.Redirect(http.StatusSeeOther, views.WebhookPath(of.ID))
@@ -317,7 +317,7 @@ func (h *Handlers) createRotation(c echo.Context, s seller) error {
 	if err != nil {
 		return err
 	}
-	after, secret, err := h.Webhooks.RotateSecret(c.Request().Context(), s.Merchant, s.livemode, of.ID, formOnce(c, s))
+	after, secret, err := h.Webhooks.RotateSecret(c.Request().Context(), s.Merchant, s.livemode, of.ID, formOnce(c, s), actor(c, s))
 	if err != nil {
 		return err
 	}
@@ -338,7 +338,7 @@ func (h *Handlers) endRotation(c echo.Context, s seller) error {
 	if err != nil {
 		return err
 	}
-	if _, err := h.Webhooks.EndOverlap(c.Request().Context(), s.Merchant, s.livemode, of.ID); err != nil {
+	if _, err := h.Webhooks.EndOverlap(c.Request().Context(), s.Merchant, s.livemode, of.ID, actor(c, s)); err != nil {
 		return err
 	}
 	return c.Redirect(http.StatusSeeOther, views.WebhookPath(of.ID))
@@ -361,7 +361,7 @@ func (h *Handlers) removeWebhook(c echo.Context, s seller) error {
 	if err != nil {
 		return err
 	}
-	if _, err := h.Webhooks.Unregister(c.Request().Context(), s.Merchant, s.livemode, of.ID); err != nil && !errors.Is(err, webhook.ErrNotFound) {
+	if _, err := h.Webhooks.Unregister(c.Request().Context(), s.Merchant, s.livemode, of.ID, actor(c, s)); err != nil && !errors.Is(err, webhook.ErrNotFound) {
 		return err
 	}
 	return c.Redirect(http.StatusSeeOther, views.WebhooksPath)

@@ -2,6 +2,7 @@
 package handlers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -50,6 +52,9 @@ type Options struct {
 	DevSettle      bool         // simulated payments
 	TestWallet     bool         // pages offer the wallet that Extend answers for
 	TrustedProxies []*net.IPNet // whose X-Forwarded-For is believed
+	Limited        bool         // who asks too often has to wait
+	// Patience is how long a client may take to send a request, and to take its answer; 0 for a minute.
+	Patience time.Duration
 	// Ready tells whether this process can serve: database, schema, chain.
 	Ready func(ctx context.Context) error
 	// Extend adds routes; nil outside the development build.
@@ -64,8 +69,13 @@ type Handlers struct {
 	Options
 	streams  *streams
 	shelf    *shelf
-	signIns  *signIns
+	limits   *limits
+	signIns  *wrongs // by address
+	pins     *wrongs // by tablet
 	measures *measures
+	open     map[string]bool // routes that pages of any site may call
+
+	proxyNoted sync.Once
 }
 
 // maxBody is the largest request body, before any handler reads it.
@@ -73,7 +83,11 @@ const maxBody = "256K"
 
 // New returns the whole site.
 func New(o Options) *echo.Echo {
-	h := &Handlers{Options: o, streams: newStreams(), shelf: newShelf(), signIns: newSignIns()}
+	o.Patience = cmp.Or(o.Patience, patience)
+	h := &Handlers{
+		Options: o, streams: newStreams(), shelf: newShelf(), limits: newLimits(), signIns: newWrongs(signInTries), pins: newWrongs(pinTries),
+		open: openPaths(),
+	}
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = h.fail
@@ -83,7 +97,7 @@ func New(o Options) *echo.Echo {
 		h.measures = newMeasures(o.Health)
 		e.Use(h.measures.count)
 	}
-	e.Use(h.log, middleware.Recover(), h.checkHost, secure, readable, h.sameOrigin, middleware.BodyLimit(maxBody))
+	e.Use(h.log, middleware.Recover(), h.secure, h.timed, h.checkHost, readable, h.sameOrigin, middleware.BodyLimit(maxBody), h.limit, whole)
 	h.routes(e)
 	return e
 }
@@ -96,6 +110,7 @@ func (h *Handlers) routes(e *echo.Echo) {
 	h.buyerRoutes(e)
 	h.signInRoutes(e)
 	h.accountRoutes(e)
+	h.onboardingRoutes(e)
 	h.sellerRoutes(e)
 	h.staffRoutes(e)
 	h.apiRoutes(e)
@@ -153,22 +168,6 @@ func (h *Handlers) log(next echo.HandlerFunc) echo.HandlerFunc {
 
 func requestID(c echo.Context) string { return c.Response().Header().Get(echo.HeaderXRequestID) }
 
-// checkHost refuses requests that were meant for another site; PUBLIC_URL is the only name we have.
-func (h *Handlers) checkHost(next echo.HandlerFunc) echo.HandlerFunc {
-	_, host, _ := strings.Cut(h.PublicURL, "://")
-	return func(c echo.Context) error {
-		if h.AnyHost || c.Request().Host == host || isForMonitoring(c.Path()) {
-			return next(c)
-		}
-		return errMisdirected
-	}
-}
-
-// isForMonitoring names the paths that are asked for without the public name.
-func isForMonitoring(path string) bool {
-	return path == "/healthz" || path == "/readyz" || path == metricsPath
-}
-
 // readable refuses pages' addresses with text that no row can hold; the API names the field instead.
 func readable(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
@@ -180,25 +179,6 @@ func readable(next echo.HandlerFunc) echo.HandlerFunc {
 			if err != nil || strings.ContainsRune(text, 0) || !utf8.ValidString(text) {
 				return echo.ErrBadRequest
 			}
-		}
-		return next(c)
-	}
-}
-
-// policy lets a page load what this server serves, and nothing else.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
-	"manifest-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-
-func secure(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		header := c.Response().Header()
-		header.Set("Content-Security-Policy", policy)
-		header.Set("X-Content-Type-Options", "nosniff")
-		header.Set("X-Frame-Options", "DENY")
-		header.Set("Referrer-Policy", "same-origin")
-		header.Set("Cross-Origin-Opener-Policy", "same-origin-allow-popups")
-		if c.Scheme() == "https" {
-			header.Set("Strict-Transport-Security", "max-age=63072000; includeSubDomains")
 		}
 		return next(c)
 	}

@@ -30,6 +30,16 @@ func actor(c echo.Context, s seller) audit.By {
 	return audit.By{Person: s.Person, Actor: s.PersonName, Address: from.Address, UserAgent: from.UserAgent}
 }
 
+// program is the program that changes something by the API, and from where: a key, or a person's access token.
+func program(c echo.Context, who access.Caller) audit.By {
+	from := browserOf(c)
+	by := audit.By{Person: who.Person, Actor: who.PersonName, Address: from.Address, UserAgent: from.UserAgent}
+	if who.Key != "" {
+		by.Actor = "API key …" + who.KeyHint
+	}
+	return by
+}
+
 func (h *Handlers) settings(c echo.Context, s seller) error {
 	return h.showSettings(c, s, http.StatusOK, nil)
 }
@@ -104,5 +114,6 @@ func (h *Handlers) setMode(c echo.Context, s seller) error {
 	if err := h.Access.SetMode(ctx, s.ID, livemode); err != nil {
 		return err
 	}
+	h.Hub.Changed("", s.Merchant) // the session's other pages leave what they show
 	return c.Redirect(http.StatusSeeOther, views.OverviewPath)
 }

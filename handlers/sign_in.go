@@ -37,7 +37,7 @@ func home(shops []access.Member) string {
 	if len(shops) == 0 {
 		return views.OnboardingPath
 	}
-	return views.OverviewPath
+	return homeOf(shops[0].Role)
 }
 
 // ownPath is a path of this site that somebody wants to go back to, or nothing: never another site's address.
@@ -174,7 +174,7 @@ func (h *Handlers) firstRunPage(c echo.Context) error {
 	if !opens {
 		return echo.ErrNotFound
 	}
-	return h.showJoin(c, http.StatusOK, views.JoinView{FirstRun: true, Pass: token})
+	return h.showJoin(c, http.StatusOK, views.JoinView{FirstRun: true, Pass: token, Return: views.OnboardingPath})
 }
 
 func (h *Handlers) joinPage(c echo.Context) error {

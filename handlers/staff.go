@@ -241,11 +241,14 @@ func (h *Handlers) confirmDeparture(c echo.Context, s seller) error {
 	return h.Page(c, http.StatusOK, views.Confirm(views.ConfirmView{
 		DashboardView: h.frame(c, s, "Leave "+s.Shop, views.SectionStaff, false), Subject: s.Shop,
 		Consequence: "You are signed out, and come back only by a new invitation.", Action: views.DeparturePath, Verb: "Leave " + s.Shop,
-		Back: views.OverviewPath,
+		Back: views.HomePath,
 	}))
 }
 
 func (h *Handlers) leaveShop(c echo.Context, s seller) error {
+	if s.Merchant == "" {
+		return errNoShop
+	}
 	err := h.Access.Leave(c.Request().Context(), s.Session, browserOf(c))
 	if why := staffProblem(err); why != "" {
 		return h.showAccount(c, s, http.StatusConflict, views.Field{Value: s.PersonName}, views.Flash{Text: why, Failed: true})
@@ -268,15 +271,17 @@ func (h *Handlers) switchShop(c echo.Context, s seller) error {
 }
 
 func (h *Handlers) enterShop(c echo.Context, s seller, merchant id.Merchant) error {
-	fresh, err := h.Access.Enter(c.Request().Context(), s.Session, h.secretOf(c), merchant)
+	fresh, err := h.Access.Enter(c.Request().Context(), s.Session, h.secretOf(c), merchant, browserOf(c))
 	if errors.Is(err, access.ErrDenied) {
 		return access.ErrNotFound // as a shop that is not there
 	}
 	if err != nil {
 		return err
 	}
+	// The session's other pages leave what they show, once the browser has the new secret to ask with.
+	time.AfterFunc(time.Second, func() { h.Hub.Changed("", s.Merchant) })
 	h.setCookie(c, fresh, 0)
-	return c.Redirect(http.StatusSeeOther, views.OverviewPath)
+	return c.Redirect(http.StatusSeeOther, views.HomePath)
 }
 
 // shopChoices are the shops of a person, for the menu of a dashboard.

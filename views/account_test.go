@@ -24,7 +24,7 @@ func TestPagesOfPeople(t *testing.T) {
 	t.Parallel()
 	alone := AccountView{Alone: true, Name: Field{Value: "", Problem: "Give a name of 1 to 80 characters."}}
 	alone.DashboardView = DashboardView{Heading: "Your account", Flash: Flash{Text: "This is your last passkey or wallet. Add another one first.", Failed: true}}
-	codes := []string{"k7dm-2p9x-h4qs-w8tz", "0a1b-2c3d-4e5f-6g7h"}
+	codes := []string{"k7dm-2p9x-h4qs-w8tz-3n5v-e6r0", "0a1b-2c3d-4e5f-6g7h-8j9k-mnpq"}
 	pages := map[string]templ.Component{
 		"account":              Account(accountExample()),
 		"account_alone":        Account(alone),

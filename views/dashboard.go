@@ -1,30 +1,36 @@
 package views
 
 import (
+	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"xsynesis/access"
 )
 
 // DashboardView is what stands around every page of the dashboard: the shop, who is signed in,
 // and where in the navigation we are.
 type DashboardView struct {
-	Heading string // the h1 and the window's title
-	Section Section
-	Shop    string
-	Person  string // "Mette Lund"
-	Role    string // "owner"
-	Test    bool   // shows the test stripe
-	Flash   Flash
-	Live    string       // this page's own URL with its query; set, the page fetches its [LiveFragment] on every change
-	Failed  int          // events that were not delivered
-	Unread  int          // notices
-	Shops   []ShopChoice // the person's, where there are several
-	Closed  []Section    // what the person's role does not open
-	Refresh bool         // reloads every 5 s where scripts are off, since something is under way
+	Heading  string // the h1 and the window's title
+	Section  Section
+	Shop     string
+	Person   string // "Mette Lund"
+	Role     string // "owner"
+	Test     bool   // shows the test stripe
+	Flash    Flash
+	WentLive bool                // the shop takes real money
+	Shown    string              // whose rows of which mode these are, as the page says when it looks whether it may stay open; empty: it does not
+	Live     string              // this page's own URL with its query; set, the page fetches its [LiveFragment] on every change
+	Failed   int                 // events that were not delivered
+	Unread   int                 // notices
+	Shops    []ShopChoice        // the person's, where there are several
+	Closed   []Section           // what the person's role does not open
+	Barred   []access.Permission // what the person's role does not include
+	Refresh  bool                // reloads every 5 s where scripts are off, since something is under way
 }
 
 // LiveFragment names the part of every dashboard page that is fetched again when something changed.
@@ -79,10 +85,11 @@ func initials(shop string) string {
 
 // The moments of a row are shown in the location the time was given in: the shop's.
 
-func clock(t time.Time) string  { return t.Format("15:04") }
-func day(t time.Time) string    { return t.Format("Mon 2 Jan") }
-func date(t time.Time) string   { return t.Format("2 Jan 2006") }
-func moment(t time.Time) string { return t.Format("2 Jan 2006, 15:04:05") }
+func clock(t time.Time) string    { return t.Format("15:04") }
+func day(t time.Time) string      { return t.Format("Mon 2 Jan") }
+func date(t time.Time) string     { return t.Format("2 Jan 2006") }
+func toMinute(t time.Time) string { return t.Format("2 Jan 2006, 15:04") }
+func moment(t time.Time) string   { return t.Format("2 Jan 2006, 15:04:05") }
 
 // clockOrDay writes a moment of today by the clock and an older one by its day.
 func clockOrDay(t, today time.Time) string {
@@ -145,11 +152,29 @@ func dashboardFrame(title string, test bool) Page {
 func (v DashboardView) page() Page {
 	p := dashboardFrame(v.Heading+" · "+v.Shop, v.Test)
 	p.Refresh = v.Refresh
+	if v.Shop != "" {
+		p.Stripe = goLive(v)
+	}
 	return p
+}
+
+// ShownHeader carries what an open page shows, with every request that the page makes by itself.
+const ShownHeader = "Shown"
+
+// shownHeader is that header for the script that asks.
+func (v DashboardView) shownHeader() string {
+	text, err := json.Marshal(map[string]string{ShownHeader: v.Shown})
+	if err != nil {
+		panic(err) // a map of text can always be written
+	}
+	return string(text)
 }
 
 // opens tells whether the person's role opens a section.
 func (v DashboardView) opens(s Section) bool { return !slices.Contains(v.Closed, s) }
+
+// may tells whether the person's role includes something.
+func (v DashboardView) may(p access.Permission) bool { return !slices.Contains(v.Barred, p) }
 
 // behindMore tells whether a phone finds the page's section behind More.
 func (v DashboardView) behindMore() bool {

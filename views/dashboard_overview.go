@@ -2,33 +2,22 @@ package views
 
 import "time"
 
-// step is one row of the checklist that a new shop sees.
-type step struct {
-	done       bool
-	name, hint string
-	verb, path string // the one thing to do next has a button
+// frame is the dashboard's with what the checklist needs.
+func (v OverviewView) frame() Page {
+	p := v.page()
+	p.Styles = append(p.Styles, "css/onboarding.css")
+	return p
 }
 
-// steps leads a shop to its first sale.
-func (v OverviewView) steps() []step {
-	open := step{done: true, name: "The shop is open", hint: v.Shop}
-	link := step{name: "A link to pay", hint: "A name and a price are enough", verb: "Create link", path: LinkNewPath}
-	paid := step{name: "The first payment", hint: "It shows here the moment it is made"}
-	if v.HasLink {
-		link = step{done: true, name: "A link to pay", hint: "Share it, or open it as a buyer"}
-		paid.verb, paid.path = "Open links", LinksPath
-	}
-	return []step{open, link, paid}
-}
+// empty tells that the shop has not sold anything.
+func (v OverviewView) empty() bool { return v.Sales == 0 && len(v.Latest) == 0 }
 
-func done(steps []step) int {
-	n := 0
-	for _, s := range steps {
-		if s.done {
-			n++
-		}
+// firstStep leads a shop on that has not sold anything; nowhere for whoever only looks.
+func (v OverviewView) firstStep() string {
+	if v.Test && v.Checklist.next() >= 0 {
+		return OnboardingPath
 	}
-	return n
+	return ""
 }
 
 // today is the last day of the chart.

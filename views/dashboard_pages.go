@@ -16,8 +16,8 @@ type OverviewView struct {
 	Week      SumView
 	Chart     ChartView
 	Latest    []SaleRow
-	HasLink   bool // a shop without a sale is told what is still to be done
-	Attention int  // payments whose outcome is being checked
+	Attention int           // payments whose outcome is being checked
+	Checklist ChecklistView // what is left before real money, for those who can do it
 }
 
 // SumView is what came in over a period.

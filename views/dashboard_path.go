@@ -9,6 +9,7 @@ import (
 
 // The lists of the dashboard, and the stream that says when one of them changed.
 const (
+	HomePath            = "/" // leads to the dashboard, or where else somebody's role lets him begin
 	OverviewPath        = "/dashboard"
 	SalesPath           = "/dashboard/sales"
 	SalesCSVPath        = "/dashboard/sales.csv"
@@ -16,6 +17,7 @@ const (
 	LinksPath           = "/dashboard/links"
 	LinkNewPath         = "/dashboard/links/new"
 	DashboardEventsPath = "/dashboard/events"
+	PresencePath        = "/dashboard/presence" // answers a page that asks whether it may stay open
 )
 
 // LinkDetailPath is a link as its seller sees it; [LinkPath] is what buyers open.

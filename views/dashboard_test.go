@@ -38,8 +38,8 @@ func TestDashboardPages(t *testing.T) {
 		"sign_in":          SignIn(signInExample()),
 		"sign_in_closed":   SignIn(SignInView{Return: "/dashboard/sales?period=7d", Code: Field{Value: "x", Problem: "This is no recovery code, or it was used before."}}),
 		"overview":         Overview(overviewExample(t)),
-		"overview_first":   Overview(OverviewView{DashboardView: shell("Overview", SectionOverview)}),
-		"overview_linked":  Overview(OverviewView{DashboardView: shell("Overview", SectionOverview), HasLink: true}),
+		"overview_first":   Overview(OverviewView{DashboardView: shell("Overview", SectionOverview), Checklist: newShopExample()}),
+		"overview_viewer":  Overview(OverviewView{DashboardView: shell("Overview", SectionOverview)}),
 		"sales":            Sales(salesExample(t)),
 		"sales_none":       Sales(noSalesExample("all")),
 		"sales_no_match":   Sales(noSalesExample("custom")),
@@ -105,7 +105,7 @@ func overviewExample(t *testing.T) OverviewView {
 		Today:     SumView{Amount: usdc(t, "35.74"), Sales: 5},
 		Week:      SumView{Amount: usdc(t, "699.84"), Sales: 94},
 		Latest:    salesOfToday(t),
-		Attention: 1,
+		Attention: 1, Checklist: checklistExample(),
 	}
 	v.Live = OverviewPath
 	for i, amount := range []string{

@@ -159,6 +159,7 @@ type NetworkOption struct {
 	ID, Name string
 	Test     bool
 	Chosen   bool
+	Typical  string // what a payment costs and how long it takes: "0.001 USD, 2 seconds"; empty where it is not said
 }
 
 // all is every network's id, for a wallet that is used on all of them.

@@ -214,6 +214,21 @@ type AuditRow struct {
 	Changes  []AuditChange
 }
 
+// from is where it was done, as it stands between the time and what it was done to.
+func (r AuditRow) from() string {
+	text := ""
+	if r.Address != "" {
+		text = ", from " + r.Address
+	}
+	if r.Browser != "" {
+		text += ", " + r.Browser
+	}
+	if r.Resource != "" {
+		text += ","
+	}
+	return text
+}
+
 // AuditChange is a field, as it was and as it is.
 type AuditChange struct {
 	Field, Before, After string

@@ -1,0 +1,89 @@
+package handlers_test
+
+import (
+	"bufio"
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"xsynesis/access"
+)
+
+// listens opens a stream, and tells of its lines until it ends.
+func (w *accessWorld) listens(ctx context.Context, path string, sends with) <-chan string {
+	w.t.Helper()
+	server := httptest.NewServer(w.echo)
+	w.t.Cleanup(server.Close)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+path, nil)
+	require.NoError(w.t, err)
+	sends(r)
+	answer, err := server.Client().Do(r)
+	require.NoError(w.t, err)
+	require.Equal(w.t, http.StatusOK, answer.StatusCode)
+	lines := make(chan string)
+	go func() {
+		defer close(lines)
+		defer answer.Body.Close() //nolint:errcheck // read to its end
+		for s := bufio.NewScanner(answer.Body); s.Scan(); {
+			select {
+			case lines <- s.Text():
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return lines
+}
+
+// hears tells whether a line comes within a time.
+func hears(lines <-chan string, want string, within time.Duration) bool {
+	late := time.After(within)
+	for {
+		select {
+		case line, ok := <-lines:
+			if !ok || line == want {
+				return ok
+			}
+		case <-late:
+			return false
+		}
+	}
+}
+
+func TestAStreamIsSilentForWhoeverMayHearItNoMore(t *testing.T) {
+	t.Parallel()
+	w := newAccessWorld(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	go func() { _ = w.hub.Run(ctx) }()
+	mia, kim := w.somebody(w.shop, access.Manager), w.somebody(w.shop, access.Viewer)
+	till := w.till(w.shop)
+	gone := map[string]<-chan string{"mia": w.listens(ctx, "/dashboard/events", w.by(mia)), "till": w.listens(ctx, "/pos/events", till)}
+	stays := w.listens(ctx, "/dashboard/events", w.by(kim))
+	const changed, soon, silence = "event: changed", 10 * time.Second, time.Second
+	w.hub.Changed("", w.shop)
+	for name, lines := range gone {
+		require.True(t, hears(lines, changed, soon), name)
+	}
+	require.True(t, hears(stays, changed, soon))
+	require.NoError(t, w.access.Remove(ctx, w.boss.session, access.Browser{}, mia.id))
+	w.exec(`UPDATE devices SET revoked_at = now() WHERE merchant_id = $1`, w.shop)
+	time.Sleep(1100 * time.Millisecond)
+	w.hub.Changed("", w.shop)
+	for name, lines := range gone {
+		require.True(t, hears(lines, changed, soon), "%s is told to look", name)
+		for hears(lines, changed, silence) { // what was said before
+		}
+	}
+	for hears(stays, changed, silence) {
+	}
+	w.hub.Changed("", w.shop)
+	require.True(t, hears(stays, changed, soon), "everybody else goes on")
+	for name, lines := range gone {
+		require.False(t, hears(lines, changed, silence), "%s hears nothing more", name)
+	}
+}

@@ -1,0 +1,180 @@
+package handlers_test
+
+import (
+	"net/url"
+	"strings"
+
+	"xsynesis/access"
+	"xsynesis/id"
+)
+
+// filled is a form that names no row.
+func filled(pairs ...string) func(*accessWorld, rows) content {
+	return func(*accessWorld, rows) content { return fields(pairs...) }
+}
+
+// posted is a JSON object that names no row.
+func posted(o object) func(*accessWorld, rows) content {
+	return func(*accessWorld, rows) content { return content{json: o} }
+}
+
+// naming is a JSON object of one member, which names a row.
+func naming(name, kind string, rest ...any) func(*accessWorld, rows) content {
+	return func(_ *accessWorld, ids rows) content {
+		o := object{name: ids(kind)}
+		for i := 0; i < len(rest); i += 2 {
+			o[rest[i].(string)] = rest[i+1]
+		}
+		return content{json: o}
+	}
+}
+
+// toSign is what scripts of our pages send to have something signed.
+var toSign = object{"address": payTo, "chain_id": 84532}
+
+// unsigned is what they send back, without having it signed.
+var unsigned = object{"message": "I am somebody else.", "signature": "0x00"}
+
+const pin = "8529"
+
+// carried is what requests carry, by their route.
+var carried = map[string]func(*accessWorld, rows) content{
+	"POST /login/codes":              filled("code", "0000-0000-0000-0000"),
+	"POST /login/passkeys":           posted(object{"answer": object{}}),
+	"POST /join":                     filled("name", "Eve", "shop", "Hers"),
+	"POST /join/passkeys/challenges": posted(object{"name": "Eve"}),
+	"POST /join/passkeys":            posted(object{"answer": object{}}),
+
+	"POST /account/name":                       filled("name", "Sam"),
+	"POST /account/passkeys":                   posted(object{"name": "Key", "answer": object{}}),
+	"POST /account/passkeys/:passkey":          filled("name", "Laptop"),
+	"POST /account/wallets/challenges":         posted(toSign),
+	"POST /account/wallets":                    posted(unsigned),
+	"POST /account/confirm/passkeys":           posted(object{"answer": object{}}),
+	"POST /account/confirm/wallets/challenges": posted(toSign),
+	"POST /account/confirm/wallets":            posted(unsigned),
+	"POST /account/confirm/codes":              filled("code", "0000-0000-0000-0000"),
+	"POST /account/shop":                       func(_ *accessWorld, ids rows) content { return fields("shop", ids("shop")) },
+
+	"POST /onboarding/shop":  filled("name", "Another"),
+	"POST /onboarding/money": filled("address", payTo, "network", sepolia),
+	"POST /onboarding/sell":  filled("title", "Tea", "price", "2.50"),
+
+	"POST /dashboard/mode":                          filled("livemode", "false"),
+	"POST /dashboard/notices/reads":                 func(_ *accessWorld, ids rows) content { return fields("newest", ids("notice")) },
+	"POST /dashboard/links":                         filled("title", "Tea", "price", "2.50"),
+	"POST /dashboard/links/:link/edit":              filled("title", "Tea", "price", "2.50"),
+	"POST /dashboard/attempts/:attempt/simulations": filled("mode", "direct"),
+
+	"POST /dashboard/webhooks":                 filled("url", "http://127.0.0.1:1/hook", "choice", "all"),
+	"POST /dashboard/webhooks/:webhook/edit":   filled("url", "http://127.0.0.1:1/hook", "choice", "all"),
+	"POST /dashboard/webhooks/:webhook/status": filled("status", "paused"),
+
+	"POST /dashboard/settings/name":   filled("was", "cafe", "name", "cafe"),
+	"POST /dashboard/settings/domain": filled("was", "", "domain", "cafe.example"),
+	"POST /dashboard/settings/slug":   filled("was", "cafe", "slug", "cafe"),
+	"POST /dashboard/settings/keys": func(*accessWorld, rows) content {
+		return fields("name", id.NewToken(), "scope", "links:read", "expires", "90")
+	},
+	"POST /dashboard/settings/address":            filled("address", payTo, "network", sepolia),
+	"POST /dashboard/settings/address/challenges": posted(toSign),
+	"POST /dashboard/settings/address/proofs":     posted(unsigned),
+	"POST /dashboard/settings/address/cancellations": func(_ *accessWorld, ids rows) content {
+		return fields("network", sepolia, "change", ids("change"))
+	},
+
+	"POST /dashboard/staff/people/:person/role":   func(w *accessWorld, _ rows) content { return fields("role", w.giving()) },
+	"POST /dashboard/staff/people/:person/pin":    filled("pin", pin),
+	"POST /dashboard/staff/people/:person/status": filled("status", "suspended"),
+	"POST /dashboard/staff/cashiers":              filled("name", "Kim", "pin", pin),
+	"POST /dashboard/staff/invites":               func(w *accessWorld, _ rows) content { return fields("name", "Vic", "role", w.giving()) },
+	"POST /dashboard/staff/tills":                 filled("name", "Counter"),
+
+	"POST /pos/pairings": filled("code", "000000"),
+	"POST /pos/unlock":   func(_ *accessWorld, ids rows) content { return fields("person", ids("cashier"), "pin", pin) },
+
+	"POST /api/payment_links/create":   posted(object{"title": "Tea", "price": "2.50"}),
+	"POST /api/payment_links/update":   naming("id", "link", "title", "Tea"),
+	"POST /api/payment_links/expire":   naming("id", "link"),
+	"GET /api/qr":                      func(_ *accessWorld, ids rows) content { return query("token", ids("link token")) },
+	"POST /api/create_payment_session": naming("link_token", "link token"),
+	"POST /api/payment_attempts/:id/pay": posted(object{"signature": "0x" + strings.Repeat("00", 65), "authorization": object{
+		"from": payTo, "to": payTo, "value": "1", "validAfter": "0", "validBefore": "1", "nonce": "0x" + strings.Repeat("00", 32),
+	}}),
+	"POST /api/dev/settle":             naming("payment_attempt_id", "attempt"),
+	"POST /api/webhooks/register":      posted(object{"url": "http://127.0.0.1:1/hook"}),
+	"POST /api/webhooks/update":        naming("id", "webhook", "description", "Orders"),
+	"POST /api/webhooks/unregister":    naming("id", "webhook"),
+	"POST /api/webhooks/rotate_secret": naming("id", "webhook"),
+	"POST /api/webhooks/end_overlap":   naming("id", "webhook"),
+	"POST /api/webhooks/test":          naming("id", "webhook"),
+	"POST /api/webhooks/redeliver":     naming("id", "delivery"),
+
+	"POST /api/auth/siwe/nonce":  posted(toSign),
+	"POST /api/auth/siwe/verify": posted(unsigned),
+	"POST /api/auth/privy":       posted(object{"token": "a.b.c"}),
+	"POST /admin/sessions":       filled("token", "not the operator's"),
+}
+
+// others are further ways in which requests name rows.
+var others = map[string][]func(*accessWorld, rows) content{
+	"GET /dashboard/webhooks/deliveries": {func(_ *accessWorld, ids rows) content { return query("webhook", ids("webhook")) }},
+	"GET /dashboard/webhooks/replays/new": {func(_ *accessWorld, ids rows) content {
+		return query("webhook", ids("webhook"), "count", "1")
+	}},
+	"POST /dashboard/webhooks/replays": {func(_ *accessWorld, ids rows) content { return fields("webhook", ids("webhook")) }},
+	"GET /dashboard/audit": {
+		func(_ *accessWorld, ids rows) content { return query("person", ids("person")) },
+		func(_ *accessWorld, ids rows) content { return query("resource", ids("link")) },
+	},
+	"GET /dashboard/sales":          {func(_ *accessWorld, ids rows) content { return query("q", ids("attempt")) }},
+	"POST /dashboard/notices/reads": {func(_ *accessWorld, ids rows) content { return fields("newest", ids("notice")) }},
+	"GET /api/webhooks/deliveries": {
+		func(_ *accessWorld, ids rows) content { return query("webhook_subscription_id", ids("webhook")) },
+		func(_ *accessWorld, ids rows) content { return query("resource_id", ids("webhook")) },
+		func(_ *accessWorld, ids rows) content { return query("replay_id", ids("replay")) },
+		func(_ *accessWorld, ids rows) content { return query("cursor", ids("delivery")) },
+	},
+	"GET /api/events/list": {
+		func(_ *accessWorld, ids rows) content { return query("after", ids("event")) },
+		func(_ *accessWorld, ids rows) content { return query("cursor", ids("event")) },
+	},
+	"POST /api/webhooks/update":        {naming("webhook_subscription_id", "webhook", "active", false)},
+	"POST /api/webhooks/unregister":    {naming("webhook_subscription_id", "webhook")},
+	"POST /api/webhooks/rotate_secret": {naming("webhook_subscription_id", "webhook")},
+	"POST /api/webhooks/end_overlap":   {naming("webhook_subscription_id", "webhook")},
+	"POST /api/webhooks/test":          {naming("webhook_subscription_id", "webhook")},
+	"POST /api/webhooks/redeliver": {
+		naming("delivery_id", "delivery"),
+		naming("webhook_subscription_id", "webhook", "failed_since", "2026-01-01T00:00:00Z", "dry_run", true),
+		naming("webhook_subscription_id", "webhook", "failed_since", "2026-01-01T00:00:00Z"),
+	},
+}
+
+// form is what a request has to carry so that nothing but who asks decides about it.
+func (w *accessWorld) form(r rule, ids rows) content {
+	if carries, ok := carried[r.String()]; ok {
+		return carries(w, ids)
+	}
+	return content{}
+}
+
+func fields(pairs ...string) content { return content{form: pairsOf(pairs)} }
+
+func query(pairs ...string) content { return content{query: pairsOf(pairs)} }
+
+func pairsOf(pairs []string) url.Values {
+	v := url.Values{}
+	for i := 0; i < len(pairs); i += 2 {
+		v.Add(pairs[i], pairs[i+1])
+	}
+	return v
+}
+
+// giving is the role of a form that gives one.
+func (w *accessWorld) giving() string {
+	if w.weighty {
+		return string(access.Manager)
+	}
+	return string(access.Viewer)
+}

@@ -1,0 +1,158 @@
+package handlers_test
+
+import (
+	"encoding/base64"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"xsynesis/access"
+	"xsynesis/checkout"
+	"xsynesis/id"
+	"xsynesis/queries"
+	"xsynesis/shop"
+	"xsynesis/webhook"
+)
+
+// rows names the rows that a request is about: some that are there, or none.
+type rows func(kind string) string
+
+// own are rows of the shop, made as they are asked for; what is a person's own is this one's.
+func (w *accessWorld) own(p somebody) rows {
+	made := map[string]string{}
+	return func(kind string) string {
+		if _, ok := made[kind]; !ok {
+			made[kind] = w.make(kind, p)
+		}
+		return made[kind]
+	}
+}
+
+// unknown are ids that no row has.
+func unknown() rows {
+	now := time.Now()
+	ids := map[string]string{
+		"link": string(id.New[id.Link](now)), "link token": id.NewToken(), "webhook": string(id.New[id.Subscription](now)),
+		"delivery": string(id.New[id.Delivery](now)), "replay": string(id.New[id.Replay](now)), "attempt": string(id.New[id.Attempt](now)),
+		"key": string(id.New[id.Key](now)), "person": string(id.New[id.Person](now)), "cashier": string(id.New[id.Person](now)), "invite": string(id.New[id.Invite](now)),
+		"till": string(id.New[id.Device](now)), "session": string(id.New[id.Session](now)), "notice": string(id.New[id.Notice](now)),
+		"change": string(id.New[id.PayeeChange](now)), "shop": string(id.New[id.Merchant](now)), "event": string(id.New[id.Event](now)),
+		"passkey": base64.RawURLEncoding.EncodeToString([]byte(id.NewToken())[:20]), "address": "0x00000000000000000000000000000000000000aA",
+	}
+	return func(kind string) string { return ids[kind] }
+}
+
+func (w *accessWorld) make(kind string, p somebody) string {
+	w.t.Helper()
+	ctx := w.t.Context()
+	switch kind {
+	case "passkey":
+		return p.passkey
+	case "address":
+		return common.HexToAddress(p.wallet).Hex()
+	case "session":
+		other, err := w.access.Session(ctx, w.begin(access.Entrance{Person: p.id, Method: access.ByPasskey}))
+		require.NoError(w.t, err)
+		return string(other.ID)
+	case "shop":
+		return string(w.shop)
+	case "person":
+		role := access.Cashier
+		if w.weighty {
+			role = access.Manager
+		}
+		return string(w.somebody(w.shop, role).id)
+	case "cashier":
+		person, err := w.access.AddCashier(ctx, w.boss.session, access.Browser{}, "Kim", pin)
+		require.NoError(w.t, err)
+		return string(person)
+	case "invite", "invite token":
+		asked, token, err := w.access.Invite(ctx, w.boss.session, access.Browser{}, access.Viewer, "Vic")
+		require.NoError(w.t, err)
+		if kind == "invite" {
+			return string(asked.ID)
+		}
+		return token
+	case "till":
+		device, _ := w.device(w.shop)
+		return string(device)
+	case "change":
+		change := id.New[id.PayeeChange](time.Now())
+		w.exec(`UPDATE payee_changes SET cancelled_at = now() WHERE merchant_id = $1 AND applied_at IS NULL AND cancelled_at IS NULL`, w.shop)
+		w.exec(`INSERT INTO payee_changes (id, merchant_id, network, address, created_at, effective_at) VALUES ($1, $2, $3, $4, now(), now() + '1 day')`,
+			change, w.shop, sepolia, "0x15d34aaf54267db7d7c367839aaf71a00a2c6a65")
+		return string(change)
+	default:
+		return w.makeOfBusiness(kind)
+	}
+}
+
+// makeOfBusiness makes what buyers and programs have to do with.
+func (w *accessWorld) makeOfBusiness(kind string) string {
+	w.t.Helper()
+	ctx := w.t.Context()
+	switch kind {
+	case "link", "link token":
+		l, err := w.shops.CreateLink(ctx, w.shop, false, shop.LinkForm{Title: "Flat white", Price: 1_000_000}, actorOfTests)
+		require.NoError(w.t, err)
+		if kind == "link" {
+			return string(l.ID)
+		}
+		return l.Token
+	case "attempt":
+		a, err := w.checkout.Start(ctx, checkout.Begin{Token: w.makeOfBusiness("link token")})
+		require.NoError(w.t, err)
+		return string(a.ID)
+	case "webhook":
+		w.retireHooks()
+		s, _, err := w.hooks.Register(ctx, w.shop, false, webhook.SubscriptionForm{URL: "http://127.0.0.1:1/hook", Active: true}, actorOfTests)
+		require.NoError(w.t, err)
+		return string(s.ID)
+	case "delivery":
+		d, err := w.hooks.Test(ctx, w.shop, false, id.Subscription(w.makeOfBusiness("webhook")))
+		require.NoError(w.t, err)
+		return string(d)
+	case "replay":
+		r, err := w.hooks.ReplayFailed(ctx, w.shop, false, webhook.ReplayForm{Since: w.now().Add(-time.Hour)}, actorOfTests)
+		require.NoError(w.t, err)
+		return string(r.ID)
+	case "notice":
+		w.notice("Look.", "")
+		rows, err := w.hooks.Notices(ctx, w.shop, false, false)
+		require.NoError(w.t, err)
+		return string(rows[0].ID)
+	case "event":
+		w.publish(w.tested("An event."))
+		e, err := w.hooks.Newest(ctx, w.shop, false)
+		require.NoError(w.t, err)
+		return string(e.ID)
+	case "key":
+		key := id.New[id.Key](time.Now())
+		require.NoError(w.t, queries.New().KeyInsert(ctx, w.pool, queries.KeyInsertParams{
+			ID: key, MerchantID: w.shop, Name: string(key), Hash: []byte(key), Scopes: []string{"links:read"}, CreatedAt: time.Now(),
+		}))
+		return string(key)
+	}
+	w.t.Fatalf("nothing makes a %s", kind)
+	return ""
+}
+
+// retireHooks keeps the shop below the number of webhooks that it may have.
+func (w *accessWorld) retireHooks() {
+	w.t.Helper()
+	all, err := w.hooks.Subscriptions(w.t.Context(), w.shop, false, webhook.Page{})
+	require.NoError(w.t, err)
+	for _, s := range all[min(len(all), 20):] {
+		_, err := w.hooks.Unregister(w.t.Context(), w.shop, false, s.ID, actorOfTests)
+		require.NoError(w.t, err)
+	}
+}
+
+func (w *accessWorld) notice(text, link string) {
+	w.t.Helper()
+	require.NoError(w.t, pgx.BeginFunc(w.t.Context(), w.pool, func(tx pgx.Tx) error {
+		return w.hooks.NoticeTx(w.t.Context(), tx, w.now(), webhook.Notice{Merchant: w.shop, Kind: "test", Text: text, Link: link})
+	}))
+}
