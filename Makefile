@@ -17,10 +17,10 @@ export XSYNESIS_CHROMIUM ?= $(CACHE)/chromium
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: ## install what is missing, build, and start the shop with its demo world; LAN=1 serves phones of the local network
+run: ## install what is missing, build, and start the shop with its demo world; LAN=1 serves phones of the local network, EMPTY=1 begins without shops
 	@test -n "$$DATABASE_URL" || scripts/install postgres
 	@$(MAKE) --no-print-directory build
-	@exec bin/xsynesis-dev run $(if $(filter-out 0,$(LAN)),--lan)
+	@exec bin/xsynesis-dev run $(if $(filter-out 0,$(LAN)),--lan) $(if $(filter-out 0,$(EMPTY)),--empty)
 
 dev: ## run, and start again whenever a page or a program file changes
 	@test -n "$$DATABASE_URL" || scripts/install postgres

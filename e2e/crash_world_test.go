@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"xsynesis/access"
+	"xsynesis/audit"
 	"xsynesis/bench/buyer"
 	"xsynesis/cmd/config"
 	"xsynesis/cmd/wire"
@@ -94,7 +95,7 @@ func (w *crashWorld) found(t testing.TB, port int) {
 	proven := time.Now().UTC()
 	require.NoError(t, w.parts.Shop.SetPayee(t.Context(), merchant, crashNetwork, w.payee, &proven))
 	for limit, address := range map[int]*string{8: &w.link, 0: &w.crowd} {
-		link, err := w.parts.Shop.CreateLink(t.Context(), merchant, false, shop.LinkForm{Title: "Tea", Price: crashPrice, MaxPayments: limit})
+		link, err := w.parts.Shop.CreateLink(t.Context(), merchant, false, shop.LinkForm{Title: "Tea", Price: crashPrice, MaxPayments: limit}, audit.By{Actor: "test"})
 		require.NoError(t, err)
 		*address = fmt.Sprintf("http://localhost:%d/link/%s", port, link.Token)
 	}

@@ -53,22 +53,18 @@ func (v *visitor) width(pixels, height int) {
 func TestEveryPage(t *testing.T) {
 	t.Parallel()
 	g := openGallery(t)
+	staff := g.employ(t)
 	t.Run("group", func(t *testing.T) { // ends before the world does
 		for _, p := range g.pages() {
 			t.Run(p.name, func(t *testing.T) {
 				t.Parallel()
-				v := g.visitor(t, p, desktop, axe)
-				for _, width := range []int{1440, 1024, 390, 320} {
-					v.width(width, 800)
-					v.requireNoSidewaysScroll()
-					if width == 1024 || width == 390 {
-						continue // the same page as at 1440 or 320, only narrower or wider
-					}
-					v.looks(playwright.ColorSchemeLight)
-					v.requireAccessible(fmt.Sprintf("%s, light, %d px", p.name, width))
-				}
-				v.looks(playwright.ColorSchemeDark)
-				v.requireAccessible(p.name + ", dark")
+				g.visitor(t, p, desktop, axe).isClean(p.name)
+			})
+		}
+		for _, l := range staff.looks() {
+			t.Run(l.name, func(t *testing.T) {
+				t.Parallel()
+				l.visitor(t, g, desktop, axe).isClean(l.name)
 			})
 		}
 		t.Run("screens of the wallet", func(t *testing.T) {
@@ -78,9 +74,27 @@ func TestEveryPage(t *testing.T) {
 		t.Run("screenshots", func(t *testing.T) {
 			t.Parallel()
 			g.takeScreenshots(t)
+			staff.takeScreenshots(t)
 		})
 	})
 	t.Run("sending failed again", func(t *testing.T) { g.sendFailedAgain(t) })
+	t.Run("test and real money", func(t *testing.T) { staff.switchModes(t) })
+}
+
+// isClean looks at the page that is open from all sides.
+func (v *visitor) isClean(name string) {
+	v.t.Helper()
+	for _, width := range []int{1440, 1024, 390, 320} {
+		v.width(width, 800)
+		v.requireNoSidewaysScroll()
+		if width == 1024 || width == 390 {
+			continue // the same page as at 1440 or 320, only narrower or wider
+		}
+		v.looks(playwright.ColorSchemeLight)
+		v.requireAccessible(fmt.Sprintf("%s, light, %d px", name, width))
+	}
+	v.looks(playwright.ColorSchemeDark)
+	v.requireAccessible(name + ", dark")
 }
 
 // What an open purchase shows while the buyer deals with his wallet travels with the page.

@@ -79,6 +79,12 @@ func (e *endpoint) count() int {
 	return len(e.got)
 }
 
+func (e *endpoint) last() sentEvent {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.got[len(e.got)-1]
+}
+
 // requireSigned checks a request as the dispatcher's receivers would.
 func (s sentEvent) requireSigned(t *testing.T, secret string) {
 	t.Helper()
