@@ -21,7 +21,9 @@ func axe(v *visitor) {
 	require.NoError(v.t, v.context.AddInitScript(scriptOf(string(text))))
 }
 
+// What fades in is judged once it is there.
 const runAxe = `async () => {
+	await Promise.allSettled(document.getAnimations().filter((a) => a.effect.getComputedTiming().endTime !== Infinity).map((a) => a.finished));
 	const { violations, passes } = await axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"], resultTypes: ["violations"] });
 	if (passes.length < 5) return ["only " + passes.length + " rules were looked at"];
 	return violations.map((v) => v.id + ": " + v.nodes.map((n) => n.target.join(" ") + " (" + n.any.concat(n.all, n.none).map((c) => c.message).join("; ") + ")").join(" | "));

@@ -61,7 +61,7 @@ func (v ChartView) bars() []bar {
 			y:      strconv.Itoa(chartTop + chartPlot - height),
 			height: strconv.Itoa(drawn),
 			name:   strconv.Itoa(d.Day.Day()),
-			value:  rounded(d.Amount),
+			value:  written(d.Amount),
 			today:  i == len(v.Days)-1,
 		}
 	}
@@ -129,6 +129,14 @@ func rounded(a money.USDC) string {
 	whole := (a + money.One/2) / money.One * money.One
 	text := whole.Grouped()
 	return text[:len(text)-len(".00")]
+}
+
+// written is an amount beside its bar: with its cents as long as there is room for them.
+func written(a money.USDC) string {
+	if a < 1000*money.One {
+		return a.Grouped()
+	}
+	return rounded(a)
 }
 
 // percent writes thousandths of a per cent: 7142 is "7.142%".

@@ -114,7 +114,7 @@ func TestTriesOfOneServerBeginAtItsRate(t *testing.T) {
 	s.dispatch(t, withRate(rate))
 	calls := r.await(t, events)
 	lasted := calls[events-1].at.Sub(calls[0].at)
-	require.GreaterOrEqual(t, lasted, time.Second*(events-1)/rate-100*time.Millisecond)
+	require.GreaterOrEqual(t, lasted, time.Second*(events-1)/rate-300*time.Millisecond, "the first call may come late")
 	t.Logf("%d tries at %d a second took %s", events, rate, lasted.Round(time.Millisecond))
 }
 
