@@ -183,7 +183,6 @@ func (g *Gate) End(ctx context.Context, of Session, other id.Session, from Brows
 // EndOthers ends all of a person's sessions but his own.
 func (g *Gate) EndOthers(ctx context.Context, of Session, from Browser) error {
 	return g.change(ctx, of, from, "sessions.ended", "", func(tx pgx.Tx) error {
-		_, err := queries.New().SessionEndOthers(ctx, tx, queries.SessionEndOthersParams{ID: of.ID, PersonID: of.Person})
-		return err
+		return queries.New().SessionEndOthers(ctx, tx, queries.SessionEndOthersParams{ID: of.ID, PersonID: of.Person})
 	})
 }

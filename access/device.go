@@ -143,10 +143,7 @@ func (s *Service) Device(ctx context.Context, secret string) (Device, error) {
 	if err != nil {
 		return Device{}, denied(err)
 	}
-	d := Device{ID: r.ID, Merchant: r.MerchantID, Shop: r.Shop, Name: r.Name, Since: r.CreatedAt, Seen: r.CreatedAt}
-	if r.SeenAt != nil {
-		d.Seen = *r.SeenAt
-	}
+	d := Device{ID: r.ID, Merchant: r.MerchantID, Shop: r.Shop, Name: r.Name, Since: r.CreatedAt, Seen: r.SeenAt}
 	if now.Sub(d.Seen) >= seenEvery {
 		if err := q.DeviceSeen(ctx, s.pool, queries.DeviceSeenParams{ID: r.ID, Now: now}); err != nil {
 			return Device{}, fmt.Errorf("note that %s is in use: %w", r.ID, err)
@@ -163,10 +160,7 @@ func (s *Service) Devices(ctx context.Context, merchant id.Merchant) ([]Device, 
 	}
 	out := make([]Device, len(rows))
 	for i, r := range rows {
-		out[i] = Device{ID: r.ID, Merchant: merchant, Name: r.Name, PairedBy: r.Pairer, Since: r.CreatedAt, Seen: r.CreatedAt}
-		if r.SeenAt != nil {
-			out[i].Seen = *r.SeenAt
-		}
+		out[i] = Device{ID: r.ID, Merchant: merchant, Name: r.Name, PairedBy: r.Pairer, Since: r.CreatedAt, Seen: r.SeenAt}
 	}
 	return out, nil
 }

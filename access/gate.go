@@ -10,12 +10,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"xsynesis/audit"
 	"xsynesis/evm"
@@ -55,8 +53,6 @@ type GateOptions struct {
 type Gate struct {
 	*Service
 	GateOptions
-	pool     *pgxpool.Pool
-	now      func() time.Time
 	passkeys *ceremonies
 }
 
@@ -66,7 +62,7 @@ func NewGate(s *Service, o GateOptions) (*Gate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("passkeys for %s: %w", o.Origin, err)
 	}
-	return &Gate{Service: s, GateOptions: o, pool: s.pool, now: s.now, passkeys: c}, nil
+	return &Gate{Service: s, GateOptions: o, passkeys: c}, nil
 }
 
 // Newcomer is what a person begins with who is not known here.
@@ -91,20 +87,6 @@ type Entered struct {
 	Person id.Person
 	Name   string
 	Shops  []Member
-}
-
-// enterTx begins the session of whoever has proven who he is.
-func (g *Gate) enterTx(ctx context.Context, tx pgx.Tx, e Entrance) (in Entered, err error) {
-	if in.Secret, err = g.BeginTx(ctx, tx, e); err != nil {
-		return in, err
-	}
-	p, err := queries.New().PersonByID(ctx, tx, e.Person)
-	if err != nil {
-		return in, fmt.Errorf("person %s: %w", e.Person, err)
-	}
-	in.Person, in.Name = p.ID, p.Name
-	in.Shops, err = g.shops(ctx, tx, e.Person)
-	return in, err
 }
 
 // welcomeTx makes a person of somebody who is let in though nobody knows him; fallback is his name if he gave none.

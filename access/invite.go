@@ -148,19 +148,19 @@ func (s *Service) Accept(ctx context.Context, of Session, from Browser, token st
 
 func (s *Service) acceptTx(ctx context.Context, tx pgx.Tx, of Session, from Browser, asked queries.InviteByHashRow) error {
 	q, now := queries.New(), s.now()
-	if _, err := q.StaffLock(ctx, tx, asked.MerchantID); err != nil {
+	if _, err := q.MerchantLock(ctx, tx, asked.MerchantID); err != nil {
 		return fmt.Errorf("lock the staff of %s: %w", asked.MerchantID, err)
 	}
 	person := string(of.Person)
-	_, err := q.InviteUse(ctx, tx, queries.InviteUseParams{ID: asked.ID, PersonID: &person, Now: now})
-	if errors.Is(err, pgx.ErrNoRows) {
-		return ErrInvite
-	}
+	n, err := q.InviteUse(ctx, tx, queries.InviteUseParams{ID: asked.ID, PersonID: &person, Now: now})
 	if err != nil {
 		return fmt.Errorf("accept %s: %w", asked.ID, err)
 	}
+	if n == 0 {
+		return ErrInvite
+	}
 	inviter := string(asked.CreatedBy)
-	n, err := q.StaffWelcome(ctx, tx, queries.StaffWelcomeParams{
+	n, err = q.StaffWelcome(ctx, tx, queries.StaffWelcomeParams{
 		MerchantID: asked.MerchantID, PersonID: of.Person, Role: asked.Role, InvitedBy: &inviter, Now: now,
 	})
 	if err != nil {

@@ -128,7 +128,7 @@ func (s *Service) asBoss(ctx context.Context, of Session, do func(tx pgx.Tx, bos
 }
 
 func (s *Service) bossTx(ctx context.Context, tx pgx.Tx, of Session) (Role, error) {
-	if _, err := queries.New().StaffLock(ctx, tx, of.Merchant); err != nil {
+	if _, err := queries.New().MerchantLock(ctx, tx, of.Merchant); err != nil {
 		return "", fmt.Errorf("lock the staff of %s: %w", of.Merchant, err)
 	}
 	me, err := memberTx(ctx, tx, of.Merchant, of.Person)
@@ -151,18 +151,18 @@ func memberTx(ctx context.Context, tx pgx.Tx, merchant id.Merchant, person id.Pe
 
 // changeMember changes one member, whom the boss may change, and signs him out of the shop.
 func (s *Service) changeMember(ctx context.Context, of Session, from Browser, person id.Person, action string,
-	do func(tx pgx.Tx, boss Role, was queries.StaffMemberRow) (Role, Status, error),
+	do func(boss Role, was queries.StaffMemberRow) (Role, Status, error),
 ) error {
 	return s.asBoss(ctx, of, func(tx pgx.Tx, boss Role) error {
 		was, err := memberTx(ctx, tx, of.Merchant, person)
 		if err != nil {
 			return err
 		}
-		role, status, err := do(tx, boss, was)
+		role, status, err := do(boss, was)
 		if err != nil {
 			return err
 		}
-		if err := s.setMemberTx(ctx, tx, was, role, status); err != nil {
+		if err := setMemberTx(ctx, tx, s.now(), was, role, status); err != nil {
 			return fmt.Errorf("%s %s of %s: %w", action, person, of.Merchant, err)
 		}
 		after := viewOf(was)
@@ -174,21 +174,17 @@ func (s *Service) changeMember(ctx context.Context, of Session, from Browser, pe
 	})
 }
 
-func (s *Service) setMemberTx(ctx context.Context, tx pgx.Tx, was queries.StaffMemberRow, role Role, status Status) error {
-	q, now := queries.New(), s.now()
-	if role != Role(was.Role) {
-		err := q.StaffSetRole(ctx, tx, queries.StaffSetRoleParams{MerchantID: was.MerchantID, PersonID: was.PersonID, Role: string(role), Now: now})
-		if err != nil {
-			return err
-		}
+// setMemberTx makes somebody what he is from now on: what he may give others no more ends with it, and whoever stays in
+// the shop signs in again. Errors: [ErrLastOwner].
+func setMemberTx(ctx context.Context, tx pgx.Tx, now time.Time, was queries.StaffMemberRow, role Role, status Status) error {
+	q := queries.New()
+	err := q.StaffSet(ctx, tx, queries.StaffSetParams{
+		MerchantID: was.MerchantID, PersonID: was.PersonID, Role: string(role), Status: string(status), Now: now,
+	})
+	if err != nil {
+		return err
 	}
-	if status != Status(was.Status) {
-		err := q.StaffSetStatus(ctx, tx, queries.StaffSetStatusParams{MerchantID: was.MerchantID, PersonID: was.PersonID, Status: string(status), Now: now})
-		if err != nil {
-			return err
-		}
-	}
-	err := q.InviteRevokeOf(ctx, tx, queries.InviteRevokeOfParams{
+	err = q.InviteRevokeOf(ctx, tx, queries.InviteRevokeOfParams{
 		MerchantID: was.MerchantID, PersonID: was.PersonID, Now: now, Kept: grantable(role, status),
 	})
 	if err != nil {
@@ -206,7 +202,7 @@ func (s *Service) setMemberTx(ctx context.Context, tx pgx.Tx, was queries.StaffM
 	if owners == 0 {
 		return ErrLastOwner
 	}
-	return s.EndMemberTx(ctx, tx, was.MerchantID, was.PersonID)
+	return q.SessionEndMember(ctx, tx, queries.SessionEndMemberParams{PersonID: was.PersonID, MerchantID: &was.MerchantID})
 }
 
 // grantable are the roles that somebody may give.
@@ -224,7 +220,7 @@ func grantable(role Role, status Status) []string {
 // giver's to give, [ErrLastOwner], [ErrStepUp] for roles that weigh much, [ErrNotFound], [ErrDenied].
 func (s *Service) ChangeRole(ctx context.Context, of Session, from Browser, person id.Person, role Role) error {
 	return s.changeMember(ctx, of, from, person, "member.role_changed",
-		func(_ pgx.Tx, boss Role, was queries.StaffMemberRow) (Role, Status, error) {
+		func(boss Role, was queries.StaffMemberRow) (Role, Status, error) {
 			if err := mayGive(of, boss, Role(was.Role), role); err != nil {
 				return "", "", err
 			}
@@ -264,7 +260,7 @@ func (s *Service) Remove(ctx context.Context, of Session, from Browser, person i
 
 func (s *Service) setStatus(ctx context.Context, of Session, from Browser, person id.Person, action string, status Status) error {
 	return s.changeMember(ctx, of, from, person, action,
-		func(_ pgx.Tx, boss Role, was queries.StaffMemberRow) (Role, Status, error) {
+		func(boss Role, was queries.StaffMemberRow) (Role, Status, error) {
 			return Role(was.Role), status, mayGive(of, boss, Role(was.Role))
 		})
 }
@@ -272,7 +268,7 @@ func (s *Service) setStatus(ctx context.Context, of Session, from Browser, perso
 // Leave ends one's own part in a shop. Errors: [ErrLastOwner], [ErrDenied].
 func (s *Service) Leave(ctx context.Context, of Session, from Browser) error {
 	return s.changeMember(ctx, of, from, of.Person, "member.left",
-		func(_ pgx.Tx, _ Role, was queries.StaffMemberRow) (Role, Status, error) {
+		func(_ Role, was queries.StaffMemberRow) (Role, Status, error) {
 			return Role(was.Role), Removed, nil
 		})
 }

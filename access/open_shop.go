@@ -40,7 +40,6 @@ func (g *Gate) OpenShop(ctx context.Context, of Session, secret, name string, fr
 	if of.Device != "" {
 		return "", ErrDenied
 	}
-	fresh = draw()
 	err = pgx.BeginFunc(ctx, g.pool, func(tx pgx.Tx) error {
 		if _, err := queries.New().PersonLock(ctx, tx, of.Person); err != nil { // his shops are counted one by one
 			return err
@@ -58,10 +57,7 @@ func (g *Gate) OpenShop(ctx context.Context, of Session, secret, name string, fr
 		if err != nil {
 			return err
 		}
-		n, err := queries.New().SessionEnter(ctx, tx, queries.SessionEnterParams{ID: of.ID, Hash: hash(secret), Fresh: hash(fresh), MerchantID: &merchant})
-		if err == nil && n == 0 {
-			err = ErrDenied
-		}
+		fresh, err = g.enterShopTx(ctx, tx, of.ID, secret, merchant)
 		return err
 	})
 	if err != nil {

@@ -182,7 +182,7 @@ func (g *Gate) JoinByPasskey(ctx context.Context, answer []byte, from Browser) (
 		if err := g.addPasskeyTx(ctx, tx, p.Person, deviceName(from.UserAgent), made); err != nil {
 			return err
 		}
-		in, err = g.enterTx(ctx, tx, Entrance{Person: p.Person, Method: ByPasskey, Browser: from})
+		in, err = g.beginTx(ctx, tx, Entrance{Person: p.Person, Method: ByPasskey, Browser: from})
 		return err
 	})
 	return in, err
@@ -230,7 +230,7 @@ func (g *Gate) SignInByPasskey(ctx context.Context, answer []byte, from Browser)
 		if err != nil {
 			return err
 		}
-		in, err = g.enterTx(ctx, tx, Entrance{Person: person, Method: ByPasskey, Browser: from})
+		in, err = g.beginTx(ctx, tx, Entrance{Person: person, Method: ByPasskey, Browser: from})
 		return err
 	})
 	return in, err

@@ -82,7 +82,7 @@ func (g *Gate) SignInByPrivy(ctx context.Context, token string, n Newcomer, from
 		if err != nil {
 			return err
 		}
-		in, err = g.enterTx(ctx, tx, Entrance{Person: person, Method: ByPrivy, Browser: from})
+		in, err = g.beginTx(ctx, tx, Entrance{Person: person, Method: ByPrivy, Browser: from})
 		return err
 	})
 	return in, err

@@ -58,7 +58,7 @@ func (g *Gate) SignInByCode(ctx context.Context, code string, from Browser) (in 
 		if err != nil {
 			return err
 		}
-		in, err = g.enterTx(ctx, tx, Entrance{Person: person, Method: ByRecovery, Browser: from})
+		in, err = g.beginTx(ctx, tx, Entrance{Person: person, Method: ByRecovery, Browser: from})
 		return err
 	})
 	return in, err
@@ -87,7 +87,7 @@ func (g *Gate) Join(ctx context.Context, n Newcomer, from Browser) (in Entered, 
 		if codes, err = g.makeCodesTx(ctx, tx, person); err != nil {
 			return err
 		}
-		in, err = g.enterTx(ctx, tx, Entrance{Person: person, Method: ByStart, Browser: from})
+		in, err = g.beginTx(ctx, tx, Entrance{Person: person, Method: ByStart, Browser: from})
 		return err
 	})
 	return in, codes, err

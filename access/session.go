@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -71,15 +70,6 @@ func (b Browser) by(person id.Person, name string) audit.By {
 	return audit.By{Person: person, Actor: name, Address: b.Address, UserAgent: b.UserAgent}
 }
 
-// maxUserAgent is how much of a browser's name is kept.
-const maxUserAgent = 255
-
-// userAgent is what a browser calls itself, as a row can hold it: it may send any bytes.
-func (b Browser) userAgent() string {
-	text := strings.ToValidUTF8(b.UserAgent, "?")
-	return strings.ToValidUTF8(text[:min(len(text), maxUserAgent)], "")
-}
-
 // Entrance is how somebody comes in.
 type Entrance struct {
 	Person   id.Person
@@ -99,62 +89,52 @@ func (s *Service) SignIn(ctx context.Context, merchant id.Merchant, person id.Pe
 // The secret is always a new one. Errors: [ErrDenied] where the shop does not know him.
 func (s *Service) Begin(ctx context.Context, e Entrance) (secret string, err error) {
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		secret, err = s.BeginTx(ctx, tx, e)
+		in, err := s.beginTx(ctx, tx, e)
+		secret = in.Secret
 		return err
 	})
 	return secret, err
 }
 
-// BeginTx is [Service.Begin] in a transaction of the caller's.
-func (s *Service) BeginTx(ctx context.Context, tx pgx.Tx, e Entrance) (secret string, err error) {
+// beginTx is [Service.Begin] in a transaction of the caller's. It notes who came in, how, and from where.
+func (s *Service) beginTx(ctx context.Context, tx pgx.Tx, e Entrance) (in Entered, err error) {
 	q, now := queries.New(), s.now()
-	if err := q.SessionForget(ctx, tx, now); err != nil {
-		return "", fmt.Errorf("forget former sessions: %w", err)
+	if in.Shops, err = s.shops(ctx, tx, e.Person); err != nil {
+		return in, err
 	}
-	if e.Merchant, err = s.shopFor(ctx, tx, e); err != nil {
-		return "", err
+	if e.Merchant, err = shopFor(in.Shops, e.Merchant); err != nil {
+		return in, err
 	}
-	secret = draw()
+	person, err := q.PersonByID(ctx, tx, e.Person)
+	if err != nil {
+		return in, fmt.Errorf("person %s: %w", e.Person, err)
+	}
+	in.Person, in.Name, in.Secret = person.ID, person.Name, draw()
 	p := queries.SessionInsertParams{
-		ID: id.New[id.Session](now), Hash: hash(secret), PersonID: e.Person, MerchantID: optional(e.Merchant), Livemode: e.Livemode,
+		ID: id.New[id.Session](now), Hash: hash(in.Secret), PersonID: e.Person, MerchantID: optional(e.Merchant), Livemode: e.Livemode,
 		CreatedAt: now, ExpiresAt: now.Add(sessionTime), Method: string(e.Method), DeviceID: optional(e.Device),
-		UserAgent: e.Browser.userAgent(), Address: e.Browser.Address,
+		UserAgent: audit.UserAgent(e.Browser.UserAgent), Address: e.Browser.Address,
 	}
 	if e.Method.proves() {
 		p.SteppedUpAt = &now
 	}
 	if err := q.SessionInsert(ctx, tx, p); err != nil {
-		return "", fmt.Errorf("begin a session of %s: %w", e.Person, err)
+		return in, fmt.Errorf("begin a session of %s: %w", e.Person, err)
 	}
-	return secret, s.recordEntranceTx(ctx, tx, e, p.ID)
-}
-
-// recordEntranceTx notes who came in, how, and from where.
-func (s *Service) recordEntranceTx(ctx context.Context, tx pgx.Tx, e Entrance, session id.Session) error {
-	person, err := queries.New().PersonByID(ctx, tx, e.Person)
-	if err != nil {
-		return fmt.Errorf("person %s: %w", e.Person, err)
-	}
-	return audit.RecordTx(ctx, tx, s.now(), audit.Row{
-		By: e.Browser.by(e.Person, person.Name), Merchant: e.Merchant, Action: "session.begun", ResourceType: "session", ResourceID: string(session),
+	return in, audit.RecordTx(ctx, tx, now, audit.Row{
+		By: e.Browser.by(e.Person, in.Name), Merchant: e.Merchant, Action: "session.begun", ResourceType: "session", ResourceID: string(p.ID),
 		After: map[string]any{"method": e.Method},
 	})
 }
 
-// shopFor is the shop that somebody comes in for.
-func (s *Service) shopFor(ctx context.Context, db queries.DBTX, e Entrance) (id.Merchant, error) {
-	shops, err := s.shops(ctx, db, e.Person)
-	switch {
-	case err != nil:
-		return "", err
-	case e.Merchant == "" && len(shops) > 0:
-		return shops[0].Merchant, nil
-	case e.Merchant == "":
+// shopFor is the one of somebody's shops that he comes in for: the first, if he does not say.
+func shopFor(shops []Member, wanted id.Merchant) (id.Merchant, error) {
+	if wanted == "" && len(shops) == 0 {
 		return "", nil
 	}
 	for _, shop := range shops {
-		if shop.Merchant == e.Merchant {
-			return e.Merchant, nil
+		if wanted == "" || shop.Merchant == wanted {
+			return shop.Merchant, nil
 		}
 	}
 	return "", ErrDenied
@@ -199,8 +179,7 @@ func (s *Service) Session(ctx context.Context, secret string) (Session, error) {
 // rotateTx gives a session another secret after its person proved again who he is.
 func (s *Service) rotateTx(ctx context.Context, tx pgx.Tx, of id.Session, secret string) (fresh string, err error) {
 	fresh = draw()
-	now := s.now()
-	n, err := queries.New().SessionRotate(ctx, tx, queries.SessionRotateParams{ID: of, Hash: hash(secret), Fresh: hash(fresh), SteppedUpAt: &now})
+	n, err := queries.New().SessionRotate(ctx, tx, queries.SessionRotateParams{ID: of, Hash: hash(secret), Fresh: hash(fresh), Now: s.now()})
 	if err != nil {
 		return "", fmt.Errorf("rotate %s: %w", of, err)
 	}
@@ -213,15 +192,8 @@ func (s *Service) rotateTx(ctx context.Context, tx pgx.Tx, of id.Session, secret
 // Enter makes a session one for another shop of its person, where he may have another role: its secret changes.
 // Errors: [ErrDenied] for a shop that does not know him, and for a till's session.
 func (s *Service) Enter(ctx context.Context, of Session, secret string, merchant id.Merchant, from Browser) (fresh string, err error) {
-	fresh = draw()
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		n, err := queries.New().SessionEnter(ctx, tx, queries.SessionEnterParams{
-			ID: of.ID, Hash: hash(secret), Fresh: hash(fresh), MerchantID: &merchant, Livemode: false,
-		})
-		if err == nil && n == 0 {
-			err = ErrDenied
-		}
-		if err != nil {
+		if fresh, err = s.enterShopTx(ctx, tx, of.ID, secret, merchant); err != nil {
 			return err
 		}
 		return audit.RecordTx(ctx, tx, s.now(), audit.Row{
@@ -232,6 +204,16 @@ func (s *Service) Enter(ctx context.Context, of Session, secret string, merchant
 		return "", fmt.Errorf("enter %s: %w", merchant, err)
 	}
 	return fresh, nil
+}
+
+// enterShopTx makes a session one for a shop of its person, and gives it another secret. Errors: [ErrDenied].
+func (s *Service) enterShopTx(ctx context.Context, tx pgx.Tx, of id.Session, secret string, merchant id.Merchant) (fresh string, err error) {
+	fresh = draw()
+	n, err := queries.New().SessionEnter(ctx, tx, queries.SessionEnterParams{ID: of, Hash: hash(secret), Fresh: hash(fresh), MerchantID: &merchant})
+	if err == nil && n == 0 {
+		err = ErrDenied
+	}
+	return fresh, err
 }
 
 // SetMode makes a session's dashboard show live or test rows.
@@ -283,13 +265,6 @@ func (s *Service) Sessions(ctx context.Context, person id.Person) ([]SignedIn, e
 		}
 	}
 	return out, nil
-}
-
-// EndMemberTx signs somebody out of a shop, because what he may do there changed: whoever stays in it signs in again,
-// and gets another secret.
-func (s *Service) EndMemberTx(ctx context.Context, tx pgx.Tx, merchant id.Merchant, person id.Person) error {
-	_, err := queries.New().SessionEndMember(ctx, tx, queries.SessionEndMemberParams{PersonID: person, MerchantID: &merchant})
-	return err
 }
 
 // optional is nil for nothing.

@@ -126,7 +126,7 @@ func (g *Gate) SignInByWallet(ctx context.Context, s Signed, n Newcomer, from Br
 		if err != nil {
 			return err
 		}
-		in, err = g.enterTx(ctx, tx, Entrance{Person: person, Method: ByWallet, Browser: from})
+		in, err = g.beginTx(ctx, tx, Entrance{Person: person, Method: ByWallet, Browser: from})
 		return err
 	})
 	return in, err

@@ -59,7 +59,7 @@ func RecordTx(ctx context.Context, tx pgx.Tx, now time.Time, r Row) error {
 	}
 	err = queries.New().AuditRowInsert(ctx, tx, queries.AuditRowInsertParams{
 		ID: id.New[id.Audit](now), MerchantID: optional(r.Merchant), PersonID: optional(r.Person), Actor: cut(r.Actor, maxActor),
-		Action: r.Action, ResourceType: r.ResourceType, ResourceID: r.ResourceID, Address: r.Address, UserAgent: cut(r.UserAgent, maxUserAgent),
+		Action: r.Action, ResourceType: r.ResourceType, ResourceID: r.ResourceID, Address: r.Address, UserAgent: UserAgent(r.UserAgent),
 		Before: before, After: after, CreatedAt: now,
 	})
 	if err != nil {
@@ -74,6 +74,9 @@ func view(v any) ([]byte, error) {
 	}
 	return json.Marshal(v)
 }
+
+// UserAgent is what a browser calls itself, as a row can hold it: it may send any bytes.
+func UserAgent(text string) string { return cut(text, maxUserAgent) }
 
 // cut keeps the first bytes of a text, whole characters only, without what no row can hold.
 func cut(text string, most int) string {

@@ -37,7 +37,7 @@ func operating(t testing.TB, w *world, d device, before ...func(*visitor)) *visi
 // operatorCookie signs in as a program would.
 func (w *world) operatorCookie(t testing.TB) string {
 	t.Helper()
-	a := w.do(t, http.MethodPost, "/admin/sessions", "token="+w.operatorToken(t), "Content-Type", "application/x-www-form-urlencoded")
+	a := w.do(t, http.MethodPost, "/admin/sessions", "token="+w.operatorToken(t), "Content-Type", formType)
 	require.Equal(t, http.StatusSeeOther, a.Status, a.Body)
 	cookie, _, _ := strings.Cut(a.Header.Get("Set-Cookie"), ";")
 	return cookie

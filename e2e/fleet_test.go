@@ -66,9 +66,7 @@ func (f *fleet) startChain(t *testing.T) {
 	f.process = f.startOne(t, f.Env, "xsynesis-dev", "chain")
 	_, err := f.process.await("chain ", readyTimeout)
 	require.NoError(t, err)
-	out, err := f.run("xsynesis-dev", "seed")
-	require.NoError(t, err, out)
-	require.NoError(t, f.readDevFile())
+	f.seed(t)
 }
 
 // startOne starts a process that is stopped with the test.

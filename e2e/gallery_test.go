@@ -96,7 +96,7 @@ func (g *gallery) spreadOverDays() {
 // purchase makes one of the state.
 func (g *gallery) purchase(state string) string {
 	g.t.Helper()
-	began := g.do(g.t, http.MethodPost, g.link.URL, "", "Accept", "text/html", "Content-Type", "application/x-www-form-urlencoded")
+	began := g.do(g.t, http.MethodPost, g.link.URL, "", "Accept", "text/html", "Content-Type", formType)
 	require.Equal(g.t, http.StatusSeeOther, began.Status, began.Body)
 	path := began.Header.Get("Location")
 	attempt := attemptIn(g.t, path)

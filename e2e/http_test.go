@@ -7,6 +7,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -75,6 +77,35 @@ func (w *world) together(t testing.TB, requests ...[3]string) []answer {
 func (w *world) get(t testing.TB, url string, headers ...string) answer {
 	t.Helper()
 	return w.do(t, http.MethodGet, url, "", headers...)
+}
+
+const formType = "application/x-www-form-urlencoded"
+
+// sends posts a form with cookies, as a browser without scripts does.
+func (w *world) sends(t testing.TB, path string, fields url.Values, cookies ...string) answer {
+	t.Helper()
+	return w.do(t, http.MethodPost, path, fields.Encode(), "Accept", "text/html",
+		"Content-Type", formType, "Cookie", strings.Join(cookies, "; "))
+}
+
+// cookie is one that an answer sets.
+func (a answer) cookie(t testing.TB, name string) string {
+	t.Helper()
+	for _, line := range a.Header.Values("Set-Cookie") {
+		if set, _, _ := strings.Cut(line, ";"); strings.HasPrefix(set, name+"=") {
+			return set
+		}
+	}
+	require.Fail(t, "no cookie "+name, "%d %s", a.Status, a.Body)
+	return ""
+}
+
+// found is the first part of a page's text that an expression captures.
+func (a answer) found(t testing.TB, expression string) string {
+	t.Helper()
+	parts := regexp.MustCompile(expression).FindStringSubmatch(a.Body)
+	require.NotNil(t, parts, "%s is not in %d %s", expression, a.Status, a.Body)
+	return parts[1]
 }
 
 // call makes an API call with the seller's key, and reads its answer into out.

@@ -6,7 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"net/http"
-	"regexp"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -108,8 +108,7 @@ func (w *world) handOut(t *testing.T) handedOut {
 	h.receipt = w.get(t, h.link.URL, name, value).receipt(t)
 	require.Regexp(t, `\?k=\w{20,}$`, h.receipt.ReceiptURL)
 
-	_, in, _ := w.signInBy(t, "viem", w.OwnerKey)
-	h.cookie, _, _ = strings.Cut(in.Cookie, ";")
+	h.cookie = w.ownerCookie(t)
 	h.till = w.pairTablet(t, h.cookie)
 	return h
 }
@@ -121,20 +120,11 @@ func (h handedOut) begins(t *testing.T, w *world) answer {
 		"Content-Type", "application/json", "Idempotency-Key", h.once)
 }
 
-const formType = "application/x-www-form-urlencoded"
-
-var pairingCode = regexp.MustCompile(`id="pairing-code">([^<]+)<`)
-
 // pairTablet pairs a tablet as its owner would, and returns its cookie.
 func (w *world) pairTablet(t *testing.T, owner string) string {
 	t.Helper()
-	page := w.do(t, http.MethodPost, "/dashboard/staff/tills", "name=Counter", "Cookie", owner, "Content-Type", formType)
-	code := pairingCode.FindStringSubmatch(page.Body)
-	require.Len(t, code, 2, page.Body)
-	paired := w.do(t, http.MethodPost, "/pos/pairings", "code="+code[1], "Content-Type", formType)
-	require.Equal(t, http.StatusSeeOther, paired.Status, paired.Body)
-	cookie, _, _ := strings.Cut(paired.Header.Get("Set-Cookie"), ";")
-	return cookie
+	code := w.sends(t, "/dashboard/staff/tills", url.Values{"name": {"Counter"}}, owner).found(t, `id="pairing-code">(\d{3} \d{3})<`)
+	return w.sends(t, "/pos/pairings", url.Values{"code": {code}}).cookie(t, "device")
 }
 
 // open uses all that was handed out, each as whoever has it would.

@@ -21,17 +21,11 @@ func startEmptyWorld(t testing.TB) (w *world, setUp string) {
 	t.Helper()
 	w, err := newWorld()
 	require.NoError(t, err)
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("the end of the world's log:\n%s", w.process.log())
-		}
-		if w.process.running() {
-			require.NoError(t, w.audit())
-		}
-		require.NoError(t, w.close())
-	})
-	w.process, err = startChild(w.Env, w.Dir, "xsynesis-dev", "run", "--empty")
+	w.closedAtEnd(t)
+	w.auditedAtEnd(t)
+	process, err := startChild(w.Env, w.Dir, "xsynesis-dev", "run", "--empty")
 	require.NoError(t, err)
+	w.process = process
 	_, err = w.process.await("ready ", readyTimeout)
 	require.NoError(t, err)
 	setUp, err = w.process.await("set up ", readyTimeout)

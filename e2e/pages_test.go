@@ -151,8 +151,8 @@ func (v *visitor) shot(name string) {
 	if os.Getenv("XSYNESIS_SCREENSHOTS") == "" {
 		return
 	}
-	// As high as the page is: what sticks to the window's edge then stands at the page's.
-	height, err := v.Evaluate(`() => document.documentElement.scrollHeight`)
+	// As high as the page is: what sticks to the window's edge then stands at the page's. Of a long list its beginning does.
+	height, err := v.Evaluate(`() => Math.min(document.documentElement.scrollHeight, 1600)`)
 	require.NoError(v.t, err)
 	v.width(v.ViewportSize().Width, height.(int))
 	_, err = v.Screenshot(playwright.PageScreenshotOptions{

@@ -1,13 +1,11 @@
 package e2e
 
 import (
-	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/playwright-community/playwright-go"
 	"github.com/stretchr/testify/require"
@@ -35,33 +33,6 @@ type people struct {
 	firstRun                           string
 }
 
-// sends posts a form with cookies, as a browser without scripts does.
-func (w *world) sends(t testing.TB, path string, fields url.Values, cookies ...string) answer {
-	t.Helper()
-	return w.do(t, http.MethodPost, path, fields.Encode(), "Accept", "text/html",
-		"Content-Type", "application/x-www-form-urlencoded", "Cookie", strings.Join(cookies, "; "))
-}
-
-// cookie is one that an answer sets.
-func (a answer) cookie(t testing.TB, name string) string {
-	t.Helper()
-	for _, line := range a.Header.Values("Set-Cookie") {
-		if set, _, _ := strings.Cut(line, ";"); strings.HasPrefix(set, name+"=") {
-			return set
-		}
-	}
-	require.Fail(t, "no cookie "+name, "%d %s", a.Status, a.Body)
-	return ""
-}
-
-// found is the first part of a page's text that an expression captures.
-func (a answer) found(t testing.TB, expression string) string {
-	t.Helper()
-	parts := regexp.MustCompile(expression).FindStringSubmatch(a.Body)
-	require.NotNil(t, parts, "%s is not in %d %s", expression, a.Status, a.Body)
-	return parts[1]
-}
-
 // comesIn signs the café's owner in.
 func (g *gallery) comesIn(t testing.TB) string {
 	t.Helper()
@@ -85,8 +56,7 @@ func (g *gallery) employ(t *testing.T) *people {
 	for name, pin := range map[string]string{"Kim Larsen": "4921", "Sofie Dahl": "7730"} {
 		require.Equal(t, http.StatusSeeOther, post("/dashboard/staff/cashiers", url.Values{"name": {name}, "pin": {pin}}).Status)
 	}
-	code := post("/dashboard/staff/tills", url.Values{"name": {"Counter"}}).found(t, `id="pairing-code">(\d{3} \d{3})<`)
-	p.device = g.sends(t, "/pos/pairings", url.Values{"code": {code}}).cookie(t, "device")
+	p.device = g.pairTablet(t, p.owner)
 	for _, name := range []string{"Web shop", "Books"} {
 		made := post("/dashboard/settings/keys", url.Values{"name": {name}, "scope": {"links:read", "links:write", "sales:read"}, "expires": {"90"}})
 		require.Equal(t, http.StatusCreated, made.Status, made.Body)
@@ -114,16 +84,11 @@ var firstRunAddress = regexp.MustCompile(`/first-run\?token=[\w-]+`)
 // nobody is a gateway beside the gallery that knows nobody yet, and where its first person begins.
 func (g *gallery) nobody(t *testing.T) (*world, string) {
 	t.Helper()
-	w, port := *g.world, freePort()
-	w.BaseURL = fmt.Sprintf("http://localhost:%d", port)
-	w.DatabaseURL = pgtest.URL(t)
-	child := w.startProcess(t, w.with("DATABASE_URL="+w.DatabaseURL, fmt.Sprintf("PORT=%d", port), "PUBLIC_URL="+w.BaseURL, "SIGNUPS=closed"), "xsynesis", "serve")
-	w.process = child
 	// It is never ready, since no worker is there to carry a payment out: its pages come nevertheless.
-	require.Eventually(t, func() bool { return answers(t.Context(), w.BaseURL+"/healthz") }, readyTimeout, 100*time.Millisecond, w.BaseURL)
-	begin := firstRunAddress.FindString(child.log())
-	require.NotEmpty(t, begin, child.log())
-	return &w, begin
+	w := g.serves(t, pgtest.URL(t), "/healthz")
+	begin := firstRunAddress.FindString(w.process.log())
+	require.NotEmpty(t, begin, w.process.log())
+	return w, begin
 }
 
 // looks are all pages that sign people in or are about them.

@@ -215,7 +215,7 @@ func TestPurchaseAnswersProgramsByItsState(t *testing.T) {
 	t.Parallel()
 	w := sharedWorld(t)
 	l := w.newLink(t, "Cold brew", "0.09")
-	began := w.do(t, http.MethodPost, l.URL, "", "Accept", "text/html", "Content-Type", "application/x-www-form-urlencoded")
+	began := w.do(t, http.MethodPost, l.URL, "", "Accept", "text/html", "Content-Type", formType)
 	require.Equal(t, http.StatusSeeOther, began.Status, began.Body)
 	purchase := began.Header.Get("Location")
 

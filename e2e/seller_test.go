@@ -170,7 +170,7 @@ func TestSimulatedPaymentsTakeBothWays(t *testing.T) {
 // begin starts a purchase as a tap on Pay does, and returns its id.
 func (w *world) begin(t testing.TB, l link) string {
 	t.Helper()
-	began := w.do(t, http.MethodPost, l.URL, "", "Accept", "text/html", "Content-Type", "application/x-www-form-urlencoded")
+	began := w.do(t, http.MethodPost, l.URL, "", "Accept", "text/html", "Content-Type", formType)
 	require.Equal(t, http.StatusSeeOther, began.Status, began.Body)
 	return attemptIn(t, began.Header.Get("Location"))
 }

@@ -11,9 +11,7 @@ import (
 func (v *visitor) clean(where string) {
 	v.t.Helper()
 	v.requireAccessible(where)
-	wide, err := v.Evaluate(`() => document.documentElement.scrollWidth > innerWidth`)
-	require.NoError(v.t, err)
-	require.Equal(v.t, false, wide, "%s is wider than its window", where)
+	v.requireNoSidewaysScroll()
 }
 
 func TestSellerSetsUpTheShop(t *testing.T) {

@@ -52,6 +52,15 @@ func (w *world) signInBy(t testing.TB, maker, key string) (drawn, first, replaye
 	return told.Drawn, told.First, told.Replayed
 }
 
+// ownerCookie signs the demo's owner in with his wallet, and returns the session's cookie.
+func (w *world) ownerCookie(t testing.TB) string {
+	t.Helper()
+	_, in, _ := w.signInBy(t, "viem", w.OwnerKey)
+	require.Equal(t, http.StatusOK, in.Status, in.Body.Error.Code)
+	cookie, _, _ := strings.Cut(in.Cookie, ";")
+	return cookie
+}
+
 func freshKey(t testing.TB) string {
 	t.Helper()
 	key, err := crypto.GenerateKey()

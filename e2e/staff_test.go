@@ -17,11 +17,16 @@ const signedOutWithin = 2 * time.Second
 // beside is the same world, seen through a second web process.
 func (w *world) beside(t *testing.T) *world {
 	t.Helper()
-	other := *w
-	port := freePort()
-	other.BaseURL = fmt.Sprintf("http://localhost:%d", port)
-	w.startProcess(t, w.with("DATABASE_URL="+w.DatabaseURL, fmt.Sprintf("PORT=%d", port), "PUBLIC_URL="+other.BaseURL, "SIGNUPS=closed"), "xsynesis", "serve")
-	require.Eventually(t, func() bool { return answers(t.Context(), other.BaseURL+"/readyz") }, readyTimeout, 100*time.Millisecond)
+	return w.serves(t, w.DatabaseURL, "/readyz")
+}
+
+// serves starts a web process where nobody new may sign up, on this database, and waits until it answers at a path.
+func (w *world) serves(t *testing.T, database, path string) *world {
+	t.Helper()
+	other, port := *w, freePort()
+	other.DatabaseURL, other.BaseURL = database, fmt.Sprintf("http://localhost:%d", port)
+	other.process = w.startProcess(t, w.with("DATABASE_URL="+database, fmt.Sprintf("PORT=%d", port), "PUBLIC_URL="+other.BaseURL, "SIGNUPS=closed"), "xsynesis", "serve")
+	require.Eventually(t, func() bool { return answers(t.Context(), other.BaseURL+path) }, readyTimeout, 100*time.Millisecond, other.BaseURL)
 	return &other
 }
 

@@ -30,7 +30,7 @@ const injection = `(() => {
 	};
 	const provider = Object.freeze({ request, on() {}, removeListener() {} });
 	window.ethereum = provider;
-	const info = Object.freeze({ uuid: "0d3c6a52-3c1f-4c53-8f5e-6a8d7c2b1e90", name: "` + walletName + `", icon: "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'/%3E", rdns: "test.pocket" });
+	const info = Object.freeze({ uuid: "0d3c6a52-3c1f-4c53-8f5e-6a8d7c2b1e90", name: "` + walletName + `", icon: "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24'%3E%3Crect width='24' height='24' rx='6' fill='%23D9DDF2'/%3E%3Cpath d='M6 8h12v4a6 6 0 0 1-12 0z' fill='none' stroke='%2315161A' stroke-width='2'/%3E%3C/svg%3E", rdns: "test.pocket" });
 	const announce = () => window.dispatchEvent(new CustomEvent("eip6963:announceProvider", { detail: Object.freeze({ info, provider }) }));
 	window.addEventListener("eip6963:requestProvider", announce);
 	announce();
@@ -141,22 +141,20 @@ func (w *wallet) switchTo(params []json.RawMessage) *walletError {
 	return nil
 }
 
-// signText signs what a page asks a person to sign in with.
-func (w *wallet) signText(params []json.RawMessage) (any, *walletError) {
+// asks its owner for a signature.
+func (w *wallet) asks() *walletError {
 	w.mu.Lock()
 	w.signs++
 	decide := w.decide
 	w.mu.Unlock()
-	if decide != nil {
-		if refused := decide(); refused != nil {
-			return nil, refused
-		}
+	if decide == nil {
+		return nil
 	}
-	var text hexutil.Bytes
-	if err := json.Unmarshal(params[0], &text); err != nil {
-		return nil, &walletError{-32602, err.Error()}
-	}
-	signature, err := crypto.Sign(accounts.TextHash(text), w.key)
+	return decide()
+}
+
+func (w *wallet) signHash(hash []byte) (any, *walletError) {
+	signature, err := crypto.Sign(hash, w.key)
 	if err != nil {
 		return nil, &walletError{-32603, err.Error()}
 	}
@@ -164,15 +162,21 @@ func (w *wallet) signText(params []json.RawMessage) (any, *walletError) {
 	return hexutil.Encode(signature), nil
 }
 
+// signText signs what a page asks a person to sign in with.
+func (w *wallet) signText(params []json.RawMessage) (any, *walletError) {
+	if refused := w.asks(); refused != nil {
+		return nil, refused
+	}
+	var text hexutil.Bytes
+	if err := json.Unmarshal(params[0], &text); err != nil {
+		return nil, &walletError{-32602, err.Error()}
+	}
+	return w.signHash(accounts.TextHash(text))
+}
+
 func (w *wallet) sign(params []json.RawMessage) (any, *walletError) {
-	w.mu.Lock()
-	w.signs++
-	decide := w.decide
-	w.mu.Unlock()
-	if decide != nil {
-		if refused := decide(); refused != nil {
-			return nil, refused
-		}
+	if refused := w.asks(); refused != nil {
+		return nil, refused
 	}
 	var text string
 	var typed apitypes.TypedData
@@ -183,12 +187,7 @@ func (w *wallet) sign(params []json.RawMessage) (any, *walletError) {
 	if err != nil {
 		return nil, &walletError{-32602, err.Error()}
 	}
-	signature, err := crypto.Sign(digest, w.key)
-	if err != nil {
-		return nil, &walletError{-32603, err.Error()}
-	}
-	signature[64] += 27
-	return hexutil.Encode(signature), nil
+	return w.signHash(digest)
 }
 
 // noTestWallet takes the demo's own wallet out of a visitor's browser.

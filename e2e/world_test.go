@@ -110,12 +110,28 @@ type world struct {
 func startWorld(t testing.TB, env ...string) *world {
 	t.Helper()
 	w := startUnauditedWorld(t, env...)
+	w.auditedAtEnd(t)
+	return w
+}
+
+func (w *world) auditedAtEnd(t testing.TB) {
+	t.Helper()
 	t.Cleanup(func() {
 		if w.process.running() {
 			require.NoError(t, w.audit())
 		}
 	})
-	return w
+}
+
+// closedAtEnd closes a world with its test, and shows what it wrote where the test failed.
+func (w *world) closedAtEnd(t testing.TB) {
+	t.Helper()
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the end of the world's log:\n%s", w.process.log())
+		}
+		require.NoError(t, w.close())
+	})
 }
 
 // startUnauditedWorld is for tests that put something into the database by hand, or that audit themselves.
@@ -123,12 +139,7 @@ func startUnauditedWorld(t testing.TB, env ...string) *world {
 	t.Helper()
 	w, err := openWorld(env...)
 	if w != nil {
-		t.Cleanup(func() {
-			if t.Failed() {
-				t.Logf("the end of the world's log:\n%s", w.process.log())
-			}
-			require.NoError(t, w.close())
-		})
+		w.closedAtEnd(t)
 	}
 	require.NoError(t, err)
 	return w

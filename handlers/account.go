@@ -24,7 +24,7 @@ func (h *Handlers) accountRoutes(e *echo.Echo) {
 	e.POST(views.AccountPasskeysPath+"/:passkey", h.owner(h.renamePasskey))
 	e.GET(views.AccountPasskeysPath+"/:passkey/removal", h.owner(h.stepUp(h.confirmPasskeyRemoval)))
 	e.POST(views.AccountPasskeysPath+"/:passkey/removal", h.owner(h.removePasskey))
-	e.POST(views.AccountWalletChallengesPath, h.owner(h.askNewWallet))
+	e.POST(views.AccountWalletChallengesPath, h.owner(h.askOwnWallet(access.ForWallet)))
 	e.POST(views.AccountWalletsPath, h.owner(h.addWallet))
 	e.GET(views.AccountWalletsPath+"/:address/removal", h.owner(h.stepUp(h.confirmWalletRemoval)))
 	e.POST(views.AccountWalletsPath+"/:address/removal", h.owner(h.removeWallet))
@@ -35,7 +35,7 @@ func (h *Handlers) accountRoutes(e *echo.Echo) {
 	e.GET(views.ConfirmPath, h.owner(h.stepUpPage))
 	e.POST(views.ConfirmChallengesPath, h.owner(h.askStepUp))
 	e.POST(views.ConfirmPasskeysPath, h.owner(h.confirmByPasskey))
-	e.POST(views.ConfirmWalletChallengesPath, h.owner(h.askStepUpOfWallet))
+	e.POST(views.ConfirmWalletChallengesPath, h.owner(h.askOwnWallet(access.ForStepUp)))
 	e.POST(views.ConfirmWalletsPath, h.owner(h.confirmByWallet))
 	e.POST(views.ConfirmCodesPath, h.owner(h.confirmByCode))
 }
@@ -100,7 +100,7 @@ func (h *Handlers) renamePerson(c echo.Context, s seller) error {
 	name := c.FormValue("name")
 	err := h.Gate.Rename(c.Request().Context(), s.Session, name, browserOf(c))
 	if errors.Is(err, access.ErrPerson) {
-		return h.showAccount(c, s, http.StatusUnprocessableEntity, views.Field{Value: name, Problem: "Give a name of 1 to 80 characters."}, views.Flash{})
+		return h.showAccount(c, s, http.StatusUnprocessableEntity, views.Field{Value: name, Problem: nameProblem}, views.Flash{})
 	}
 	return backToAccount(c, err)
 }
@@ -194,12 +194,15 @@ func (h *Handlers) removed(c echo.Context, s seller, err error) error {
 	return backToAccount(c, err)
 }
 
-func (h *Handlers) askNewWallet(c echo.Context, s seller) error {
-	r, err := readAnswer(c)
-	if err != nil {
-		return err
+// askOwnWallet answers with what a person's wallet is to sign for a purpose.
+func (h *Handlers) askOwnWallet(purpose access.Purpose) func(echo.Context, seller) error {
+	return func(c echo.Context, s seller) error {
+		r, err := readAnswer(c)
+		if err != nil {
+			return err
+		}
+		return h.askWallet(c, purpose, s.Person, r.nonceRequest)
 	}
-	return h.askWallet(c, access.ForWallet, s.Person, nonceRequest{r.Address, r.ChainID})
 }
 
 func (h *Handlers) addWallet(c echo.Context, s seller) error {
@@ -275,14 +278,6 @@ func (h *Handlers) showStepUp(c echo.Context, s seller, status int, to string, c
 
 func (h *Handlers) askStepUp(c echo.Context, s seller) error {
 	return challenge(c, func(ctx context.Context) (json.RawMessage, error) { return h.Gate.AskStepUp(ctx, s.Session) })
-}
-
-func (h *Handlers) askStepUpOfWallet(c echo.Context, s seller) error {
-	r, err := readAnswer(c)
-	if err != nil {
-		return err
-	}
-	return h.askWallet(c, access.ForStepUp, s.Person, nonceRequest{r.Address, r.ChainID})
 }
 
 func (h *Handlers) confirmByPasskey(c echo.Context, s seller) error {

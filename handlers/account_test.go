@@ -160,7 +160,7 @@ func TestATillIsNobodysAccount(t *testing.T) {
 	w.employs(w.cafe, in, access.Owner)
 	browser := header("Cookie", "__Host-sid="+in.cookie())
 	require.Equal(t, 200, w.get("/account", page, browser).status)
-	_, err := w.pool.Exec(t.Context(), `INSERT INTO devices (id, merchant_id, name, hash, paired_by, created_at) SELECT 'dev_1', $1, 'Counter', 'x', id, now() FROM persons LIMIT 1`, w.cafe)
+	_, err := w.pool.Exec(t.Context(), `INSERT INTO devices (id, merchant_id, name, hash, paired_by, created_at, seen_at) SELECT 'dev_1', $1, 'Counter', 'x', id, now(), now() FROM persons LIMIT 1`, w.cafe)
 	require.NoError(t, err)
 	_, err = w.pool.Exec(t.Context(), `UPDATE sessions SET device_id = 'dev_1', merchant_id = $1`, w.cafe)
 	require.NoError(t, err)

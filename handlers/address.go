@@ -106,8 +106,7 @@ func (h *Handlers) typedAddress(c echo.Context, s seller) (wrong func(*views.Add
 
 // addressRequest is what the page's script posts: what the wallet signed, and the fields of the form around its button.
 type addressRequest struct {
-	Address   string `json:"address"`
-	ChainID   int64  `json:"chain_id"`
+	nonceRequest
 	Message   string `json:"message"`
 	Signature string `json:"signature"`
 	Networks  string `json:"networks"` // with commas between them
@@ -119,7 +118,7 @@ func (h *Handlers) askAddress(c echo.Context, s seller) error {
 	if err := decode(c, &r); err != nil {
 		return err
 	}
-	return h.askWallet(c, access.ForPayee, s.Person, nonceRequest{r.Address, r.ChainID})
+	return h.askWallet(c, access.ForPayee, s.Person, r.nonceRequest)
 }
 
 // proveAddress takes an address with the signature of its holder: the one that is used already, or another one.

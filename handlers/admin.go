@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -35,28 +34,19 @@ func jobPagesPolicy(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// operatorCookie is bound to this host where the connection is encrypted, as the sellers' is.
-func (h *Handlers) operatorCookie() string {
-	if strings.HasPrefix(h.PublicURL, "https://") {
-		return "__Host-oid"
-	}
-	return "oid"
-}
+// operatorCookie keeps the secret of the operator's session. Other than the sellers', no link of another site carries it.
+const operatorCookie = "oid"
 
 func (h *Handlers) setOperatorCookie(c echo.Context, secret string, age int) {
+	name, encrypted := h.cookieOf(operatorCookie)
 	c.SetCookie(&http.Cookie{ //nolint:gosec // Secure wherever the site itself is
-		Name: h.operatorCookie(), Value: secret, Path: "/", MaxAge: age, HttpOnly: true, SameSite: http.SameSiteStrictMode,
-		Secure: strings.HasPrefix(h.PublicURL, "https://"),
+		Name: name, Value: secret, Path: "/", MaxAge: age, HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: encrypted,
 	})
 }
 
 // operatorSession tells whether an operator asks, or returns [access.ErrDenied].
 func (h *Handlers) operatorSession(c echo.Context) error {
-	cookie, err := c.Cookie(h.operatorCookie())
-	if err != nil {
-		return access.ErrDenied
-	}
-	return h.Operator.Session(c.Request().Context(), cookie.Value)
+	return h.Operator.Session(c.Request().Context(), h.kept(c, operatorCookie))
 }
 
 // operator lets nobody else in. A seller is told that this is not for him; anybody else may sign in.
@@ -111,7 +101,7 @@ func (h *Handlers) isSeller(c echo.Context) (bool, error) {
 func (h *Handlers) createOperatorSession(c echo.Context) error {
 	c.Response().Header().Set("Cache-Control", "no-store")
 	if wait := h.signIns.wait(addressOf(c), h.Now()); wait > 0 {
-		c.Response().Header().Set("Retry-After", strconv.Itoa(int(wait.Seconds())+1))
+		askToWait(c, wait)
 		problem := fmt.Sprintf("That was wrong too often. Try again in %s.", health.Span(wait.Round(time.Second)))
 		return h.Page(c, http.StatusTooManyRequests, views.OperatorSignIn(h.operatorSignIn(problem)))
 	}
@@ -128,8 +118,8 @@ func (h *Handlers) createOperatorSession(c echo.Context) error {
 }
 
 func (h *Handlers) deleteOperatorSession(c echo.Context) error {
-	if cookie, err := c.Cookie(h.operatorCookie()); err == nil {
-		if err := h.Operator.SignOut(c.Request().Context(), cookie.Value); err != nil {
+	if secret := h.kept(c, operatorCookie); secret != "" {
+		if err := h.Operator.SignOut(c.Request().Context(), secret); err != nil {
 			return err
 		}
 	}

@@ -141,7 +141,7 @@ func TestWrongTokensAreFewToTheMinute(t *testing.T) {
 	for _, token := range []string{"guess", operatorToken} {
 		late := try(token, "203.0.113.7")
 		require.Equal(t, 429, late.status)
-		require.Equal(t, "61", late.header.Get("Retry-After"))
+		require.Equal(t, "60", late.header.Get("Retry-After"))
 	}
 	require.Equal(t, 303, try(operatorToken, "203.0.113.8").status, "others are not held up")
 	now = now.Add(time.Minute)

@@ -12,13 +12,13 @@ import (
 	"xsynesis/id"
 )
 
-// api answers the calls under /api: for programs, by key, never by cookie.
+// api answers the calls under /api: for programs, by key or access token. Only the calls of a browser read its cookie.
 type api struct{ *Handlers }
 
 // apiCall is one call: its route and its description come from the same row.
 type apiCall struct {
 	method, path string
-	scope        access.Scope      // what the seller's key must allow; empty for public calls
+	scope        access.Scope      // what the seller's key must allow; empty for public calls and those of a browser
 	permission   access.Permission // what a person needs besides, whose access token takes a key's place; empty for nothing
 	summary      string
 	query        []apiParam
@@ -35,7 +35,7 @@ type apiCall struct {
 	run          func(a api, c echo.Context, who access.Caller) error
 }
 
-// public tells whether anybody may make the call.
+// public tells whether anybody may make the call, without a key.
 func (call apiCall) public() bool { return call.scope == "" }
 
 // apiParam is one parameter of a call's query.
@@ -89,7 +89,7 @@ func (a api) guard(call apiCall) echo.HandlerFunc {
 	}
 }
 
-// caller is who the request's key stands for: nobody where it carries none.
+// caller is who the request's key or access token stands for: nobody where it carries none.
 func (a api) caller(c echo.Context) (access.Caller, error) {
 	header := c.Request().Header.Get(echo.HeaderAuthorization)
 	c.Response().Header().Add("Vary", echo.HeaderAuthorization)

@@ -3,7 +3,7 @@ package handlers
 import (
 	"errors"
 	"net/http"
-	"strconv"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -178,7 +178,7 @@ const (
 	headerLivemode = "Livemode"
 )
 
-func isKey(token string) bool { return len(token) >= 3 && token[:3] == "sk_" }
+func isKey(token string) bool { return strings.HasPrefix(token, "sk_") }
 
 // admit lets somebody prove who he is, and gives his browser a session of its own: whatever it sent before counts no
 // more.
@@ -200,7 +200,7 @@ func (h *Handlers) admit(c echo.Context, prove func() (access.Entered, error)) (
 // tries counts wrong proofs by address; who is wrong too often has to wait.
 func (h *Handlers) tries(c echo.Context, prove func() (secret string, err error)) (secret string, err error) {
 	if wait := h.signIns.wait(addressOf(c), h.Now()); wait > 0 {
-		c.Response().Header().Set("Retry-After", strconv.Itoa(int(wait.Seconds())+1))
+		askToWait(c, wait)
 		return "", errTooOften
 	}
 	secret, err = prove()

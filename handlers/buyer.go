@@ -123,9 +123,7 @@ func (h *Handlers) notBegun(c echo.Context, problem error) error {
 		return problem
 	}
 	c.Response().Header().Set("Cache-Control", "no-store")
-	if s, ok := retryAfter[r.status]; ok && c.Response().Header().Get("Retry-After") == "" {
-		c.Response().Header().Set("Retry-After", s)
-	}
+	askForPatience(c, r.status)
 	return h.Page(c, r.status, views.LinkPage(v))
 }
 

@@ -6,10 +6,12 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"xsynesis/access"
+	"xsynesis/health"
 	"xsynesis/id"
 	"xsynesis/views"
 )
@@ -97,40 +99,18 @@ const (
 	deviceAge    = 400 * 24 * 60 * 60 // seconds; the longest that browsers keep a cookie
 )
 
-func (h *Handlers) setTillCookie(c echo.Context, name, value string, age int) {
-	secured := strings.HasPrefix(h.PublicURL, "https://")
-	c.SetCookie(&http.Cookie{ //nolint:gosec // Secure wherever the site itself is
-		Name: h.tillCookieName(name), Value: value, Path: "/", MaxAge: age, HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: secured,
-	})
-}
-
-func (h *Handlers) tillCookieName(name string) string {
-	if strings.HasPrefix(h.PublicURL, "https://") {
-		return "__Host-" + name
-	}
-	return name
-}
-
-func (h *Handlers) tillSecret(c echo.Context, name string) string {
-	cookie, err := c.Cookie(h.tillCookieName(name))
-	if err != nil {
-		return ""
-	}
-	return cookie.Value
-}
-
 // atTill asks for a paired tablet.
 func (h *Handlers) atTill(next func(echo.Context, access.Device) error) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		c.Response().Header().Set("Cache-Control", "private, no-store")
-		d, err := h.Access.Device(c.Request().Context(), h.tillSecret(c, deviceCookie))
+		d, err := h.Access.Device(c.Request().Context(), h.kept(c, deviceCookie))
 		if errors.Is(err, access.ErrDenied) {
 			return errNoTill
 		}
 		if err != nil {
 			return err
 		}
-		h.learnTill(h.tillSecret(c, deviceCookie), d.ID)
+		h.learnTill(h.kept(c, deviceCookie), d.ID)
 		return next(c, d)
 	}
 }
@@ -140,7 +120,7 @@ func (h *Handlers) atTill(next func(echo.Context, access.Device) error) echo.Han
 func (h *Handlers) till(c echo.Context) error {
 	c.Response().Header().Set("Cache-Control", "private, no-store")
 	ctx := c.Request().Context()
-	d, err := h.Access.Device(ctx, h.tillSecret(c, deviceCookie))
+	d, err := h.Access.Device(ctx, h.kept(c, deviceCookie))
 	if errors.Is(err, access.ErrDenied) {
 		if isScript(c.Request()) {
 			return errNoTill
@@ -150,8 +130,8 @@ func (h *Handlers) till(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	h.learnTill(h.tillSecret(c, deviceCookie), d.ID)
-	s, err := h.Tills.Unlocked(ctx, d, h.tillSecret(c, tillCookie), !isScript(c.Request()))
+	h.learnTill(h.kept(c, deviceCookie), d.ID)
+	s, err := h.Tills.Unlocked(ctx, d, h.kept(c, tillCookie), !isScript(c.Request()))
 	if errors.Is(err, access.ErrDenied) {
 		return h.lockScreen(c, d, http.StatusOK, id.Person(c.QueryParam("person")), "")
 	}
@@ -186,14 +166,13 @@ func (h *Handlers) pairTill(c echo.Context) error {
 	code := c.FormValue("code")
 	secret, err := h.tries(c, func() (string, error) { return h.Access.Pair(c.Request().Context(), code, browserOf(c)) })
 	if errors.Is(err, access.ErrPairing) {
-		return h.Page(c, http.StatusUnprocessableEntity, views.TillPair(views.TillPairView{
-			Code: views.Field{Value: code, Problem: "This code pairs no tablet, or not any more. Ask for a new one."}, Test: h.Development,
-		}))
+		r, _ := replyTo(err)
+		return h.Page(c, r.status, views.TillPair(views.TillPairView{Code: views.Field{Value: code, Problem: r.message}, Test: h.Development}))
 	}
 	if err != nil {
 		return err
 	}
-	h.setTillCookie(c, deviceCookie, secret, deviceAge)
+	h.keep(c, deviceCookie, secret, deviceAge)
 	if d, err := h.Access.Device(c.Request().Context(), secret); err == nil {
 		h.Hub.Changed("", d.Merchant)
 	}
@@ -208,7 +187,7 @@ func (h *Handlers) unlockTill(c echo.Context, d access.Device) error {
 	if wait := h.pins.wait(string(d.ID), h.Now()); wait > 0 {
 		askToWait(c, wait)
 		return h.lockScreen(c, d, http.StatusTooManyRequests, person,
-			fmt.Sprintf("Too many wrong PINs at this till. Try again in %d seconds.", seconds(wait)))
+			fmt.Sprintf("Too many wrong PINs at this till. Try again in %s.", waitWords(wait)))
 	}
 	secret, err := h.Tills.Unlock(c.Request().Context(), d, person, c.FormValue("pin"), browserOf(c))
 	var paused *access.PausedError
@@ -218,28 +197,31 @@ func (h *Handlers) unlockTill(c echo.Context, d access.Device) error {
 		return h.lockScreen(c, d, http.StatusUnprocessableEntity, person, "This is not the PIN.")
 	case errors.As(err, &paused):
 		h.Hub.Changed("", d.Merchant)
-		wait := int(paused.Until.Sub(h.Now()).Seconds()) + 1
-		c.Response().Header().Set("Retry-After", strconv.Itoa(wait))
+		wait := paused.Until.Sub(h.Now())
+		askToWait(c, wait)
 		return h.lockScreen(c, d, http.StatusTooManyRequests, person,
-			fmt.Sprintf("Too many wrong PINs. Try again in %d seconds; the owners have been told.", wait))
+			fmt.Sprintf("Too many wrong PINs. Try again in %s; the owners have been told.", waitWords(wait)))
 	case err != nil:
 		return err
 	}
-	h.setTillCookie(c, tillCookie, secret, 0)
+	h.keep(c, tillCookie, secret, 0)
 	return c.Redirect(http.StatusSeeOther, views.TillPath)
 }
 
+// waitWords is a wait as people say it.
+func waitWords(wait time.Duration) string { return health.Span(wait.Round(time.Second)) }
+
 func (h *Handlers) lockTill(c echo.Context, d access.Device) error {
-	if err := h.Tills.Lock(c.Request().Context(), d, h.tillSecret(c, tillCookie)); err != nil {
+	if err := h.Tills.Lock(c.Request().Context(), d, h.kept(c, tillCookie)); err != nil {
 		return err
 	}
-	h.setTillCookie(c, tillCookie, "", -1)
+	h.keep(c, tillCookie, "", -1)
 	return c.Redirect(http.StatusSeeOther, views.TillPath)
 }
 
 func (h *Handlers) tillEvents(c echo.Context, d access.Device) error {
 	return h.stream(c, string(d.Merchant), func() bool {
-		_, err := h.Access.Device(c.Request().Context(), h.tillSecret(c, deviceCookie))
+		_, err := h.Access.Device(c.Request().Context(), h.kept(c, deviceCookie))
 		return err == nil
 	})
 }

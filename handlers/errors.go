@@ -40,6 +40,12 @@ type reply struct {
 	message string
 }
 
+// What forms say beside a field, too.
+const (
+	nameProblem = "Give a name of 1 to 80 characters."
+	pinProblem  = "Choose 4 to 8 digits that are not all the same and do not simply count up or down."
+)
+
 // replies maps the business's errors; the first match counts.
 var replies = []reply{
 	{shop.ErrNotFound, 404, "not_found", "There is nothing at this address."},
@@ -74,8 +80,8 @@ var replies = []reply{
 	{access.ErrStepUp, 403, "step_up_required", "Confirm first that it is you."},
 	{access.ErrLastWayIn, 409, "last_way_in", "This is your last way to sign in. Add another passkey or wallet first."},
 	{access.ErrOtherChain, 401, "other_network", "This wallet is a contract that was added on another network. Switch it to that network."},
-	{access.ErrTaken, 409, "taken", "This signs in somebody already."},
-	{access.ErrPerson, 400, "invalid_field", "Give a name of 1 to 80 characters."},
+	{access.ErrTaken, 409, "taken", "This passkey or wallet signs in somebody already. Use another one."},
+	{access.ErrPerson, 400, "invalid_field", nameProblem},
 	{access.ErrTwoKeys, 409, "two_keys", "Two keys of this name are in use. Revoke one first, or choose another name."},
 	{access.ErrTooManyKeys, 409, "too_many_keys", "The shop has as many keys as it may. Revoke one first."},
 	{access.ErrKeyEnded, 409, "key_ended", "This key opens nothing any more. Make a new one."},
@@ -86,8 +92,8 @@ var replies = []reply{
 	{access.ErrMember, 409, "member_already", "You work in this shop already."},
 	{access.ErrRole, 403, "role_not_yours", "This role is not yours to give or to take away. Ask an owner."},
 	{access.ErrLastOwner, 409, "last_owner", "This is the last owner. Make somebody else an owner first."},
-	{access.ErrPINForm, 400, "invalid_field", "A PIN has 4 to 8 digits, and is not one that everybody tries first."},
-	{access.ErrPairing, 422, "pairing_refused", "This code pairs no tablet, or not any more."},
+	{access.ErrPINForm, 400, "invalid_field", pinProblem},
+	{access.ErrPairing, 422, "pairing_refused", "This code is wrong, was used, or is too old. Ask for a new one."},
 	{errNoTill, 403, "no_till", "This tablet belongs to no shop any more."},
 	{errNoShop, 403, "no_shop", "You do not belong to a shop yet."},
 	{errTooOften, 429, "too_many_tries", "That was wrong too often. Try again in a minute."},
@@ -105,6 +111,14 @@ var replies = []reply{
 
 // retryAfter is how many seconds to wait, for the answers that ask for patience.
 var retryAfter = map[int]string{http.StatusServiceUnavailable: "5", http.StatusTooManyRequests: "60"}
+
+// askForPatience says when to come again, unless that was said more exactly.
+func askForPatience(c echo.Context, status int) {
+	header := c.Response().Header()
+	if wait, ok := retryAfter[status]; ok && header.Get("Retry-After") == "" {
+		header.Set("Retry-After", wait)
+	}
+}
 
 // replyTo says what an error means; what is unknown is our own fault and tells nothing.
 func replyTo(err error) (r reply, field string) {
@@ -178,8 +192,6 @@ func sentenceOf(status int) string {
 		return "The request is too large."
 	case http.StatusRequestTimeout:
 		return "The request took too long to arrive."
-	case http.StatusTooManyRequests:
-		return "That was too much at once. Wait a moment, and try again."
 	case http.StatusUnsupportedMediaType, http.StatusBadRequest:
 		return "The request could not be read."
 	default:
@@ -213,19 +225,18 @@ func (h *Handlers) fail(err error, c echo.Context) {
 		return
 	}
 	r, field := replyTo(err)
-	if s, ok := retryAfter[r.status]; ok && c.Response().Header().Get("Retry-After") == "" {
-		c.Response().Header().Set("Retry-After", s)
-	}
+	askForPatience(c, r.status)
 	c.Response().Header().Set("Cache-Control", "no-store")
 	var sent error
+	elsewhere := h.elsewhere(c, r)
 	switch {
 	case strings.HasPrefix(c.Request().URL.Path, "/api/") || !wantsPage(c.Request()):
 		sent = c.JSON(r.status, errorBody(c, r, field))
-	case h.elsewhere(c, r) != "" && isScript(c.Request()):
-		c.Response().Header().Set("HX-Redirect", h.elsewhere(c, r))
+	case elsewhere != "" && isScript(c.Request()):
+		c.Response().Header().Set("HX-Redirect", elsewhere)
 		sent = c.NoContent(r.status)
-	case h.elsewhere(c, r) != "":
-		sent = c.Redirect(http.StatusSeeOther, h.elsewhere(c, r))
+	case elsewhere != "":
+		sent = c.Redirect(http.StatusSeeOther, elsewhere)
 	default:
 		sent = h.Page(c, r.status, views.ErrorPage(errorView(c, r)))
 	}

@@ -63,7 +63,8 @@ func (h *Handlers) purchaseEvents(c echo.Context) error {
 
 const changedLine = "event: changed\ndata: changed\n\n"
 
-// stream says only "changed", until the reader leaves, or may hear it no more: then it is silent. may is nil for what anybody may hear.
+// stream says only "changed", until the reader leaves, or may hear it no more: then it is silent. may is nil for what
+// anybody may hear.
 func (h *Handlers) stream(c echo.Context, topic string, may func() bool) error {
 	visitor := h.visitor(c)
 	if !h.streams.enter(visitor) {
@@ -95,19 +96,17 @@ func (h *Handlers) stream(c echo.Context, topic string, may func() bool) error {
 		case <-changed:
 			line = changedLine
 		}
+		if now := h.Now(); may != nil && now.Sub(looked) >= lookEvery {
+			looked = now
+			if !may() {
+				// The page fetches itself, and finds out why. The connection is left to it: to end it here would be an error there.
+				line, changed, may = changedLine, nil, nil
+			}
+		}
 		h.awaitReader(c)
 		if _, err := fmt.Fprint(w, line); err != nil {
 			return nil //nolint:nilerr // the reader is gone, which is how streams end
 		}
 		w.Flush()
-		if now := h.Now(); may != nil && now.Sub(looked) >= lookEvery {
-			looked = now
-			if !may() {
-				// The page fetches itself, and finds out why. The connection is left to it: to end it here would be an error there.
-				fmt.Fprint(w, changedLine) //nolint:errcheck // it is the last anyway
-				w.Flush()
-				changed, may = nil, nil
-			}
-		}
 	}
 }

@@ -87,8 +87,12 @@ func (h *Handlers) createKey(c echo.Context, s seller) error {
 	for _, scope := range form["scope"] {
 		f.Scopes = append(f.Scopes, access.Scope(scope))
 	}
-	if days, err := strconv.Atoi(form.Get("expires")); err == nil {
-		at := h.Now().AddDate(0, 0, days)
+	if days := form.Get("expires"); days != "never" {
+		n, err := strconv.Atoi(days)
+		if err != nil {
+			return h.keyFormAgain(c, s, f, &access.KeyFormError{Field: "expires", Message: "Choose when the key ends."})
+		}
+		at := h.Now().AddDate(0, 0, n)
 		f.ExpiresAt = &at
 	}
 	made, secret, err := h.Access.MakeKey(c.Request().Context(), s.Merchant, f, actor(c, s))

@@ -41,7 +41,7 @@ func (h *Handlers) secretsOf(c echo.Context) (secrets []string) {
 	if !strings.EqualFold(scheme, "Bearer") {
 		token = ""
 	}
-	for _, secret := range []string{strings.TrimSpace(token), h.tillSecret(c, deviceCookie), h.secretOf(c)} {
+	for _, secret := range []string{strings.TrimSpace(token), h.kept(c, deviceCookie), h.secretOf(c)} {
 		if secret != "" {
 			secrets = append(secrets, secret)
 		}
@@ -87,7 +87,7 @@ func (h *Handlers) recognise(c echo.Context, secrets []string, now time.Time) (k
 		return knownCaller{}, false
 	}
 	ctx := c.Request().Context()
-	if secret := h.tillSecret(c, deviceCookie); secret != "" {
+	if secret := h.kept(c, deviceCookie); secret != "" {
 		if d, err := h.Access.Device(ctx, secret); err == nil {
 			return h.learnTill(secret, d.ID), true
 		}
@@ -107,7 +107,7 @@ func (h *Handlers) recognise(c echo.Context, secrets []string, now time.Time) (k
 
 // isTill tells whether a paired tablet asks, as far as this process knows.
 func (h *Handlers) isTill(c echo.Context) bool {
-	who, ok := h.limits.knows([]string{h.tillSecret(c, deviceCookie)}, h.Now())
+	who, ok := h.limits.knows([]string{h.kept(c, deviceCookie)}, h.Now())
 	return ok && who.counts == nil
 }
 

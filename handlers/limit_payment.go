@@ -28,7 +28,7 @@ func (h *Handlers) isPaying(c echo.Context) bool {
 		return false
 	}
 	body, err := io.ReadAll(r.Body)
-	r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), failing{err}))
+	r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), r.Body)) // which goes on with its end, or with its error
 	if err != nil {
 		return false
 	}
@@ -48,14 +48,4 @@ func (h *Handlers) isSigned(paymentFor func(x402.Requirement) x402.Payment, a x4
 		}
 	}
 	return false
-}
-
-// failing is the end of a body that could not be read to its end.
-type failing struct{ err error }
-
-func (f failing) Read([]byte) (int, error) {
-	if f.err == nil {
-		return 0, io.EOF
-	}
-	return 0, f.err
 }

@@ -78,7 +78,7 @@ func (h *Handlers) openShop(c echo.Context, s seller) error {
 	name := c.FormValue("name")
 	fresh, err := h.Gate.OpenShop(c.Request().Context(), s.Session, h.secretOf(c), name, browserOf(c))
 	if errors.Is(err, access.ErrPerson) {
-		return h.showShopName(c, s, http.StatusUnprocessableEntity, views.Field{Value: name, Problem: "Give a name of 1 to 80 characters."})
+		return h.showShopName(c, s, http.StatusUnprocessableEntity, views.Field{Value: name, Problem: nameProblem})
 	}
 	if err != nil {
 		return err

@@ -95,6 +95,9 @@ func (w *accessWorld) ask(r rule, ids rows, carries content, more ...with) reply
 	return reply{w.t, recorder.Code, recorder.Header(), recorder.Body.Bytes()}
 }
 
+// readers are who takes an answer, by what they ask for.
+var readers = map[string]with{"a program": header("Accept", "application/json"), "a page": page, "a script": header("HX-Request", "true")}
+
 // passerBy leaves a stream as soon as it has begun.
 type passerBy struct {
 	*httptest.ResponseRecorder

@@ -35,11 +35,11 @@ func TestWhatIsAnotherShopsAnswersAsWhatIsNotThere(t *testing.T) {
 		if r.public() {
 			continue
 		}
-		for _, carries := range append([]func(*accessWorld, rows) content{w.usual(r)}, others[r.String()]...) {
+		for _, carries := range contents(r) {
 			if !w.namesRows(r, carries) {
 				continue
 			}
-			for name, accept := range map[string]with{"a program": header("Accept", "application/json"), "a page": page, "a script": header("HX-Request", "true")} {
+			for name, accept := range readers {
 				w.requireAlike(r, carries, name, accept)
 				compared++
 			}
@@ -48,9 +48,10 @@ func TestWhatIsAnotherShopsAnswersAsWhatIsNotThere(t *testing.T) {
 	require.Greater(t, compared, 200)
 }
 
-// usual is what a route's requests carry otherwise.
-func (w *accessWorld) usual(r rule) func(*accessWorld, rows) content {
-	return func(w *accessWorld, ids rows) content { return w.form(r, ids) }
+// contents are all the ways in which a route's requests name rows, the usual one first.
+func contents(r rule) []func(*accessWorld, rows) content {
+	usual := func(w *accessWorld, ids rows) content { return w.form(r, ids) }
+	return append([]func(*accessWorld, rows) content{usual}, others[r.String()]...)
 }
 
 // namesRows tells whether a request names any.
@@ -104,7 +105,7 @@ func TestEveryNameOfARowInTheAPIIsTried(t *testing.T) {
 		for method, call := range methods.(map[string]any) {
 			r := rule{method: strings.ToUpper(method), path: regexp.MustCompile(`\{(\w+)\}`).ReplaceAllString(path, ":$1")}
 			sent := map[string]bool{}
-			for _, carries := range append([]func(*accessWorld, rows) content{w.usual(r)}, others[r.String()]...) {
+			for _, carries := range contents(r) {
 				c := carries(w, unknown())
 				for name := range c.query {
 					sent[name] = true
@@ -149,7 +150,7 @@ func (w *accessWorld) smuggled() map[string]string {
 	return map[string]string{
 		"merchant_id": string(w.other), "merchant": string(w.other), "seller_id": string(w.other), "seller": string(w.other),
 		"person_id": string(w.boss.id), "livemode": "true", "role": "owner", "status": "removed", "stepped_up": "true", "created_by": string(w.boss.id),
-		"proven_at": "2026-01-01T00:00:00Z", "payments": "7", "token": "chosen-by-the-caller", "hash": "00", "scopes": "dev:settle", "id": "chosen",
+		"proven_at": "2001-02-03T12:00:00Z", "payments": "7", "token": "chosen-by-the-caller", "hash": "5eed5eed5eed", "scopes": "dev:settle", "id": "chosen",
 	}
 }
 
@@ -188,11 +189,8 @@ func (w *accessWorld) requireUnsmuggled(r rule, row touch) {
 	w.t.Helper()
 	require.NotContains(w.t, []any{row.Was["merchant_id"], row.Now["merchant_id"]}, any(string(w.other)), "%s: %s", r, row)
 	require.NotEqual(w.t, true, row.Now["livemode"], "%s: %s", r, row)
-	for name, value := range w.smuggled() {
-		switch name {
-		case "token", "hash", "id", "scopes", "proven_at":
-			require.NotEqual(w.t, value, row.Now[name], "%s: %s", r, row)
-		}
+	for _, value := range []string{"chosen", "5eed5eed5eed", "dev:settle", "2001-02-03"} { // whatever type its column has
+		require.NotContains(w.t, fmt.Sprint(row.Now), value, "%s: %s", r, row)
 	}
 	opened := row.Now["merchant_id"] != nil && row.Now["merchant_id"] != string(w.shop) // a shop of his own
 	if (row.Table == "members" || row.Table == "invites") && !opened {

@@ -127,8 +127,7 @@ var others = map[string][]func(*accessWorld, rows) content{
 		func(_ *accessWorld, ids rows) content { return query("person", ids("person")) },
 		func(_ *accessWorld, ids rows) content { return query("resource", ids("link")) },
 	},
-	"GET /dashboard/sales":          {func(_ *accessWorld, ids rows) content { return query("q", ids("attempt")) }},
-	"POST /dashboard/notices/reads": {func(_ *accessWorld, ids rows) content { return fields("newest", ids("notice")) }},
+	"GET /dashboard/sales": {func(_ *accessWorld, ids rows) content { return query("q", ids("attempt")) }},
 	"GET /api/webhooks/deliveries": {
 		func(_ *accessWorld, ids rows) content { return query("webhook_subscription_id", ids("webhook")) },
 		func(_ *accessWorld, ids rows) content { return query("resource_id", ids("webhook")) },

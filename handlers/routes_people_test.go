@@ -162,7 +162,7 @@ func (w *accessWorld) device(merchant id.Merchant) (device id.Device, secret str
 	w.t.Helper()
 	device, secret = id.New[id.Device](time.Now()), id.NewToken()
 	sum := sha256.Sum256([]byte(secret))
-	w.exec(`INSERT INTO devices (id, merchant_id, name, hash, paired_by, created_at) VALUES ($1, $2, 'Counter', $3, $4, now())`,
+	w.exec(`INSERT INTO devices (id, merchant_id, name, hash, paired_by, created_at, seen_at) VALUES ($1, $2, 'Counter', $3, $4, now(), now())`,
 		device, merchant, sum[:], w.boss.id)
 	return device, secret
 }

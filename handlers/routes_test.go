@@ -186,7 +186,7 @@ func TestNoGetChangesARow(t *testing.T) {
 		}
 		for _, column := range []string{"owner", "till", "operator"} {
 			p, sends := w.as(column)
-			for name, accept := range map[string]with{"a program": header("Accept", "application/json"), "a page": page, "a script": header("HX-Request", "true")} {
+			for name, accept := range readers {
 				answer := w.try(r, p, sends, accept, disguised)
 				if len(answer.touched) > 0 || answer.status >= 500 {
 					wrong = append(wrong, fmt.Sprintf("%s as %s, %s, changes %v", r, column, name, answer.touched))

@@ -38,19 +38,37 @@ func (h *Handlers) sellerRoutes(e *echo.Echo) {
 	}
 }
 
-// cookie is the session's: bound to this host where the connection is encrypted.
-func (h *Handlers) cookie() string {
+// sessionCookie keeps the secret of a session.
+const sessionCookie = "sid"
+
+// cookieOf is a cookie's name: bound to this host where the connection is encrypted.
+func (h *Handlers) cookieOf(name string) (bound string, encrypted bool) {
 	if strings.HasPrefix(h.PublicURL, "https://") {
-		return "__Host-sid"
+		return "__Host-" + name, true
 	}
-	return "sid"
+	return name, false
+}
+
+// keep has the browser keep a secret for so many seconds: 0 for until it is closed, -1 to forget it.
+func (h *Handlers) keep(c echo.Context, name, secret string, age int) {
+	bound, encrypted := h.cookieOf(name)
+	c.SetCookie(&http.Cookie{ //nolint:gosec // Secure wherever the site itself is
+		Name: bound, Value: secret, Path: "/", MaxAge: age, HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: encrypted,
+	})
+}
+
+// kept is the secret that the browser keeps under a name; empty for none.
+func (h *Handlers) kept(c echo.Context, name string) string {
+	bound, _ := h.cookieOf(name)
+	cookie, err := c.Cookie(bound)
+	if err != nil {
+		return ""
+	}
+	return cookie.Value
 }
 
 func (h *Handlers) setCookie(c echo.Context, secret string, age int) {
-	c.SetCookie(&http.Cookie{ //nolint:gosec // Secure wherever the site itself is
-		Name: h.cookie(), Value: secret, Path: "/", MaxAge: age, HttpOnly: true, SameSite: http.SameSiteLaxMode,
-		Secure: strings.HasPrefix(h.PublicURL, "https://"),
-	})
+	h.keep(c, sessionCookie, secret, age)
 }
 
 // seller is a person at work in the dashboard, and the mode that it shows.
@@ -96,13 +114,7 @@ func (h *Handlers) stepUp(next func(echo.Context, seller) error) func(echo.Conte
 }
 
 // secretOf is what the browser keeps of its session; empty for none.
-func (h *Handlers) secretOf(c echo.Context) string {
-	cookie, err := c.Cookie(h.cookie())
-	if err != nil {
-		return ""
-	}
-	return cookie.Value
-}
+func (h *Handlers) secretOf(c echo.Context) string { return h.kept(c, sessionCookie) }
 
 // front leads everybody in: to the dashboard, which sends on whoever is not signed in, or to what his role opens instead.
 func (h *Handlers) front(c echo.Context) error {

@@ -184,8 +184,8 @@ func readable(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// sameOrigin keeps other sites from posting with a seller's cookie. The JSON API and the paid URLs
-// read no cookie, so any origin may call them.
+// sameOrigin keeps other sites from posting with a cookie of ours. The JSON API reads none, so any origin may call it,
+// except for its calls that begin or end a browser's session.
 func (h *Handlers) sameOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 	protection := http.NewCrossOriginProtection()
 	return func(c echo.Context) error {

@@ -51,14 +51,16 @@ func (h *Handlers) showSettings(c echo.Context, s seller, status int, change fun
 	if err != nil {
 		return err
 	}
-	ready, err := h.Payees.MayGoLive(ctx, s.Merchant)
-	if err != nil {
-		return err
-	}
 	live := p.WentLiveAt != nil
+	ready := live
+	if !live {
+		if ready, err = h.Payees.MayGoLive(ctx, s.Merchant); err != nil {
+			return err
+		}
+	}
 	v := views.SettingsView{
 		DashboardView: h.frame(c, s, "Settings", views.SectionSettings, false), MayChange: s.May(access.ChangeSettings),
-		MayGoLive: live || s.May(access.GoLive), Ready: live || ready, WasName: p.Name, WasDomain: p.Domain, WasSlug: p.Slug,
+		MayGoLive: live || s.May(access.GoLive), Ready: ready, WasName: p.Name, WasDomain: p.Domain, WasSlug: p.Slug,
 		Name: views.Field{Value: p.Name}, Domain: views.Field{Value: p.Domain}, Slug: views.Field{Value: p.Slug},
 	}
 	if change != nil {
@@ -97,18 +99,12 @@ func (h *Handlers) amend(
 // setMode shows the other money. The first time it is an owner's decision.
 func (h *Handlers) setMode(c echo.Context, s seller) error {
 	ctx, livemode := c.Request().Context(), c.FormValue("livemode") == "true"
-	if livemode {
-		p, err := h.Shop.Profile(ctx, s.Merchant)
-		if err != nil {
-			return err
+	if livemode && !s.WentLive {
+		if !s.May(access.GoLive) {
+			return h.lacks(c, s, access.GoLive)
 		}
-		if p.WentLiveAt == nil {
-			if !s.May(access.GoLive) {
-				return h.lacks(c, s, access.GoLive)
-			}
-			if err := h.Payees.GoLive(ctx, s.Merchant, actor(c, s)); err != nil {
-				return err
-			}
+		if err := h.Payees.GoLive(ctx, s.Merchant, actor(c, s)); err != nil {
+			return err
 		}
 	}
 	if err := h.Access.SetMode(ctx, s.ID, livemode); err != nil {

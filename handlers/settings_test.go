@@ -82,7 +82,7 @@ func TestAKeyIsMadeReplacedAndRevokedByForms(t *testing.T) {
 	require.NotEqual(t, first, second)
 	require.Contains(t, string(rolled.body), "The key before works until")
 	require.Equal(t, 409, w.form(page+"/successor", nil, ada).status, "two of one name are enough")
-	refused := w.form("/dashboard/settings/keys", url.Values{"name": {"Web shop"}, "scope": {"links:read"}}, ada)
+	refused := w.form("/dashboard/settings/keys", url.Values{"name": {"Web shop"}, "scope": {"links:read"}, "expires": {"never"}}, ada)
 	require.Equal(t, 422, refused.status)
 	require.Contains(t, string(refused.body), "Two keys of this name are in use.")
 
@@ -105,8 +105,10 @@ func TestAKeysFormThatIsRefusedComesBack(t *testing.T) {
 	ada, _ := w.signIn("ada")
 	require.Equal(t, 200, w.get("/dashboard/settings/keys/new", ada).status)
 	for _, values := range []url.Values{
-		{"name": {""}, "scope": {"links:read"}}, {"name": {"x"}}, {"name": {"x"}, "scope": {"everything"}}, {"name": {"x"}, "scope": {"links:read"}, "expires": {"-1"}},
-		{"name": {"x"}, "scope": {"links:read"}, "expires": {"99999"}},
+		{"name": {""}, "scope": {"links:read"}, "expires": {"90"}}, {"name": {"x"}, "expires": {"90"}},
+		{"name": {"x"}, "scope": {"everything"}, "expires": {"90"}}, {"name": {"x"}, "scope": {"links:read"}, "expires": {"-1"}},
+		{"name": {"x"}, "scope": {"links:read"}, "expires": {"99999"}}, {"name": {"x"}, "scope": {"links:read"}, "expires": {"soon"}},
+		{"name": {"x"}, "scope": {"links:read"}},
 	} {
 		answer := w.form("/dashboard/settings/keys", values, ada)
 		require.Equal(t, 422, answer.status, values)

@@ -109,8 +109,9 @@ func (h *Handlers) signInByCode(c echo.Context) error {
 		v.Code.Problem = "This is no recovery code, or it was used before."
 		return h.showSignIn(c, http.StatusUnprocessableEntity, v)
 	case errors.Is(err, errTooOften):
-		v.Code.Problem = "That was wrong too often. Try again in a minute."
-		return h.showSignIn(c, http.StatusTooManyRequests, v)
+		r, _ := replyTo(err)
+		v.Code.Problem = r.message
+		return h.showSignIn(c, r.status, v)
 	case err != nil:
 		return err
 	}
@@ -146,11 +147,8 @@ type answerRequest struct {
 	Answer    json.RawMessage `json:"answer"`
 	Message   string          `json:"message"`
 	Signature string          `json:"signature"`
-	Address   string          `json:"address"`
-	ChainID   int64           `json:"chain_id"`
-	Name      string          `json:"name"`
-	Shop      string          `json:"shop"`
-	Invite    string          `json:"invite"`
+	nonceRequest
+	newcomerRequest
 }
 
 func readAnswer(c echo.Context) (r answerRequest, err error) {
@@ -223,12 +221,11 @@ func (h *Handlers) join(c echo.Context) error {
 
 // withNameProblems says which of the names is none.
 func withNameProblems(v views.JoinView) views.JoinView {
-	const problem = "Give a name of 1 to 80 characters."
 	if !access.IsName(v.Name.Value) {
-		v.Name.Problem = problem
+		v.Name.Problem = nameProblem
 	}
 	if v.FirstRun && !access.IsName(v.Shop.Value) {
-		v.Shop.Problem = problem
+		v.Shop.Problem = nameProblem
 	}
 	return v
 }
@@ -239,7 +236,7 @@ func (h *Handlers) askFirstPasskey(c echo.Context) error {
 		return err
 	}
 	return challenge(c, func(ctx context.Context) (json.RawMessage, error) {
-		return h.Gate.AskFirstPasskey(ctx, access.Newcomer{Pass: r.Invite, Name: r.Name, Shop: r.Shop})
+		return h.Gate.AskFirstPasskey(ctx, r.newcomer())
 	})
 }
 

@@ -61,15 +61,8 @@ func (h *Handlers) staff(c echo.Context, s seller) error {
 func (h *Handlers) colleagueRow(s seller, p access.Colleague) views.ColleagueRow {
 	return views.ColleagueRow{
 		Person: p.Person, Name: p.Name, Role: p.Role.Sheet().Name, You: p.Person == s.Person, Suspended: p.Status == access.Suspended, PIN: p.PIN,
-		Paused: p.PausedUntil != nil && p.PausedUntil.After(h.Now()), Seen: utcOrZero(p.Seen),
+		Paused: p.PausedUntil != nil && p.PausedUntil.After(h.Now()), Seen: p.Seen.UTC(),
 	}
-}
-
-func utcOrZero(t time.Time) time.Time {
-	if t.IsZero() {
-		return t
-	}
-	return t.UTC()
 }
 
 // roleCards are the roles that somebody may give.
@@ -116,22 +109,14 @@ func (h *Handlers) colleaguePage(c echo.Context, s seller, p access.Colleague, s
 	return h.Page(c, status, views.Colleague(v))
 }
 
-// staffProblems are what whoever looks after the staff reads when something cannot be done.
-var staffProblems = []struct {
-	err      error
-	sentence string
-}{
-	{access.ErrLastOwner, "This is the last owner. Make somebody else an owner first."},
-	{access.ErrRole, "This role is not yours to give or to take away. Ask an owner."},
-}
-
+// staffProblem is what whoever looks after the staff reads, on the page itself, when something cannot be done; empty for
+// other errors.
 func staffProblem(err error) string {
-	for _, p := range staffProblems {
-		if errors.Is(err, p.err) {
-			return p.sentence
-		}
+	if !errors.Is(err, access.ErrLastOwner) && !errors.Is(err, access.ErrRole) {
+		return ""
 	}
-	return ""
+	r, _ := replyTo(err)
+	return r.message
 }
 
 // changed shows the staff as it is now, and makes open pages of the shop look whether they may still be open.
@@ -195,8 +180,6 @@ func (h *Handlers) removeMember(c echo.Context, s seller) error {
 	return h.changed(c, s, p, h.Access.Remove(c.Request().Context(), s.Session, browserOf(c), p.Person))
 }
 
-const pinProblem = "Choose 4 to 8 digits that are not all the same and do not simply count up or down."
-
 func (h *Handlers) setPIN(c echo.Context, s seller) error {
 	p, err := h.colleague(c, s)
 	if err != nil {
@@ -218,8 +201,6 @@ func (h *Handlers) cashierForm(c echo.Context, s seller, status int, name, pin v
 		DashboardView: h.frame(c, s, "Add a cashier", views.SectionStaff, false), Name: name, PIN: pin,
 	}))
 }
-
-const nameProblem = "Give a name of 1 to 80 characters."
 
 func (h *Handlers) addCashier(c echo.Context, s seller) error {
 	name := views.Field{Value: c.FormValue("name")}
@@ -251,7 +232,7 @@ func (h *Handlers) leaveShop(c echo.Context, s seller) error {
 	}
 	err := h.Access.Leave(c.Request().Context(), s.Session, browserOf(c))
 	if why := staffProblem(err); why != "" {
-		return h.showAccount(c, s, http.StatusConflict, views.Field{Value: s.PersonName}, views.Flash{Text: why, Failed: true})
+		return h.refuseChange(c, s, http.StatusConflict, why)
 	}
 	if err != nil {
 		return err

@@ -42,7 +42,7 @@ CREATE INDEX recovery_codes_of_person ON recovery_codes (person_id);
 -- What was asked and may be answered once: the row is deleted by the statement that reads it.
 CREATE TABLE challenges (
     hash       bytea PRIMARY KEY,
-    purpose    text NOT NULL CHECK (purpose IN ('siwe', 'wallet', 'passkey_create', 'passkey_sign_in', 'step_up', 'payee', 'first_run')),
+    purpose    text NOT NULL CHECK (purpose IN ('siwe', 'wallet', 'passkey_create', 'passkey_sign_in', 'step_up', 'payee')),
     person_id  text REFERENCES persons,
     data       jsonb NOT NULL DEFAULT '{}',
     created_at timestamptz NOT NULL,
@@ -58,7 +58,7 @@ CREATE TABLE devices (
     hash        bytea NOT NULL UNIQUE,
     paired_by   text NOT NULL REFERENCES persons,
     created_at  timestamptz NOT NULL,
-    seen_at     timestamptz,
+    seen_at     timestamptz NOT NULL,
     revoked_at  timestamptz
 );
 CREATE INDEX devices_of_merchant ON devices (merchant_id, id DESC);

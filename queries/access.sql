@@ -15,10 +15,8 @@ SELECT sqlc.embed(merchants), sqlc.embed(persons), members.role
 FROM members
 JOIN merchants ON merchants.id = members.merchant_id
 JOIN persons ON persons.id = members.person_id
+WHERE members.status = 'active'
 ORDER BY members.created_at, merchants.id;
-
--- name: MemberRole :one
-SELECT role FROM members WHERE merchant_id = @merchant_id AND person_id = @person_id;
 
 -- name: IdempotencyClaim :one
 -- Takes the key when it is new, or when whoever held it without an answer is past its lock.

@@ -140,6 +140,7 @@ SELECT merchants.id, merchants.slug, merchants.name, merchants.domain, merchants
 FROM members
 JOIN merchants ON merchants.id = members.merchant_id
 JOIN persons ON persons.id = members.person_id
+WHERE members.status = 'active'
 ORDER BY members.created_at, merchants.id
 `
 
@@ -178,22 +179,6 @@ func (q *Queries) MemberList(ctx context.Context, db DBTX) ([]MemberListRow, err
 		return nil, err
 	}
 	return items, nil
-}
-
-const memberRole = `-- name: MemberRole :one
-SELECT role FROM members WHERE merchant_id = $1 AND person_id = $2
-`
-
-type MemberRoleParams struct {
-	MerchantID id.Merchant
-	PersonID   id.Person
-}
-
-func (q *Queries) MemberRole(ctx context.Context, db DBTX, arg MemberRoleParams) (string, error) {
-	row := db.QueryRow(ctx, memberRole, arg.MerchantID, arg.PersonID)
-	var role string
-	err := row.Scan(&role)
-	return role, err
 }
 
 const merchantBySlug = `-- name: MerchantBySlug :one

@@ -43,5 +43,6 @@ UPDATE api_keys SET revoked_at = @now::timestamptz WHERE id = @id;
 UPDATE api_keys SET expires_at = LEAST(COALESCE(expires_at, @until::timestamptz), @until::timestamptz) WHERE id = @id;
 
 -- name: MerchantLock :one
--- What a shop may have only so many of is counted one by one. Rows that refer to the shop need not wait.
+-- Changes of who works in a shop, and of what it may have only so many of, come one after another. Rows that refer to
+-- the shop need not wait, so payments do not.
 SELECT id FROM merchants WHERE id = @id FOR NO KEY UPDATE;

@@ -286,7 +286,8 @@ const merchantLock = `-- name: MerchantLock :one
 SELECT id FROM merchants WHERE id = $1 FOR NO KEY UPDATE
 `
 
-// What a shop may have only so many of is counted one by one. Rows that refer to the shop need not wait.
+// Changes of who works in a shop, and of what it may have only so many of, come one after another. Rows that refer to
+// the shop need not wait, so payments do not.
 func (q *Queries) MerchantLock(ctx context.Context, db DBTX, argID id.Merchant) (id.Merchant, error) {
 	row := db.QueryRow(ctx, merchantLock, argID)
 	var id_2 id.Merchant

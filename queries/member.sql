@@ -1,7 +1,3 @@
--- name: StaffLock :one
--- Whoever changes who works in a shop comes after whoever changes it now. Payments do not wait for it.
-SELECT id, name FROM merchants WHERE id = @id FOR NO KEY UPDATE;
-
 -- name: StaffList :many
 -- Whoever has a part in a shop, also while it is suspended.
 SELECT members.person_id, persons.name, members.role, members.status, (members.pin <> '')::bool AS has_pin, members.pin_locked_until, members.created_at,
@@ -26,11 +22,8 @@ ON CONFLICT (merchant_id, person_id) DO UPDATE SET role = excluded.role, status 
     pin_failures = 0, pin_locked_until = NULL, created_at = excluded.created_at, updated_at = excluded.created_at
 WHERE members.status = 'removed';
 
--- name: StaffSetRole :exec
-UPDATE members SET role = @role, updated_at = @now::timestamptz WHERE merchant_id = @merchant_id AND person_id = @person_id;
-
--- name: StaffSetStatus :exec
-UPDATE members SET status = @status, updated_at = @now::timestamptz WHERE merchant_id = @merchant_id AND person_id = @person_id;
+-- name: StaffSet :exec
+UPDATE members SET role = @role, status = @status, updated_at = @now::timestamptz WHERE merchant_id = @merchant_id AND person_id = @person_id;
 
 -- name: StaffOwners :one
 -- How many people own a shop who can still sign in to it.
@@ -63,11 +56,10 @@ JOIN merchants ON merchants.id = invites.merchant_id
 JOIN persons ON persons.id = invites.created_by
 WHERE invites.hash = @hash;
 
--- name: InviteUse :one
+-- name: InviteUse :execrows
 -- The one who finds it unused is the one who has it.
 UPDATE invites SET used_at = @now::timestamptz, used_by = @person_id
-WHERE id = @id AND used_at IS NULL AND revoked_at IS NULL AND expires_at > @now::timestamptz
-RETURNING *;
+WHERE id = @id AND used_at IS NULL AND revoked_at IS NULL AND expires_at > @now::timestamptz;
 
 -- name: InviteList :many
 -- Those that can still be accepted, the newest first.

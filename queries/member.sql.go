@@ -25,7 +25,7 @@ type DeviceByHashRow struct {
 	Hash       []byte
 	PairedBy   id.Person
 	CreatedAt  time.Time
-	SeenAt     *time.Time
+	SeenAt     time.Time
 	RevokedAt  *time.Time
 	Shop       string
 }
@@ -87,7 +87,7 @@ type DeviceListRow struct {
 	Hash       []byte
 	PairedBy   id.Person
 	CreatedAt  time.Time
-	SeenAt     *time.Time
+	SeenAt     time.Time
 	RevokedAt  *time.Time
 	Pairer     string
 }
@@ -370,10 +370,9 @@ func (q *Queries) InviteRevokeOf(ctx context.Context, db DBTX, arg InviteRevokeO
 	return err
 }
 
-const inviteUse = `-- name: InviteUse :one
+const inviteUse = `-- name: InviteUse :execrows
 UPDATE invites SET used_at = $1::timestamptz, used_by = $2
 WHERE id = $3 AND used_at IS NULL AND revoked_at IS NULL AND expires_at > $1::timestamptz
-RETURNING id, merchant_id, role, name, hash, created_by, created_at, expires_at, used_at, used_by, revoked_at, admitted
 `
 
 type InviteUseParams struct {
@@ -383,24 +382,12 @@ type InviteUseParams struct {
 }
 
 // The one who finds it unused is the one who has it.
-func (q *Queries) InviteUse(ctx context.Context, db DBTX, arg InviteUseParams) (Invite, error) {
-	row := db.QueryRow(ctx, inviteUse, arg.Now, arg.PersonID, arg.ID)
-	var i Invite
-	err := row.Scan(
-		&i.ID,
-		&i.MerchantID,
-		&i.Role,
-		&i.Name,
-		&i.Hash,
-		&i.CreatedBy,
-		&i.CreatedAt,
-		&i.ExpiresAt,
-		&i.UsedAt,
-		&i.UsedBy,
-		&i.RevokedAt,
-		&i.Admitted,
-	)
-	return i, err
+func (q *Queries) InviteUse(ctx context.Context, db DBTX, arg InviteUseParams) (int64, error) {
+	result, err := db.Exec(ctx, inviteUse, arg.Now, arg.PersonID, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const pairingForgetOf = `-- name: PairingForgetOf :exec
@@ -574,23 +561,6 @@ func (q *Queries) StaffList(ctx context.Context, db DBTX, merchantID id.Merchant
 	return items, nil
 }
 
-const staffLock = `-- name: StaffLock :one
-SELECT id, name FROM merchants WHERE id = $1 FOR NO KEY UPDATE
-`
-
-type StaffLockRow struct {
-	ID   id.Merchant
-	Name string
-}
-
-// Whoever changes who works in a shop comes after whoever changes it now. Payments do not wait for it.
-func (q *Queries) StaffLock(ctx context.Context, db DBTX, argID id.Merchant) (StaffLockRow, error) {
-	row := db.QueryRow(ctx, staffLock, argID)
-	var i StaffLockRow
-	err := row.Scan(&i.ID, &i.Name)
-	return i, err
-}
-
 const staffMember = `-- name: StaffMember :one
 SELECT members.merchant_id, members.person_id, members.role, members.created_at, members.status, members.invited_by, members.pin, members.pin_failures, members.pin_locked_until, members.refund_limit, members.discount_limit, members.updated_at, persons.name
 FROM members
@@ -674,6 +644,29 @@ func (q *Queries) StaffPINTried(ctx context.Context, db DBTX, arg StaffPINTriedP
 	return err
 }
 
+const staffSet = `-- name: StaffSet :exec
+UPDATE members SET role = $1, status = $2, updated_at = $3::timestamptz WHERE merchant_id = $4 AND person_id = $5
+`
+
+type StaffSetParams struct {
+	Role       string
+	Status     string
+	Now        time.Time
+	MerchantID id.Merchant
+	PersonID   id.Person
+}
+
+func (q *Queries) StaffSet(ctx context.Context, db DBTX, arg StaffSetParams) error {
+	_, err := db.Exec(ctx, staffSet,
+		arg.Role,
+		arg.Status,
+		arg.Now,
+		arg.MerchantID,
+		arg.PersonID,
+	)
+	return err
+}
+
 const staffSetPIN = `-- name: StaffSetPIN :exec
 UPDATE members SET pin = $1, pin_failures = 0, pin_locked_until = NULL, updated_at = $2::timestamptz
 WHERE merchant_id = $3 AND person_id = $4
@@ -689,48 +682,6 @@ type StaffSetPINParams struct {
 func (q *Queries) StaffSetPIN(ctx context.Context, db DBTX, arg StaffSetPINParams) error {
 	_, err := db.Exec(ctx, staffSetPIN,
 		arg.Pin,
-		arg.Now,
-		arg.MerchantID,
-		arg.PersonID,
-	)
-	return err
-}
-
-const staffSetRole = `-- name: StaffSetRole :exec
-UPDATE members SET role = $1, updated_at = $2::timestamptz WHERE merchant_id = $3 AND person_id = $4
-`
-
-type StaffSetRoleParams struct {
-	Role       string
-	Now        time.Time
-	MerchantID id.Merchant
-	PersonID   id.Person
-}
-
-func (q *Queries) StaffSetRole(ctx context.Context, db DBTX, arg StaffSetRoleParams) error {
-	_, err := db.Exec(ctx, staffSetRole,
-		arg.Role,
-		arg.Now,
-		arg.MerchantID,
-		arg.PersonID,
-	)
-	return err
-}
-
-const staffSetStatus = `-- name: StaffSetStatus :exec
-UPDATE members SET status = $1, updated_at = $2::timestamptz WHERE merchant_id = $3 AND person_id = $4
-`
-
-type StaffSetStatusParams struct {
-	Status     string
-	Now        time.Time
-	MerchantID id.Merchant
-	PersonID   id.Person
-}
-
-func (q *Queries) StaffSetStatus(ctx context.Context, db DBTX, arg StaffSetStatusParams) error {
-	_, err := db.Exec(ctx, staffSetStatus,
-		arg.Status,
 		arg.Now,
 		arg.MerchantID,
 		arg.PersonID,

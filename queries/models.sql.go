@@ -161,7 +161,7 @@ type Device struct {
 	Hash       []byte
 	PairedBy   id.Person
 	CreatedAt  time.Time
-	SeenAt     *time.Time
+	SeenAt     time.Time
 	RevokedAt  *time.Time
 }
 

@@ -22,11 +22,12 @@ WHERE id = @id AND seen_at < @now::timestamptz;
 
 -- name: SessionRotate :execrows
 -- From here on only the fresh secret stands for the session.
-UPDATE sessions SET hash = @fresh, stepped_up_at = COALESCE(sqlc.narg(stepped_up_at), stepped_up_at)
+UPDATE sessions SET hash = @fresh, stepped_up_at = @now::timestamptz
 WHERE hash = @hash AND id = @id;
 
 -- name: SessionEnter :execrows
-UPDATE sessions SET hash = @fresh, merchant_id = @merchant_id, livemode = @livemode
+-- Another shop is entered in test mode.
+UPDATE sessions SET hash = @fresh, merchant_id = @merchant_id, livemode = false
 WHERE hash = @hash AND id = @id AND device_id IS NULL
     AND EXISTS (SELECT FROM members WHERE members.merchant_id = @merchant_id AND members.person_id = sessions.person_id AND members.status = 'active');
 
@@ -47,15 +48,14 @@ ORDER BY sessions.seen_at DESC, sessions.id DESC;
 -- name: SessionEnd :execrows
 DELETE FROM sessions WHERE id = @id AND person_id = @person_id;
 
--- name: SessionEndOthers :execrows
+-- name: SessionEndOthers :exec
 DELETE FROM sessions WHERE person_id = @person_id AND id <> @id;
 
--- name: SessionEndMember :execrows
+-- name: SessionEndMember :exec
 DELETE FROM sessions WHERE person_id = @person_id AND merchant_id = @merchant_id;
 
 -- name: SessionForget :exec
-DELETE FROM sessions
-WHERE hash IN (SELECT s.hash FROM sessions s WHERE s.expires_at <= @now::timestamptz LIMIT 100 FOR UPDATE SKIP LOCKED);
+DELETE FROM sessions WHERE expires_at <= @now::timestamptz;
 
 -- name: MembershipsOfPerson :many
 SELECT sqlc.embed(merchants), sqlc.embed(persons), members.role

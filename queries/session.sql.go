@@ -513,7 +513,7 @@ func (q *Queries) SessionEnd(ctx context.Context, db DBTX, arg SessionEndParams)
 	return result.RowsAffected(), nil
 }
 
-const sessionEndMember = `-- name: SessionEndMember :execrows
+const sessionEndMember = `-- name: SessionEndMember :exec
 DELETE FROM sessions WHERE person_id = $1 AND merchant_id = $2
 `
 
@@ -522,15 +522,12 @@ type SessionEndMemberParams struct {
 	MerchantID *id.Merchant
 }
 
-func (q *Queries) SessionEndMember(ctx context.Context, db DBTX, arg SessionEndMemberParams) (int64, error) {
-	result, err := db.Exec(ctx, sessionEndMember, arg.PersonID, arg.MerchantID)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+func (q *Queries) SessionEndMember(ctx context.Context, db DBTX, arg SessionEndMemberParams) error {
+	_, err := db.Exec(ctx, sessionEndMember, arg.PersonID, arg.MerchantID)
+	return err
 }
 
-const sessionEndOthers = `-- name: SessionEndOthers :execrows
+const sessionEndOthers = `-- name: SessionEndOthers :exec
 DELETE FROM sessions WHERE person_id = $1 AND id <> $2
 `
 
@@ -539,33 +536,29 @@ type SessionEndOthersParams struct {
 	ID       id.Session
 }
 
-func (q *Queries) SessionEndOthers(ctx context.Context, db DBTX, arg SessionEndOthersParams) (int64, error) {
-	result, err := db.Exec(ctx, sessionEndOthers, arg.PersonID, arg.ID)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+func (q *Queries) SessionEndOthers(ctx context.Context, db DBTX, arg SessionEndOthersParams) error {
+	_, err := db.Exec(ctx, sessionEndOthers, arg.PersonID, arg.ID)
+	return err
 }
 
 const sessionEnter = `-- name: SessionEnter :execrows
-UPDATE sessions SET hash = $1, merchant_id = $2, livemode = $3
-WHERE hash = $4 AND id = $5 AND device_id IS NULL
+UPDATE sessions SET hash = $1, merchant_id = $2, livemode = false
+WHERE hash = $3 AND id = $4 AND device_id IS NULL
     AND EXISTS (SELECT FROM members WHERE members.merchant_id = $2 AND members.person_id = sessions.person_id AND members.status = 'active')
 `
 
 type SessionEnterParams struct {
 	Fresh      []byte
 	MerchantID *id.Merchant
-	Livemode   bool
 	Hash       []byte
 	ID         id.Session
 }
 
+// Another shop is entered in test mode.
 func (q *Queries) SessionEnter(ctx context.Context, db DBTX, arg SessionEnterParams) (int64, error) {
 	result, err := db.Exec(ctx, sessionEnter,
 		arg.Fresh,
 		arg.MerchantID,
-		arg.Livemode,
 		arg.Hash,
 		arg.ID,
 	)
@@ -576,8 +569,7 @@ func (q *Queries) SessionEnter(ctx context.Context, db DBTX, arg SessionEnterPar
 }
 
 const sessionForget = `-- name: SessionForget :exec
-DELETE FROM sessions
-WHERE hash IN (SELECT s.hash FROM sessions s WHERE s.expires_at <= $1::timestamptz LIMIT 100 FOR UPDATE SKIP LOCKED)
+DELETE FROM sessions WHERE expires_at <= $1::timestamptz
 `
 
 func (q *Queries) SessionForget(ctx context.Context, db DBTX, now time.Time) error {
@@ -704,22 +696,22 @@ func (q *Queries) SessionMode(ctx context.Context, db DBTX, arg SessionModeParam
 }
 
 const sessionRotate = `-- name: SessionRotate :execrows
-UPDATE sessions SET hash = $1, stepped_up_at = COALESCE($2, stepped_up_at)
+UPDATE sessions SET hash = $1, stepped_up_at = $2::timestamptz
 WHERE hash = $3 AND id = $4
 `
 
 type SessionRotateParams struct {
-	Fresh       []byte
-	SteppedUpAt *time.Time
-	Hash        []byte
-	ID          id.Session
+	Fresh []byte
+	Now   time.Time
+	Hash  []byte
+	ID    id.Session
 }
 
 // From here on only the fresh secret stands for the session.
 func (q *Queries) SessionRotate(ctx context.Context, db DBTX, arg SessionRotateParams) (int64, error) {
 	result, err := db.Exec(ctx, sessionRotate,
 		arg.Fresh,
-		arg.SteppedUpAt,
+		arg.Now,
 		arg.Hash,
 		arg.ID,
 	)

@@ -100,7 +100,7 @@ type StepUpView struct {
 // canSign tells whether he has anything to do it with but a recovery code.
 func (v StepUpView) canSign() bool { return v.Passkeys || v.Wallets }
 
-// ownFrame is the frame of a person's own pages: the dashboard's for somebody with a shop.
+// ownPage is the frame of a person's own pages: the dashboard's for somebody with a shop.
 func ownPage(v DashboardView, d DoorView) Page { return d.on(v.page()) }
 
 func (r SessionRow) detail() string {

@@ -2,6 +2,7 @@ package views
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"xsynesis/access"
@@ -94,16 +95,13 @@ type AddressReportView struct {
 
 // chosen is the networks for a wallet that is used at once.
 func (v MoneyView) chosen() string {
-	text := ""
+	var ids []string
 	for _, n := range v.Networks {
-		if n.Chosen && text != "" {
-			text += ","
-		}
 		if n.Chosen {
-			text += n.ID
+			ids = append(ids, n.ID)
 		}
 	}
-	return text
+	return strings.Join(ids, ",")
 }
 
 // ProofView asks for a signature of the address.

@@ -2,6 +2,7 @@ package views
 
 import (
 	"net/url"
+	"strings"
 	"time"
 
 	"xsynesis/id"
@@ -85,7 +86,6 @@ func (r KeyRow) secret(test bool) string {
 
 // story is when the key was made, used, and ends.
 func (r KeyRow) story() string {
-	const minute = "2 Jan 2006, 15:04"
 	text := "Created " + date(r.Created)
 	if r.Creator != "" {
 		text += " by " + r.Creator
@@ -93,10 +93,10 @@ func (r KeyRow) story() string {
 	if r.Used.IsZero() {
 		text += ", never used"
 	} else {
-		text += ", last used " + r.Used.Format(minute) + " UTC"
+		text += ", last used " + toMinute(r.Used) + " UTC"
 	}
 	if r.active() && !r.Expires.IsZero() {
-		text += ", ends " + r.Expires.Format(minute) + " UTC"
+		text += ", ends " + toMinute(r.Expires) + " UTC"
 	}
 	return text + "."
 }
@@ -169,14 +169,11 @@ type NetworkOption struct {
 
 // all is every network's id, for a wallet that is used on all of them.
 func (v AddressView) all() string {
-	text := ""
-	for i, n := range v.Networks {
-		if i > 0 {
-			text += ","
-		}
-		text += n.ID
+	var ids []string
+	for _, n := range v.Networks {
+		ids = append(ids, n.ID)
 	}
-	return text
+	return strings.Join(ids, ",")
 }
 
 // AddressRow is one network of a shop.

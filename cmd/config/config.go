@@ -93,11 +93,11 @@ func Parse(vars map[string]string, fallback Environment) (*Config, error) {
 // withDefaults adds what depends on the binary, and leaves out what is set to nothing.
 func withDefaults(given map[string]string, fallback Environment) map[string]string {
 	vars := map[string]string{"XSYNESIS_ENV": string(fallback)}
-	if fallback == Development && given["XSYNESIS_ENV"] != string(Production) {
-		vars["ALLOW_PRIVATE_TARGETS"] = "true"
-	}
 	if cmp.Or(strings.TrimSpace(given["XSYNESIS_ENV"]), string(fallback)) == string(Development) {
 		vars["RATE_LIMITS"] = "false"
+		if fallback == Development {
+			vars["ALLOW_PRIVATE_TARGETS"] = "true"
+		}
 	}
 	for name, value := range given {
 		if value = strings.TrimSpace(value); value != "" {

@@ -27,11 +27,11 @@ func newGate(c *config.Config, p *Parts, master []byte) (*access.Gate, error) {
 
 // tellFirstRun logs where the first person comes in, as long as there is none. Whoever reads the log runs the gateway.
 func (p *Parts) tellFirstRun(ctx context.Context) error {
-	first, err := p.Gate.FirstRun(ctx)
-	if err != nil || !first {
+	address, err := p.FirstRun(ctx)
+	if err != nil || address == "" {
 		return err
 	}
-	slog.InfoContext(ctx, "nobody can sign in yet: open this address to set up the first shop", "address", p.firstRunAddress())
+	slog.InfoContext(ctx, "nobody can sign in yet: open this address to set up the first shop", "address", address)
 	return nil
 }
 
@@ -41,9 +41,5 @@ func (p *Parts) FirstRun(ctx context.Context) (address string, err error) {
 	if err != nil || !first {
 		return "", err
 	}
-	return p.firstRunAddress(), nil
-}
-
-func (p *Parts) firstRunAddress() string {
-	return p.Gate.Origin + views.FirstRunPath + "?" + url.Values{"token": {p.Gate.FirstRunToken()}}.Encode()
+	return p.Gate.Origin + views.FirstRunPath + "?" + url.Values{"token": {p.Gate.FirstRunToken()}}.Encode(), nil
 }

@@ -15,13 +15,13 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"xsynesis/cmd/config"
+	"xsynesis/cmd/process"
 )
 
 var (
@@ -136,9 +136,6 @@ func lanCertificate(c *config.Config, addresses []lanAddress, now time.Time) (*x
 	if err == nil && covers(kept.Leaf, addresses) && now.Add(lanRenew).Before(kept.Leaf.NotAfter) {
 		return kept.Leaf, nil
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // the database's user has to pass the data folder
-		return nil, fmt.Errorf("make the folder of the local network's certificate: %w", err)
-	}
 	cert, key, err := makeCertificate(addresses, now)
 	if err != nil {
 		return nil, fmt.Errorf("make the certificate of the local network: %w", err)
@@ -187,5 +184,5 @@ func makeCertificate(addresses []lanAddress, now time.Time) (cert, key []byte, e
 }
 
 func writePEM(path, kind string, der []byte) error {
-	return os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600)
+	return process.WriteWhole(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
 }
