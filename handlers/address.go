@@ -63,37 +63,45 @@ func addressRow(a shop.ReceivingAddress) views.AddressRow {
 }
 
 func (h *Handlers) setAddress(c echo.Context, s seller) error {
+	wrong, err := h.typedAddress(c, s)
+	if err != nil {
+		return err
+	}
+	if wrong != nil {
+		return h.showAddress(c, s, http.StatusUnprocessableEntity, func(v *views.AddressView) { wrong(&v.AddressChoice) })
+	}
+	return c.Redirect(http.StatusSeeOther, views.AddressPath)
+}
+
+// typedAddress takes the address and the networks of a form. Where they cannot be used, wrong shows them again and says why.
+func (h *Handlers) typedAddress(c echo.Context, s seller) (wrong func(*views.AddressChoice), err error) {
 	form, err := c.FormParams()
 	if err != nil {
-		return echo.ErrBadRequest
+		return nil, echo.ErrBadRequest
 	}
 	address, err := shop.ParseAddress(form.Get("address"))
 	if err == nil {
 		err = h.Payees.SetAddress(c.Request().Context(), s.Merchant, shop.AddressForm{Address: address, Networks: form["network"]}, actor(c, s))
 	}
-	var wrong *shop.FieldError
-	switch {
-	case err == nil:
-		return h.addressChanged(c, s)
-	case !errors.As(err, &wrong):
-		return err
+	var field *shop.FieldError
+	if errors.As(err, &field) {
+		return func(v *views.AddressChoice) {
+			v.Address.Value = form.Get("address")
+			for i := range v.Networks {
+				v.Networks[i].Chosen = slices.Contains(form["network"], v.Networks[i].ID)
+			}
+			if field.Field == "networks" {
+				v.NoNetwork = field.Message
+			} else {
+				v.Address.Problem = field.Message
+			}
+		}, nil
 	}
-	return h.showAddress(c, s, http.StatusUnprocessableEntity, func(v *views.AddressView) {
-		v.Address.Value = form.Get("address")
-		for i := range v.Networks {
-			v.Networks[i].Chosen = slices.Contains(form["network"], v.Networks[i].ID)
-		}
-		if wrong.Field == "networks" {
-			v.NoNetwork = wrong.Message
-		} else {
-			v.Address.Problem = wrong.Message
-		}
-	})
-}
-
-func (h *Handlers) addressChanged(c echo.Context, s seller) error {
+	if err != nil {
+		return nil, err
+	}
 	h.Hub.Changed("", s.Merchant)
-	return c.Redirect(http.StatusSeeOther, views.AddressPath)
+	return nil, nil //nolint:nilnil // nothing is wrong
 }
 
 // addressRequest is what the page's script posts: what the wallet signed, and the fields of the form around its button.
@@ -148,5 +156,6 @@ func (h *Handlers) cancelAddress(c echo.Context, s seller) error {
 	if err != nil {
 		return err
 	}
-	return h.addressChanged(c, s)
+	h.Hub.Changed("", s.Merchant)
+	return c.Redirect(http.StatusSeeOther, views.AddressPath)
 }

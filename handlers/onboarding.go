@@ -3,7 +3,6 @@ package handlers
 import (
 	"errors"
 	"net/http"
-	"slices"
 
 	"github.com/labstack/echo/v4"
 
@@ -110,7 +109,9 @@ func (h *Handlers) chooseAddress(c echo.Context, s seller) error {
 }
 
 func (h *Handlers) showMoney(c echo.Context, s seller, status int, change func(*views.MoneyView)) error {
-	v := views.MoneyView{WizardView: h.wizard(c, s, "Where should the money go?", views.StepMoney), Networks: h.networkOptions()}
+	v := views.MoneyView{
+		WizardView: h.wizard(c, s, "Where should the money go?", views.StepMoney), AddressChoice: views.AddressChoice{Networks: h.networkOptions()},
+	}
 	v.Back = views.OverviewPath
 	if change != nil {
 		change(&v)
@@ -120,33 +121,14 @@ func (h *Handlers) showMoney(c echo.Context, s seller, status int, change func(*
 
 // takeAddress takes what was typed, and goes on to its proof.
 func (h *Handlers) takeAddress(c echo.Context, s seller) error {
-	form, err := c.FormParams()
+	wrong, err := h.typedAddress(c, s)
 	if err != nil {
-		return echo.ErrBadRequest
-	}
-	address, err := shop.ParseAddress(form.Get("address"))
-	if err == nil {
-		err = h.Payees.SetAddress(c.Request().Context(), s.Merchant, shop.AddressForm{Address: address, Networks: form["network"]}, actor(c, s))
-	}
-	var wrong *shop.FieldError
-	switch {
-	case err == nil:
-		h.Hub.Changed("", s.Merchant)
-		return c.Redirect(http.StatusSeeOther, views.OnboardingProofPath)
-	case !errors.As(err, &wrong):
 		return err
 	}
-	return h.showMoney(c, s, http.StatusUnprocessableEntity, func(v *views.MoneyView) {
-		v.Address.Value = form.Get("address")
-		for i := range v.Networks {
-			v.Networks[i].Chosen = slices.Contains(form["network"], v.Networks[i].ID)
-		}
-		if wrong.Field == "networks" {
-			v.NoNetwork = wrong.Message
-		} else {
-			v.Address.Problem = wrong.Message
-		}
-	})
+	if wrong != nil {
+		return h.showMoney(c, s, http.StatusUnprocessableEntity, func(v *views.MoneyView) { wrong(&v.AddressChoice) })
+	}
+	return c.Redirect(http.StatusSeeOther, views.OnboardingProofPath)
 }
 
 // checkAddress says what is known of an address, for the page on which it is being typed.

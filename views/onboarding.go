@@ -78,10 +78,8 @@ type ShopNameView struct {
 // MoneyView asks where the shop is to be paid.
 type MoneyView struct {
 	WizardView
-	Address   Field
-	Report    AddressReportView
-	Networks  []NetworkOption
-	NoNetwork string // what is wrong with the choice
+	AddressChoice
+	Report AddressReportView
 }
 
 // AddressReportView is what is known of an address before it is used. Its zero value says nothing.

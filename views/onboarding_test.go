@@ -41,10 +41,10 @@ func TestPagesOfTheSetUp(t *testing.T) {
 	nobodys.DashboardView, nobodys.Back = DashboardView{Heading: nobodys.Heading, Person: "Mette Lund"}, ""
 	money := MoneyView{
 		WizardView: wizardExample("Where should the money go?", StepMoney),
-		Networks: []NetworkOption{
+		AddressChoice: AddressChoice{Networks: []NetworkOption{
 			{ID: "eip155:8453", Name: "Base", Chosen: true, Typical: "0.001 USD, 2 seconds"},
 			{ID: "eip155:84532", Name: "Base Sepolia", Test: true, Chosen: true, Typical: "Free, 2 seconds"},
-		},
+		}},
 	}
 	checked, refused := money, money
 	checked.Address.Value = address

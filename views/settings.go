@@ -146,12 +146,17 @@ type KeySecretView struct {
 type AddressView struct {
 	DashboardView
 	DoorView
+	AddressChoice
 	Rows      []AddressRow
+	MayChange bool
+	NoLive    bool // no live network can be used here
+}
+
+// AddressChoice is the form in which an address and its networks are given.
+type AddressChoice struct {
 	Address   Field
 	Networks  []NetworkOption
 	NoNetwork string // what is wrong with the choice
-	MayChange bool
-	NoLive    bool // no live network can be used here
 }
 
 // NetworkOption is a network to be paid on.

@@ -27,7 +27,9 @@ func addressExample() AddressView {
 	const address, next = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8", "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC"
 	return AddressView{
 		DashboardView: settingsShell("Receiving address"), DoorView: DoorView{Test: true, TestWallet: true}, MayChange: true,
-		Networks: []NetworkOption{{ID: "eip155:8453", Name: "Base", Chosen: true}, {ID: "eip155:84532", Name: "Base Sepolia", Test: true}},
+		AddressChoice: AddressChoice{
+			Networks: []NetworkOption{{ID: "eip155:8453", Name: "Base", Chosen: true}, {ID: "eip155:84532", Name: "Base Sepolia", Test: true}},
+		},
 		Rows: []AddressRow{
 			{ID: "eip155:8453", Name: "Base", Address: address, Kind: "contract"},
 			{
