@@ -55,6 +55,12 @@ type (
 	PayeeChange string
 	// Invite asks somebody into a shop; its secret is another.
 	Invite string
+	// Reservation is stock that a purchase holds.
+	Reservation string
+	// Upload is a picture or a file of a seller.
+	Upload string
+	// Exception is money that came for what could not be sold any more.
+	Exception string
 )
 
 // Prefix returns "sel_".
@@ -116,6 +122,15 @@ func (PayeeChange) Prefix() string { return "pch_" }
 
 // Prefix returns "inv_".
 func (Invite) Prefix() string { return "inv_" }
+
+// Prefix returns "res_".
+func (Reservation) Prefix() string { return "res_" }
+
+// Prefix returns "upl_".
+func (Upload) Prefix() string { return "upl_" }
+
+// Prefix returns "exc_".
+func (Exception) Prefix() string { return "exc_" }
 
 type kind interface {
 	~string

@@ -29,7 +29,7 @@ func (s *Service) ExpireLink(ctx context.Context, merchant id.Merchant, link id.
 	if err != nil {
 		return Link{}, fmt.Errorf("expire link %s: %w", link, err)
 	}
-	return s.link(row)
+	return s.Link(ctx, merchant, row.ID)
 }
 
 // endMost is how many links one look ends at most.
