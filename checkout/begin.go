@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 
 	"xsynesis/fault"
@@ -94,19 +96,35 @@ func enough(all []*beginning) bool {
 
 // beginTogether is one transaction. Where stock is taken, others wait for its statements and not for the disk.
 func (s *Service) beginTogether(ctx context.Context, all []*beginning, look bool) ([]error, error) {
-	refusals := make([]error, len(all))
-	do := func(tx pgx.Tx) error { return s.beginTx(ctx, tx, all, look, refusals) }
-	if slices.ContainsFunc(all, (*beginning).stocked) {
-		return refusals, postgres.HotTx(ctx, s.pool, do)
+	begin := func(ctx context.Context, pool *pgxpool.Pool, do func(pgx.Tx) error) error {
+		return pgx.BeginFunc(ctx, pool, do)
 	}
-	return refusals, pgx.BeginFunc(ctx, s.pool, do)
+	if slices.ContainsFunc(all, (*beginning).stocked) {
+		begin = postgres.HotTx
+	}
+	for try := 1; ; try++ {
+		refusals := make([]error, len(all))
+		err := begin(ctx, s.pool, func(tx pgx.Tx) error { return s.beginTx(ctx, tx, all, look, refusals) })
+		// One that ended what another held may have met somebody who went the other way round: nothing of it happened.
+		if err == nil || !deadlocked(err) || try == mostTries {
+			return refusals, err
+		}
+	}
+}
+
+// mostTries is how often a purchase begins anew that waited for another in a circle.
+const mostTries = 3
+
+func deadlocked(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "40P01"
 }
 
 // beginTx writes those that are not refused. Locks are taken in one order everywhere: purchases, links, stock.
 func (s *Service) beginTx(ctx context.Context, tx pgx.Tx, all []*beginning, look bool, refusals []error) error {
 	for i, b := range all {
 		b.attempt.holds, b.attempt.HoldsStock = false, false // it may come a second time
-		if err := s.endReplacedTx(ctx, tx, b.replaces); err != nil {
+		if err := s.replaceTx(ctx, tx, b); err != nil {
 			return err
 		}
 		if refusals[i] = s.takePlaceTx(ctx, tx, b); refusals[i] != nil && !refusal(refusals[i]) {
@@ -259,29 +277,49 @@ func (s *Service) displaceTx(ctx context.Context, tx pgx.Tx, link id.Link) error
 	return s.endTx(ctx, tx, oldest, Open, Cancelled)
 }
 
-// endReplacedTx ends the open purchase that another one takes the place of.
-func (s *Service) endReplacedTx(ctx context.Context, tx pgx.Tx, attempt id.Attempt) error {
-	if attempt == "" {
+// replaceTx ends the open purchase that another one takes the place of. Its stock is given back once all stock that the
+// two want is locked.
+func (s *Service) replaceTx(ctx context.Context, tx pgx.Tx, b *beginning) error {
+	if b.replaces == "" {
 		return nil
 	}
-	err := s.endTx(ctx, tx, attempt, Open, Cancelled)
-	if errors.Is(err, pgx.ErrNoRows) {
+	row, err := s.closeTx(ctx, tx, b.replaces, Open, Cancelled)
+	if errors.Is(err, pgx.ErrNoRows) || err == nil && row.MerchantID != b.attempt.Merchant {
 		return ErrNotOpen
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return givePlaceTx(ctx, tx, row)
 }
 
 // endTx ends a purchase that was not paid and gives back what it held.
 func (s *Service) endTx(ctx context.Context, tx pgx.Tx, attempt id.Attempt, was, end Status) error {
-	row, err := queries.New().AttemptMove(ctx, tx, queries.AttemptMoveParams{ID: attempt, Was: []string{string(was)}, Next: string(end), Now: s.now()})
+	row, err := s.closeTx(ctx, tx, attempt, was, end)
 	if err != nil {
-		return fmt.Errorf("end %s: %w", attempt, err)
+		return err
 	}
 	return s.giveTx(ctx, tx, row)
 }
 
+// closeTx ends a purchase, which still holds what it held.
+func (s *Service) closeTx(ctx context.Context, tx pgx.Tx, attempt id.Attempt, was, end Status) (queries.Attempt, error) {
+	row, err := queries.New().AttemptMove(ctx, tx, queries.AttemptMoveParams{ID: attempt, Was: []string{string(was)}, Next: string(end), Now: s.now()})
+	if err != nil {
+		return row, fmt.Errorf("end %s: %w", attempt, err)
+	}
+	return row, nil
+}
+
 // giveTx gives back, once, what a purchase held: its place among a link's limited payments, and its stock.
 func (s *Service) giveTx(ctx context.Context, tx pgx.Tx, row queries.Attempt) error {
+	if err := givePlaceTx(ctx, tx, row); err != nil || !row.HoldsStock {
+		return err
+	}
+	return s.releaseTx(ctx, tx, row.ID)
+}
+
+func givePlaceTx(ctx context.Context, tx pgx.Tx, row queries.Attempt) error {
 	q := queries.New()
 	n, err := q.AttemptGivePayment(ctx, tx, row.ID)
 	if err != nil {
@@ -292,10 +330,7 @@ func (s *Service) giveTx(ctx context.Context, tx pgx.Tx, row queries.Attempt) er
 			return fmt.Errorf("give back to %s: %w", *row.LinkID, err)
 		}
 	}
-	if !row.HoldsStock {
-		return nil
-	}
-	return s.releaseTx(ctx, tx, row.ID)
+	return nil
 }
 
 // Cancel ends an open purchase for its shop, as a till does whose customer leaves, and gives back what it held.
@@ -308,7 +343,10 @@ func (s *Service) Cancel(ctx context.Context, merchant id.Merchant, attempt id.A
 	if err != nil {
 		return err
 	}
-	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return s.endReplacedTx(ctx, tx, attempt) })
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return s.endTx(ctx, tx, attempt, Open, Cancelled) })
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = ErrNotOpen
+	}
 	if err != nil {
 		return fmt.Errorf("cancel %s: %w", attempt, err)
 	}

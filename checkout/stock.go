@@ -56,13 +56,19 @@ func (s *Service) lookTx(ctx context.Context, tx pgx.Tx, all []*beginning, refus
 		}
 		online = online || b.attempt.from != "" && !b.paying()
 	}
+	ended, err := replacedTx(ctx, tx, all)
+	if err != nil {
+		return err
+	}
+	for of := range ended.holds {
+		wanted = append(wanted, of)
+	}
 	if len(wanted) == 0 {
 		return nil
 	}
 	// Only who begins alone may take what others hold: their purchases are locked before any stock.
 	var unpaid []displaceable
 	if len(all) == 1 && all[0].paying() {
-		var err error
 		if unpaid, err = displaceableTx(ctx, tx, wanted); err != nil {
 			return err
 		}
@@ -72,9 +78,20 @@ func (s *Service) lookTx(ctx context.Context, tx pgx.Tx, all []*beginning, refus
 			}
 		}
 	}
-	there, err := lockTx(ctx, tx, wanted, online)
+	there, err := lockTx(ctx, tx, wanted)
 	if err != nil {
 		return err
+	}
+	if len(ended.holds) > 0 {
+		if err := s.releaseTx(ctx, tx, ended.attempt); err != nil {
+			return err
+		}
+		there.free(ended)
+	}
+	if online {
+		if err := unpaidTx(ctx, tx, there); err != nil {
+			return err
+		}
 	}
 	for i, b := range all {
 		if refusals[i] != nil {
@@ -90,7 +107,7 @@ func (s *Service) lookTx(ctx context.Context, tx pgx.Tx, all []*beginning, refus
 }
 
 // lockTx reads counters, and keeps them as they are until the transaction ends.
-func lockTx(ctx context.Context, tx pgx.Tx, wanted []counter, online bool) (shelf, error) {
+func lockTx(ctx context.Context, tx pgx.Tx, wanted []counter) (shelf, error) {
 	var p queries.StockHoldParams
 	for _, of := range wanted {
 		p.Items, p.Livemodes = append(p.Items, string(of.item)), append(p.Livemodes, of.live)
@@ -103,12 +120,18 @@ func lockTx(ctx context.Context, tx pgx.Tx, wanted []counter, online bool) (shel
 	for _, r := range rows {
 		there[counter{r.ItemID, r.Livemode}] = &left{limited: r.Limited, free: int(r.Free), of: map[string]int{}}
 	}
-	if !online {
-		return there, nil
+	return there, nil
+}
+
+// unpaidTx adds what buyers hold who have not paid. Under the locks of the counters it stands still.
+func unpaidTx(ctx context.Context, tx pgx.Tx, there shelf) error {
+	var items []string
+	for of := range there {
+		items = append(items, string(of.item))
 	}
-	unpaid, err := queries.New().ReservationsUnpaid(ctx, tx, p.Items)
+	unpaid, err := queries.New().ReservationsUnpaid(ctx, tx, items)
 	if err != nil {
-		return nil, fmt.Errorf("look at unpaid purchases: %w", err)
+		return fmt.Errorf("look at unpaid purchases: %w", err)
 	}
 	for _, u := range unpaid {
 		if l := there[counter{u.ItemID, u.Livemode}]; l != nil {
@@ -116,7 +139,27 @@ func lockTx(ctx context.Context, tx pgx.Tx, wanted []counter, online bool) (shel
 			l.of[u.UnpaidFrom] += int(u.Purchases)
 		}
 	}
-	return there, nil
+	return nil
+}
+
+// free puts back what an ended purchase held.
+func (there shelf) free(d displaceable) {
+	for of, qty := range d.holds {
+		there[of].free += qty
+	}
+}
+
+// replacedTx is what a purchase still holds that another one has just taken the place of; such a one begins alone.
+func replacedTx(ctx context.Context, tx pgx.Tx, all []*beginning) (displaceable, error) {
+	d := displaceable{attempt: all[0].replaces, holds: map[counter]int{}}
+	if d.attempt == "" {
+		return d, nil
+	}
+	rows, err := queries.New().StockOfAttempts(ctx, tx, []string{string(d.attempt)})
+	for _, r := range rows {
+		d.holds[counter{r.ItemID, r.Livemode}] += int(r.Qty)
+	}
+	return d, err
 }
 
 // take gives a purchase what it wants of the shelf, or says why not. What is no longer counted it gets for nothing.
@@ -198,9 +241,7 @@ func (s *Service) takeOverTx(ctx context.Context, tx pgx.Tx, there shelf, b *beg
 			continue
 		}
 		ending = append(ending, d.attempt)
-		for of, qty := range d.holds {
-			there[of].free += qty
-		}
+		there.free(d)
 	}
 	if refusal = there.take(b); refusal != nil {
 		return refusal, nil

@@ -13,6 +13,7 @@ import (
 	"xsynesis/money"
 	"xsynesis/shop"
 	"xsynesis/webhook"
+	"xsynesis/x402"
 )
 
 func (s *testShop) item(t *testing.T, f shop.ItemForm) shop.Item {
@@ -323,16 +324,24 @@ func TestLateMoneyTakesStockAnewOrIsListed(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	beans := s.stocked(t, "Beans", 2)
-	late := func() checkout.Attempt {
+	// refused is a purchase of both whose payment is refused, and sent by somebody else after its end.
+	refused := func() (checkout.Attempt, x402.Payment, id.Claim) {
 		a := s.bought(t, "", beans, 2)
-		payment := s.sign(t, a, s.buyer)
-		s.sendAlone(t, payment)
-		s.exec(t, `UPDATE attempts SET expires_at = created_at WHERE id = $1`, a.ID)
-		require.NoError(t, s.checkout.Expire(t.Context(), a.ID))
-		require.Equal(t, 2, s.stock(t, beans).Free())
-		return s.claimFound(t, a, payment)
+		payer := newKey()
+		payment := s.sign(t, a, payer)
+		_, err := s.checkout.Pay(t.Context(), a.ID, payment)
+		requireInvalid(t, x402.Funds, err)
+		require.NoError(t, world.dev().Mint(t.Context(), addressOf(payer), pocket))
+		var claim id.Claim
+		require.NoError(t, s.pool.QueryRow(t.Context(), `SELECT id FROM claims WHERE attempt_id = $1`, a.ID).Scan(&claim))
+		return a, payment, claim
 	}
-	first := late()
+	first, payment, claim := refused()
+	s.exec(t, `UPDATE attempts SET expires_at = created_at WHERE id = $1`, first.ID)
+	require.NoError(t, s.checkout.Expire(t.Context(), first.ID))
+	require.Equal(t, 2, s.stock(t, beans).Free())
+	sendByStranger(t, transferCall(payment))
+	require.NoError(t, s.checkout.Look(t.Context(), claim))
 	require.Equal(t, checkout.SettledLate, s.status(t, first.ID))
 	require.Equal(t, 2, s.stock(t, beans).Sold())
 	sales, err := s.checkout.SalesOf(t.Context(), first.ID)
@@ -344,12 +353,11 @@ func TestLateMoneyTakesStockAnewOrIsListed(t *testing.T) {
 
 	_, err = s.shop.AddStock(t.Context(), s.merchant, false, beans.ID, 2)
 	require.NoError(t, err)
-	a := s.bought(t, "", beans, 2)
-	payment := s.sign(t, a, s.buyer)
-	s.sendAlone(t, payment)
+	a, payment, claim := refused()
 	require.NoError(t, s.checkout.Cancel(t.Context(), s.merchant, a.ID))
 	s.bought(t, "", beans, 1)
-	s.claimFound(t, a, payment)
+	sendByStranger(t, transferCall(payment))
+	require.NoError(t, s.checkout.Look(t.Context(), claim))
 	require.Equal(t, checkout.SettledLate, s.status(t, a.ID))
 	require.Equal(t, 1, s.stock(t, beans).Free(), "all of it, or nothing")
 	listed, err = s.checkout.Exceptions(t.Context(), s.merchant, false, "", 10)
@@ -357,7 +365,7 @@ func TestLateMoneyTakesStockAnewOrIsListed(t *testing.T) {
 	require.Len(t, listed, 1)
 	require.Equal(t, a.ID, listed[0].Attempt)
 	require.Equal(t, a.Amount, listed[0].Amount)
-	require.Equal(t, "Beans", listed[0].Title[len(listed[0].Title)-5:])
+	require.Equal(t, "2 × Beans", listed[0].Title)
 }
 
 func TestAnotherPurchaseTakesThePlaceOfOne(t *testing.T) {
@@ -450,5 +458,3 @@ func TestOneKeyHoldsStockOnce(t *testing.T) {
 	}
 	require.Equal(t, 2, s.stock(t, beans).Held)
 }
-
-var _ id.Item
