@@ -275,30 +275,33 @@ func (r linkRequest) sellsOther() bool {
 // fillOffer reads what is sold: a price, items, or what the buyer gives.
 func (r linkRequest) fillOffer(f *shop.LinkForm) error {
 	var err error
+	priced := r.Price.Set || r.AmountCents.Set
 	switch {
-	case r.ItemID.Value != "" && r.Items.Value != nil:
-		return &shop.FieldError{Field: "items", Message: "Give item_id or items."}
+	case r.ItemID.Value != "" && (r.Items.Value != nil || priced):
+		return &shop.FieldError{Field: "item_id", Message: "Give item_id, items or a price."}
+	case r.Items.Value != nil && priced:
+		return &shop.FieldError{Field: "items", Message: "Give item_id, items or a price."}
+	case r.OpenAmount.Value != nil && (priced || r.sellsItems()):
+		return &shop.FieldError{Field: "open_amount", Message: "Give an open amount, a price or items."}
 	case r.ItemID.Value != "":
-		one := 1
-		f.Items, err = wants([]wantJSON{{ItemID: r.ItemID.Value, Qty: &one}})
+		item, malformed := refersTo[id.Item]("item_id", r.ItemID.Value)
+		f.Items, err = []shop.Want{{Item: item, Qty: 1}}, malformed
 	case r.Items.Value != nil:
 		f.Items, err = wants(r.Items.Value)
 	}
 	if err != nil {
 		return err
 	}
-	if r.ItemID.Value != "" || r.Items.Value != nil {
+	if r.sellsItems() {
 		f.Price, f.Open = 0, nil
 	}
 	if o := r.OpenAmount.Value; o != nil {
 		if f.Open, err = o.read(); err != nil {
 			return err
 		}
-		if !r.sellsItems() {
-			f.Price, f.Items = 0, nil
-		}
+		f.Price, f.Items = 0, nil
 	}
-	if (r.Price.Set || r.AmountCents.Set) && !r.sellsOther() {
+	if priced {
 		f.Items, f.Open = nil, nil
 	}
 	return r.fillPrice(f)

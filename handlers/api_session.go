@@ -84,7 +84,7 @@ func (a api) createSession(c echo.Context, who access.Caller) error {
 		if begin.Choice.Discount > 0 {
 			return errNotForPublic
 		}
-	} else if begin.Items != nil {
+	} else if len(begin.Items) > 0 {
 		begin.Merchant, begin.Livemode = who.Merchant, who.Livemode
 	} else if err := a.checkOwnLink(c, who, request.LinkToken); err != nil {
 		return err
