@@ -34,6 +34,7 @@ const (
 	ItemsRead     Scope = "items:read"
 	ItemsWrite    Scope = "items:write"
 	SalesRead     Scope = "sales:read"
+	SalesWrite    Scope = "sales:write"
 	WebhooksRead  Scope = "webhooks:read"
 	WebhooksWrite Scope = "webhooks:write"
 	EventsRead    Scope = "events:read"
@@ -41,7 +42,7 @@ const (
 )
 
 // Scopes lists all of them.
-var Scopes = []Scope{LinksRead, LinksWrite, ItemsRead, ItemsWrite, SalesRead, WebhooksRead, WebhooksWrite, EventsRead, PaymentsDev}
+var Scopes = []Scope{LinksRead, LinksWrite, ItemsRead, ItemsWrite, SalesRead, SalesWrite, WebhooksRead, WebhooksWrite, EventsRead, PaymentsDev}
 
 // Caller is a program that acts for a shop, in one mode.
 type Caller struct {

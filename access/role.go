@@ -31,6 +31,7 @@ const (
 	ChangeItems    Permission = "make and change items and their stock"
 	SeeSales       Permission = "see sales and settlements"
 	ExportSales    Permission = "download sales"
+	SendOrders     Permission = "note what was sent to whom"
 	Simulate       Permission = "simulate payments"
 	SeeWebhooks    Permission = "see webhooks and deliveries"
 	ChangeWebhooks Permission = "change webhooks and send events again"
@@ -48,7 +49,7 @@ const (
 
 // Permissions lists all of them.
 var Permissions = []Permission{
-	SeeShop, ReadNotices, SeeLinks, ChangeLinks, SeeItems, ChangeItems, SeeSales, ExportSales, Simulate, SeeWebhooks, ChangeWebhooks, SeeKeys, ChangeKeys,
+	SeeShop, ReadNotices, SeeLinks, ChangeLinks, SeeItems, ChangeItems, SeeSales, ExportSales, SendOrders, Simulate, SeeWebhooks, ChangeWebhooks, SeeKeys, ChangeKeys,
 	SeeSettings, ChangeSettings, ChangePayee, GoLive, SeeStaff, ChangeStaff, SeeAudit, UseTill,
 }
 
@@ -56,7 +57,7 @@ var Permissions = []Permission{
 var grants = map[Role][]Permission{
 	Owner: Permissions,
 	Manager: {
-		SeeShop, ReadNotices, SeeLinks, ChangeLinks, SeeItems, ChangeItems, SeeSales, ExportSales, Simulate, SeeWebhooks, ChangeWebhooks, SeeKeys, ChangeKeys,
+		SeeShop, ReadNotices, SeeLinks, ChangeLinks, SeeItems, ChangeItems, SeeSales, ExportSales, SendOrders, Simulate, SeeWebhooks, ChangeWebhooks, SeeKeys, ChangeKeys,
 		SeeSettings, ChangeSettings, SeeStaff, ChangeStaff, SeeAudit, UseTill,
 	},
 	Developer:  {SeeShop, SeeLinks, SeeItems, SeeSales, Simulate, SeeWebhooks, ChangeWebhooks, SeeKeys, ChangeKeys, SeeSettings},

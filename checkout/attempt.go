@@ -172,7 +172,7 @@ func (s *Service) attempt(r queries.Attempt, m queries.Merchant, linkToken strin
 		a.Link = *r.LinkID
 	}
 	for _, l := range lines {
-		a.Lines = append(a.Lines, Line{ItemID: l.ItemID, Title: l.Title, Kind: shop.Kind(l.Kind), Qty: int(l.Qty), UnitAmount: l.UnitAmount})
+		a.Lines = append(a.Lines, Line{ItemID: l.ItemID, Title: l.Title, Kind: shop.Kind(l.Kind), File: l.FileID, Qty: int(l.Qty), UnitAmount: l.UnitAmount})
 	}
 	return a, nil
 }

@@ -43,6 +43,7 @@ func (s *Service) Audit(ctx context.Context) ([]Finding, error) {
 		{"what is sold, held and free was put in", q.AuditStock},
 		{"stock is held by who may pay, and claimed by who paid", q.AuditReservations},
 		{"a sale has the stock that it claimed", q.AuditReserved},
+		{"a key is given to one who paid for it", q.AuditKeys},
 		{"what is under way has a job", s.auditJobs},
 	}
 	var findings []Finding

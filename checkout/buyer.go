@@ -114,13 +114,18 @@ func (s *Service) BuyerOf(ctx context.Context, attempt id.Attempt) (Buyer, error
 	if err != nil {
 		return Buyer{}, fmt.Errorf("buyer of %s: %w", attempt, err)
 	}
+	b, err := buyerOf(row)
+	if err != nil {
+		return Buyer{}, fmt.Errorf("address of %s: %w", attempt, err)
+	}
+	return b, nil
+}
+
+func buyerOf(row queries.AttemptBuyer) (Buyer, error) {
 	b := Buyer{Email: row.Email, Name: row.Name, Note: row.Note}
 	if row.Shipping == nil {
 		return b, nil
 	}
 	b.Shipping = &Address{}
-	if err := json.Unmarshal(row.Shipping, b.Shipping); err != nil {
-		return Buyer{}, fmt.Errorf("address of %s: %w", attempt, err)
-	}
-	return b, nil
+	return b, json.Unmarshal(row.Shipping, b.Shipping)
 }

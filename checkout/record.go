@@ -138,6 +138,9 @@ func (s *Service) bookTx(ctx context.Context, tx pgx.Tx, now time.Time, all []pa
 	if err := saleTx(ctx, tx, now, all); err != nil {
 		return err
 	}
+	if err := giveKeysTx(ctx, tx, now, all); err != nil {
+		return err
+	}
 	var events []webhook.Event
 	var postings []ledger.Posting
 	for _, p := range all {

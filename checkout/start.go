@@ -176,6 +176,7 @@ func insertTx(ctx context.Context, tx pgx.Tx, attempts ...Attempt) error {
 			lines.Items = append(lines.Items, l.ItemID)
 			lines.Titles = append(lines.Titles, l.Title)
 			lines.Kinds = append(lines.Kinds, string(l.Kind))
+			lines.Files = append(lines.Files, string(l.File))
 			lines.Quantities = append(lines.Quantities, int32(l.Qty))
 			lines.UnitAmounts = append(lines.UnitAmounts, int64(l.UnitAmount))
 		}

@@ -200,6 +200,16 @@ func moneyCalls() []apiCall {
 			run:     api.exportSales,
 		},
 		{
+			method: http.MethodPost, path: "/api/sales/fulfill", scope: access.SalesWrite,
+			summary: "Note that a sale was sent, with a note such as a tracking number. One that was sent before stays as it is.",
+			request: fulfilRequest{}, required: []string{"id"}, status: 200, answer: saleJSON{}, refusals: []int{400, 401, 403, 404, 409, 422}, run: api.fulfil,
+		},
+		{
+			method: http.MethodGet, path: "/api/exceptions/list", scope: access.SalesRead,
+			summary: "List payments that came for what could not be sold any more, newest first: somebody has to give them back, or find the goods.",
+			query:   listParams(), status: 200, answer: listJSON[exceptionJSON]{}, refusals: []int{400, 401, 403}, run: api.listExceptions,
+		},
+		{
 			method: http.MethodGet, path: "/api/balance", scope: access.SalesRead, summary: "What the shop's sales brought in, by network.",
 			status: 200, answer: listJSON[balanceJSON]{}, refusals: []int{401, 403}, run: api.balance,
 		},

@@ -30,6 +30,7 @@ func (h *Handlers) buyerRoutes(e *echo.Echo) {
 	g.POST("/pay/:attempt", h.purchase)
 	g.OPTIONS("/pay/:attempt", nothing)
 	g.GET("/pay/:attempt/events", h.purchaseEvents)
+	g.Match([]string{http.MethodGet, http.MethodHead}, "/pay/:attempt/files/:line", h.download)
 }
 
 func nothing(c echo.Context) error { return c.NoContent(http.StatusNoContent) }
@@ -254,7 +255,7 @@ func (h *Handlers) purchaseState(c echo.Context, purchase checkout.Purchase) err
 		return checkout.ErrPending
 	case checkout.Settled, checkout.SettledLate:
 		c.Response().Header().Set("Cache-Control", "private, no-store")
-		return c.JSON(http.StatusOK, h.receipt(purchase, purchase.IsBuyer(c.QueryParam("k"))))
+		return h.sendReceipt(c, purchase, purchase.IsBuyer(c.QueryParam("k")))
 	case checkout.Reversed:
 		return checkout.ErrReversed
 	case checkout.Failed:
@@ -282,7 +283,7 @@ func (h *Handlers) answerPayment(c echo.Context, purchase checkout.Purchase, wan
 		name, value := h.paymentReceipt(purchase, p).Header(p.Version)
 		header.Set(name, value)
 		header.Set("Cache-Control", "private, no-store")
-		return c.JSON(http.StatusOK, h.payersReceipt(purchase))
+		return h.sendReceipt(c, purchase, true)
 	}
 	if errors.Is(err, checkout.ErrPending) {
 		header.Set("Location", h.PublicURL+views.PurchasePath(string(purchase.ID), ""))

@@ -60,6 +60,7 @@ var scopeWords = map[access.Scope]string{
 	access.LinksRead: "Read payment links", access.LinksWrite: "Make and change payment links",
 	access.ItemsRead: "Read items and their stock", access.ItemsWrite: "Make and change items and their stock",
 	access.SalesRead:    "Read sales, settlements and the balance",
+	access.SalesWrite:   "Note which sales were sent",
 	access.WebhooksRead: "Read webhooks and deliveries", access.WebhooksWrite: "Change webhooks and send events again", access.EventsRead: "Read events",
 	access.PaymentsDev: "Simulate payments, where that is on",
 }

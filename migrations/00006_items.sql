@@ -111,7 +111,7 @@ CREATE TABLE link_lines (
 -- +goose StatementBegin
 CREATE FUNCTION link_goods(of_link text, in_live boolean) RETURNS jsonb LANGUAGE sql STABLE AS $$
     SELECT jsonb_agg(jsonb_build_object('item', i.id, 'title', i.title, 'edition', i.edition, 'kind', i.kind, 'pricing', i.pricing, 'price', i.price,
-        'image', coalesce(i.image_id, ''), 'archived', i.archived_at IS NOT NULL, 'limited', s.limited, 'free', s.put - s.taken, 'qty', l.qty) ORDER BY l.line)
+        'image', coalesce(i.image_id, ''), 'file', coalesce(i.file_id, ''), 'archived', i.archived_at IS NOT NULL, 'limited', s.limited, 'free', s.put - s.taken, 'qty', l.qty) ORDER BY l.line)
     FROM link_lines l JOIN items i ON i.id = l.item_id JOIN item_stock s ON s.item_id = i.id AND s.livemode = in_live
     WHERE l.link_id = of_link
 $$;
@@ -121,7 +121,9 @@ ALTER TABLE attempts
     ADD COLUMN holds_stock boolean NOT NULL DEFAULT false,
     DROP CONSTRAINT attempts_amount_check,
     ADD CONSTRAINT attempts_amount_check CHECK (amount >= 0);
-ALTER TABLE attempt_lines ADD COLUMN kind text NOT NULL DEFAULT '';
+ALTER TABLE attempt_lines
+    ADD COLUMN kind text NOT NULL DEFAULT '',
+    ADD COLUMN file_id text NOT NULL DEFAULT ''; -- what its buyer fetches
 
 -- What a buyer tells of himself.
 CREATE TABLE attempt_buyers (

@@ -11,8 +11,8 @@ SELECT unnest(@ids::text[]), unnest(@merchants::text[]), nullif(unnest(@links::t
     unnest(@expires_at::timestamptz[]), unnest(@created_at::timestamptz[]), unnest(@created_at::timestamptz[]);
 
 -- name: AttemptLinesInsert :exec
-INSERT INTO attempt_lines (attempt_id, line, item_id, title, kind, qty, unit_amount)
-SELECT unnest(@attempts::text[]), unnest(@lines::smallint[]), unnest(@items::text[]), unnest(@titles::text[]), unnest(@kinds::text[]),
+INSERT INTO attempt_lines (attempt_id, line, item_id, title, kind, file_id, qty, unit_amount)
+SELECT unnest(@attempts::text[]), unnest(@lines::smallint[]), unnest(@items::text[]), unnest(@titles::text[]), unnest(@kinds::text[]), unnest(@files::text[]),
     unnest(@quantities::int[]), unnest(@unit_amounts::bigint[]);
 
 -- name: AttemptLines :many

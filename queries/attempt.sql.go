@@ -208,7 +208,7 @@ func (q *Queries) AttemptHoldStock(ctx context.Context, db DBTX, arg AttemptHold
 }
 
 const attemptLines = `-- name: AttemptLines :many
-SELECT attempt_id, line, item_id, title, qty, unit_amount, kind FROM attempt_lines WHERE attempt_id = ANY ($1::text[]) ORDER BY attempt_id, line
+SELECT attempt_id, line, item_id, title, qty, unit_amount, kind, file_id FROM attempt_lines WHERE attempt_id = ANY ($1::text[]) ORDER BY attempt_id, line
 `
 
 func (q *Queries) AttemptLines(ctx context.Context, db DBTX, attempts []string) ([]AttemptLine, error) {
@@ -228,6 +228,7 @@ func (q *Queries) AttemptLines(ctx context.Context, db DBTX, attempts []string) 
 			&i.Qty,
 			&i.UnitAmount,
 			&i.Kind,
+			&i.FileID,
 		); err != nil {
 			return nil, err
 		}
@@ -240,9 +241,9 @@ func (q *Queries) AttemptLines(ctx context.Context, db DBTX, attempts []string) 
 }
 
 const attemptLinesInsert = `-- name: AttemptLinesInsert :exec
-INSERT INTO attempt_lines (attempt_id, line, item_id, title, kind, qty, unit_amount)
-SELECT unnest($1::text[]), unnest($2::smallint[]), unnest($3::text[]), unnest($4::text[]), unnest($5::text[]),
-    unnest($6::int[]), unnest($7::bigint[])
+INSERT INTO attempt_lines (attempt_id, line, item_id, title, kind, file_id, qty, unit_amount)
+SELECT unnest($1::text[]), unnest($2::smallint[]), unnest($3::text[]), unnest($4::text[]), unnest($5::text[]), unnest($6::text[]),
+    unnest($7::int[]), unnest($8::bigint[])
 `
 
 type AttemptLinesInsertParams struct {
@@ -251,6 +252,7 @@ type AttemptLinesInsertParams struct {
 	Items       []string
 	Titles      []string
 	Kinds       []string
+	Files       []string
 	Quantities  []int32
 	UnitAmounts []int64
 }
@@ -262,6 +264,7 @@ func (q *Queries) AttemptLinesInsert(ctx context.Context, db DBTX, arg AttemptLi
 		arg.Items,
 		arg.Titles,
 		arg.Kinds,
+		arg.Files,
 		arg.Quantities,
 		arg.UnitAmounts,
 	)

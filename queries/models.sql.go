@@ -78,6 +78,7 @@ type AttemptLine struct {
 	Qty        int32
 	UnitAmount money.USDC
 	Kind       string
+	FileID     id.Upload
 }
 
 type AuditRow struct {

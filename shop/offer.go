@@ -31,7 +31,8 @@ type Offer struct {
 type Line struct {
 	ItemID     string // an item, the link itself, or empty for a tip or a discount
 	Title      string
-	Kind       Kind // of an item; empty for everything else
+	Kind       Kind      // of an item; empty for everything else
+	File       id.Upload // what its buyer fetches; of a [File] alone
 	Qty        int
 	UnitAmount money.USDC
 	Limited    bool // stock is held for it; not known any more once it is written
@@ -45,6 +46,7 @@ type Good struct {
 	Pricing  Pricing
 	Price    money.USDC
 	Image    id.Upload
+	File     id.Upload // of a [File]
 	Archived bool
 	Limited  bool
 	Free     int
@@ -193,7 +195,7 @@ func (o Offer) lines() ([]Line, error) {
 
 // line is one item at its price; alone says that the offer's choice is about it.
 func (g Good) line(c Choice, alone bool) (Line, error) {
-	l := Line{ItemID: string(g.Item), Title: g.Title, Kind: g.Kind, Qty: g.Qty, UnitAmount: g.Price, Limited: g.Limited}
+	l := Line{ItemID: string(g.Item), Title: g.Title, Kind: g.Kind, File: g.File, Qty: g.Qty, UnitAmount: g.Price, Limited: g.Limited}
 	amount := g.Amount
 	if alone {
 		l.Qty *= c.Qty
@@ -334,6 +336,9 @@ func goodOf(r queries.ItemsOfferedRow, w Want) Good {
 	if r.Item.ImageID != nil {
 		g.Image = *r.Item.ImageID
 	}
+	if r.Item.FileID != nil {
+		g.File = *r.Item.FileID
+	}
 	return g
 }
 
@@ -348,7 +353,7 @@ func goodsOf(text []byte) ([]Good, error) {
 		Kind           Kind
 		Pricing        Pricing
 		Price          money.USDC
-		Image          id.Upload
+		Image, File    id.Upload
 		Archived       bool
 		Limited        bool
 		Free, Qty      int
@@ -359,7 +364,7 @@ func goodsOf(text []byte) ([]Good, error) {
 	goods := make([]Good, len(rows))
 	for i, r := range rows {
 		goods[i] = Good{
-			Item: r.Item, Title: withEdition(r.Title, r.Edition), Kind: r.Kind, Pricing: r.Pricing, Price: r.Price, Image: r.Image,
+			Item: r.Item, Title: withEdition(r.Title, r.Edition), Kind: r.Kind, Pricing: r.Pricing, Price: r.Price, Image: r.Image, File: r.File,
 			Archived: r.Archived, Limited: r.Limited, Free: r.Free, Qty: r.Qty,
 		}
 	}
