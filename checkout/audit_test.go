@@ -77,16 +77,21 @@ var damage = []struct{ rule, do, undo string }{
 	},
 	{
 		"what is sold, held and free was put in",
-		`UPDATE item_stock SET taken = taken + 1`, `UPDATE item_stock SET taken = taken - 1`,
+		`UPDATE item_stock SET taken = taken + 1 WHERE put = 5`, `UPDATE item_stock SET taken = taken - 1 WHERE put = 5`,
 	},
 	{
 		"what is sold, held and free was put in",
-		`UPDATE reservations SET qty = qty - 1`, `UPDATE reservations SET qty = qty + 1`,
+		`UPDATE reservations SET qty = qty + 1`, `UPDATE reservations SET qty = qty - 1`,
 	},
 	{
 		"stock is held by who may pay, and claimed by who paid",
 		`CREATE TABLE holding AS SELECT id FROM attempts WHERE holds_stock; UPDATE attempts SET holds_stock = false`,
 		`UPDATE attempts SET holds_stock = true WHERE id IN (SELECT id FROM holding)`,
+	},
+	{
+		"a key is given to one who paid for it",
+		`INSERT INTO item_keys (item_id, livemode, key, created_at) SELECT item_id, livemode, 'one more', created_at FROM item_keys LIMIT 1`,
+		`DELETE FROM item_keys WHERE key = 'one more'`,
 	},
 	{
 		"a sale has the stock that it claimed",
@@ -116,7 +121,7 @@ func TestTheAuditFindsEveryDamage(t *testing.T) {
 	a, simulated, leaving := s.begin(t), s.beginFrom(t, ""), s.beginFrom(t, "")
 	_, err := s.checkout.Pay(t.Context(), a.ID, s.sign(t, a, s.buyer))
 	require.NoError(t, err)
-	for _, a := range []checkout.Attempt{simulated, s.bought(t, "", s.stocked(t, "Beans", 5), 2)} {
+	for _, a := range []checkout.Attempt{simulated, s.bought(t, "", s.stocked(t, "Beans", 5), 2), s.bought(t, "", s.game(t, "A", "B"), 1)} {
 		_, err = s.checkout.Simulate(t.Context(), s.merchant, a.ID, checkout.Direct)
 		require.NoError(t, err)
 	}

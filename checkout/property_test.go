@@ -180,7 +180,7 @@ func (c *counterTop) run(ctx context.Context, from uint64) error {
 	var g errgroup.Group
 	for n := range uint64(together) {
 		g.Go(func() error {
-			r := rand.New(rand.NewPCG(from, n)) //nolint:gosec // repeatable by its seed
+			r := rand.New(rand.NewPCG(from, n))
 			for range steps {
 				if err := c.step(ctx, r); err != nil {
 					return err
@@ -200,7 +200,7 @@ func TestWhatIsSoldHeldAndFreeIsWhatWasPutIn(t *testing.T) {
 	s := newShopWith(t, plan{quiet: true})
 	first := *seed
 	if first == 0 {
-		first = rand.Uint64() //nolint:gosec // told below
+		first = rand.Uint64()
 	}
 	var g errgroup.Group
 	g.SetLimit(3)

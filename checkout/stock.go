@@ -251,7 +251,7 @@ func (s *Service) takeOverTx(ctx context.Context, tx pgx.Tx, there shelf, b *beg
 			return nil, err
 		}
 	}
-	return nil, nil //nolint:nilnil // neither refused nor failed
+	return nil, nil
 }
 
 // holdTx takes the stock of purchases that were just written, and returns what there is to tell of it.

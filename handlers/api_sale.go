@@ -43,13 +43,17 @@ type saleJSON struct {
 }
 
 func saleOf(s checkout.Sale) saleJSON {
-	return saleJSON{
+	j := saleJSON{
 		ID: s.ID, ItemID: s.ItemID, ItemTitle: s.ItemTitle, ReservationID: s.ReservationID, PaymentAttemptID: s.AttemptID,
 		SettlementID: s.SettlementID, LinkID: s.LinkID, Qty: s.Qty, Amount: s.Amount.Units(), AmountCents: s.Amount.Cents(),
 		Currency: s.Currency, PurchaserAddress: checksum(s.PurchaserAddress), Network: s.Network, Transaction: s.Transaction,
 		Channel: s.Channel, Reference: s.Reference, Late: s.Late, Simulated: s.Simulated, Kind: s.Kind, Fulfilment: s.Fulfilment,
 		FulfilledAt: utc(s.FulfilledAt), FulfilmentNote: s.FulfilmentNote, Livemode: s.Livemode, CreatedAt: s.CreatedAt.UTC(),
 	}
+	if s.PurchaserAddress == "" { // nobody pays for what costs nothing
+		j.PurchaserAddress = ""
+	}
+	return j
 }
 
 var saleParams = []apiParam{

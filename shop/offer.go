@@ -131,7 +131,7 @@ func (o Offer) Choose(c Choice) (Offer, error) {
 		return o, &FieldError{"qty", "Only one of this can be bought at a time."}
 	case c.Amount < 0 || c.Amount > maxPrice:
 		return o, &FieldError{"amount", fmt.Sprintf("Give an amount up to %s USDC.", maxPrice.Grouped())}
-	case c.Amount > 0 && !mayAmount && !(len(o.Goods) == 0 && c.Amount == o.Link.Price):
+	case c.Amount > 0 && !mayAmount && (len(o.Goods) > 0 || c.Amount != o.Link.Price):
 		return o, &FieldError{"amount", "The shop decides what this costs."}
 	case c.Tip < 0 || c.Tip > maxPrice:
 		return o, &FieldError{"tip", fmt.Sprintf("Give an amount up to %s USDC.", maxPrice.Grouped())}

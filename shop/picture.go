@@ -108,7 +108,7 @@ func mean(of *image.RGBA, r image.Rectangle) color.RGBA {
 		}
 	}
 	n := uint64(r.Dx() * r.Dy())
-	return color.RGBA{uint8(sum[0] / n), uint8(sum[1] / n), uint8(sum[2] / n), uint8(sum[3] / n)} //nolint:gosec // means of bytes
+	return color.RGBA{uint8(sum[0] / n), uint8(sum[1] / n), uint8(sum[2] / n), uint8(sum[3] / n)}
 }
 
 // turned brings a picture upright that a camera held otherwise, by the number that EXIF gives for it: 1 is upright.
