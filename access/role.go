@@ -27,8 +27,11 @@ const (
 	ReadNotices    Permission = "mark notices as read"
 	SeeLinks       Permission = "see payment links"
 	ChangeLinks    Permission = "make and change payment links"
+	SeeItems       Permission = "see items and their stock"
+	ChangeItems    Permission = "make and change items and their stock"
 	SeeSales       Permission = "see sales and settlements"
 	ExportSales    Permission = "download sales"
+	SendOrders     Permission = "note what was sent to whom"
 	Simulate       Permission = "simulate payments"
 	SeeWebhooks    Permission = "see webhooks and deliveries"
 	ChangeWebhooks Permission = "change webhooks and send events again"
@@ -46,7 +49,7 @@ const (
 
 // Permissions lists all of them.
 var Permissions = []Permission{
-	SeeShop, ReadNotices, SeeLinks, ChangeLinks, SeeSales, ExportSales, Simulate, SeeWebhooks, ChangeWebhooks, SeeKeys, ChangeKeys,
+	SeeShop, ReadNotices, SeeLinks, ChangeLinks, SeeItems, ChangeItems, SeeSales, ExportSales, SendOrders, Simulate, SeeWebhooks, ChangeWebhooks, SeeKeys, ChangeKeys,
 	SeeSettings, ChangeSettings, ChangePayee, GoLive, SeeStaff, ChangeStaff, SeeAudit, UseTill,
 }
 
@@ -54,13 +57,13 @@ var Permissions = []Permission{
 var grants = map[Role][]Permission{
 	Owner: Permissions,
 	Manager: {
-		SeeShop, ReadNotices, SeeLinks, ChangeLinks, SeeSales, ExportSales, Simulate, SeeWebhooks, ChangeWebhooks, SeeKeys, ChangeKeys,
+		SeeShop, ReadNotices, SeeLinks, ChangeLinks, SeeItems, ChangeItems, SeeSales, ExportSales, SendOrders, Simulate, SeeWebhooks, ChangeWebhooks, SeeKeys, ChangeKeys,
 		SeeSettings, ChangeSettings, SeeStaff, ChangeStaff, SeeAudit, UseTill,
 	},
-	Developer:  {SeeShop, SeeLinks, SeeSales, Simulate, SeeWebhooks, ChangeWebhooks, SeeKeys, ChangeKeys, SeeSettings},
-	Accountant: {SeeShop, SeeLinks, SeeSales, ExportSales},
+	Developer:  {SeeShop, SeeLinks, SeeItems, SeeSales, Simulate, SeeWebhooks, ChangeWebhooks, SeeKeys, ChangeKeys, SeeSettings},
+	Accountant: {SeeShop, SeeLinks, SeeItems, SeeSales, ExportSales},
 	Cashier:    {UseTill},
-	Viewer:     {SeeShop, SeeLinks, SeeSales, SeeWebhooks, SeeSettings},
+	Viewer:     {SeeShop, SeeLinks, SeeItems, SeeSales, SeeWebhooks, SeeSettings},
 }
 
 // May tells whether a role includes a permission.

@@ -20,6 +20,9 @@ import (
 type linkRequest struct {
 	Title       field[string]          `json:"title"`
 	Description field[string]          `json:"description"`
+	ItemID      field[string]          `json:"item_id"`
+	Items       field[[]wantJSON]      `json:"items"`
+	OpenAmount  field[*openJSON]       `json:"open_amount"`
 	Price       field[*string]         `json:"price"`
 	AmountCents field[*int64]          `json:"amount_cents"`
 	Currency    field[string]          `json:"currency"`
@@ -32,7 +35,20 @@ type linkRequest struct {
 }
 
 // linkLater is what a link cannot be made of yet.
-var linkLater = []string{"item_id", "items", "endpoint_id", "open_amount"}
+var linkLater = []string{"endpoint_id"}
+
+// wantJSON is an item, and how many of it.
+type wantJSON struct {
+	ItemID string `json:"item_id"`
+	Qty    *int   `json:"qty"`              // one if not given
+	Amount string `json:"amount,omitempty"` // for one, where the buyer decides
+}
+
+// openJSON is an amount that the buyer decides on, as decimals.
+type openJSON struct {
+	Min     *string  `json:"min"`
+	Presets []string `json:"presets"`
+}
 
 type linkUpdate struct {
 	rowRequest
@@ -52,6 +68,9 @@ type linkJSON struct {
 	QRURL       string          `json:"qr_url"`
 	Title       string          `json:"title"`
 	Description string          `json:"description"`
+	Sells       string          `json:"sells"`
+	Items       []goodJSON      `json:"items"`
+	OpenAmount  *openJSON       `json:"open_amount"`
 	Price       string          `json:"price"`
 	Amount      string          `json:"amount"`
 	AmountCents int64           `json:"amount_cents"`
@@ -72,7 +91,7 @@ type linkJSON struct {
 func (a api) linkJSON(l shop.ListedLink) linkJSON {
 	j := linkJSON{
 		ID: l.ID, Token: l.Token, URL: a.PublicURL + views.LinkPath(l.Token), QRURL: a.qrURL(l.Token), Title: l.Title,
-		Description: l.Description, Price: l.Price.String(), Amount: l.Price.Units(), AmountCents: l.Price.Cents(), Currency: usdc,
+		Description: l.Description, Sells: string(l.Sells), Items: a.goodsJSON(l.Goods), OpenAmount: openOf(l.Link), Price: l.Price.String(), Amount: l.Price.Units(), AmountCents: l.Price.Cents(), Currency: usdc,
 		Network: l.Network.ID, Livemode: l.Livemode, Status: linkStatus(l.Link, a.Now()), ExpiresAt: utc(l.ExpiresAt),
 		Payments: l.Payments, SuccessURL: l.SuccessURL, Reference: l.Reference, Metadata: l.Metadata,
 		CreatedAt: l.CreatedAt.UTC(),
@@ -84,6 +103,44 @@ func (a api) linkJSON(l shop.ListedLink) linkJSON {
 		j.LastPaidAt = utc(&l.LastPaidAt)
 	}
 	return j
+}
+
+// goodJSON is an item that a link sells, as everybody sees it.
+type goodJSON struct {
+	ItemID     id.Item `json:"item_id"`
+	Title      string  `json:"title"`
+	Kind       string  `json:"kind"`
+	Pricing    string  `json:"pricing"`
+	Qty        int     `json:"qty"`
+	UnitAmount string  `json:"unit_amount"`
+	ImageURL   string  `json:"image_url"`
+	Free       *int    `json:"free"`
+}
+
+func (a api) goodsJSON(goods []shop.Good) []goodJSON {
+	out := make([]goodJSON, len(goods))
+	for i, g := range goods {
+		out[i] = goodJSON{ItemID: g.Item, Title: g.Title, Kind: string(g.Kind), Pricing: string(g.Pricing), Qty: g.Qty, UnitAmount: g.Price.Units()}
+		if g.Image != "" {
+			out[i].ImageURL = a.PublicURL + ImagePath(g.Image)
+		}
+		if g.Limited {
+			out[i].Free = &goods[i].Free
+		}
+	}
+	return out
+}
+
+func openOf(l shop.Link) *openJSON {
+	if l.Sells != shop.SellsOpen {
+		return nil
+	}
+	least := l.Price.String()
+	out := &openJSON{Min: &least, Presets: []string{}}
+	for _, p := range l.Presets {
+		out.Presets = append(out.Presets, p.String())
+	}
+	return out
 }
 
 func (a api) qrURL(token string) string {
@@ -107,7 +164,7 @@ func (a api) createLink(c echo.Context, who access.Caller) error {
 		return err
 	}
 	form := shop.LinkForm{Network: request.Network.Value, Once: who.Once}
-	if !request.Price.Set && !request.AmountCents.Set {
+	if !request.Price.Set && !request.AmountCents.Set && !request.sellsOther() {
 		return &shop.FieldError{Field: "price", Message: "Give a price such as 12.50."}
 	}
 	if err := request.fill(&form); err != nil {
@@ -207,7 +264,91 @@ func (r linkRequest) fill(f *shop.LinkForm) error {
 			return err
 		}
 	}
+	return r.fillOffer(f)
+}
+
+// sellsOther tells whether the request says that something without a price of its own is sold.
+func (r linkRequest) sellsOther() bool {
+	return r.ItemID.Value != "" || r.Items.Value != nil || r.OpenAmount.Value != nil
+}
+
+// fillOffer reads what is sold: a price, items, or what the buyer gives.
+func (r linkRequest) fillOffer(f *shop.LinkForm) error {
+	var err error
+	priced := r.Price.Set || r.AmountCents.Set
+	switch {
+	case r.ItemID.Value != "" && (r.Items.Value != nil || priced):
+		return &shop.FieldError{Field: "item_id", Message: "Give item_id, items or a price."}
+	case r.Items.Value != nil && priced:
+		return &shop.FieldError{Field: "items", Message: "Give item_id, items or a price."}
+	case r.OpenAmount.Value != nil && (priced || r.sellsItems()):
+		return &shop.FieldError{Field: "open_amount", Message: "Give an open amount, a price or items."}
+	case r.ItemID.Value != "":
+		item, malformed := refersTo[id.Item]("item_id", r.ItemID.Value)
+		f.Items, err = []shop.Want{{Item: item, Qty: 1}}, malformed
+	case r.Items.Value != nil:
+		f.Items, err = wants(r.Items.Value)
+	}
+	if err != nil {
+		return err
+	}
+	if r.sellsItems() {
+		f.Price, f.Open = 0, nil
+	}
+	if o := r.OpenAmount.Value; o != nil {
+		if f.Open, err = o.read(); err != nil {
+			return err
+		}
+		f.Price, f.Items = 0, nil
+	}
+	if priced {
+		f.Items, f.Open = nil, nil
+	}
 	return r.fillPrice(f)
+}
+
+func (r linkRequest) sellsItems() bool { return r.ItemID.Value != "" || r.Items.Value != nil }
+
+// wants reads items and how many of each; the amounts are for one, where the buyer decides.
+func wants(items []wantJSON) ([]shop.Want, error) {
+	out := make([]shop.Want, len(items))
+	for i, w := range items {
+		item, err := id.Parse[id.Item](w.ItemID)
+		if err != nil {
+			return nil, &shop.FieldError{Field: "items", Message: "item_id is an id that begins with itm_."}
+		}
+		out[i] = shop.Want{Item: item, Qty: 1}
+		if w.Qty != nil {
+			out[i].Qty = *w.Qty
+		}
+		if w.Amount == "" {
+			continue
+		}
+		if out[i].Amount, err = money.ParseUSDC(w.Amount); err != nil {
+			return nil, &shop.FieldError{Field: "items", Message: "amount is a decimal such as 12.50, with at most six decimals."}
+		}
+	}
+	return out, nil
+}
+
+func (o openJSON) read() (*shop.OpenAmount, error) {
+	wrong := &shop.FieldError{Field: "open_amount", Message: "min and presets are amounts such as 12.50, with at most six decimals."}
+	out := &shop.OpenAmount{}
+	if o.Min != nil {
+		amount, err := money.ParseUSDC(*o.Min)
+		if err != nil || amount == 0 {
+			return nil, wrong
+		}
+		out.Min = amount
+	}
+	for _, text := range o.Presets {
+		amount, err := money.ParseUSDC(text)
+		if err != nil {
+			return nil, wrong
+		}
+		out.Presets = append(out.Presets, amount)
+	}
+	return out, nil
 }
 
 func (r linkRequest) fillPrice(f *shop.LinkForm) error {
@@ -259,6 +400,9 @@ type offerJSON struct {
 	Shop        shopJSON   `json:"shop"`
 	Title       string     `json:"title"`
 	Description string     `json:"description"`
+	Sells       string     `json:"sells"`
+	Items       []goodJSON `json:"items"`
+	OpenAmount  *openJSON  `json:"open_amount"`
 	Price       string     `json:"price"`
 	Amount      string     `json:"amount"`
 	AmountCents int64      `json:"amount_cents"`
@@ -287,8 +431,8 @@ func (a api) offer(c echo.Context, _ access.Caller) error {
 	}
 	return c.JSON(http.StatusOK, offerJSON{
 		Token: l.Token, URL: a.PublicURL + views.LinkPath(l.Token), QRURL: a.qrURL(l.Token), Shop: shopJSON{o.Shop, o.Domain},
-		Title: l.Title, Description: l.Description, Price: l.Price.String(), Amount: l.Price.Units(), AmountCents: l.Price.Cents(),
-		Currency: usdc, Network: l.Network.ID, Asset: l.Network.Token.Address.Hex(), PayTo: checksum(o.PayTo), Livemode: l.Livemode,
+		Title: l.Title, Description: l.Description, Sells: string(l.Sells), Items: a.goodsJSON(l.Goods), OpenAmount: openOf(l),
+		Price: l.Price.String(), Amount: o.Amount.Units(), AmountCents: o.Amount.Cents(), Currency: usdc, Network: l.Network.ID, Asset: l.Network.Token.Address.Hex(), PayTo: checksum(o.PayTo), Livemode: l.Livemode,
 		Status: linkStatus(l, a.Now()), ExpiresAt: utc(l.ExpiresAt),
 	})
 }

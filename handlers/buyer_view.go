@@ -22,8 +22,7 @@ func (h *Handlers) offerView(o shop.Offer, problem error) (views.OfferView, erro
 		Token: o.Link.Token, URL: address, QR: qr, Test: !o.Link.Livemode, TestWallet: h.TestWallet,
 		Payee: views.Payee{Name: o.Shop, Domain: o.Domain, Address: checksum(o.PayTo)},
 		Cart: views.Cart{
-			Title: o.Link.Title, Note: o.Link.Description, Amount: o.Link.Price,
-			Lines: []views.CartLine{{Title: o.Link.Title, Quantity: 1, Amount: o.Link.Price}},
+			Title: o.Title(), Note: o.Link.Description, Amount: o.Amount, Lines: cartLines(o.Lines, o.Title()), Image: h.imageOf(o.Goods),
 		},
 	}
 	switch {
@@ -49,7 +48,7 @@ func (h *Handlers) purchaseView(p checkout.Purchase, k string) (views.PurchaseVi
 	v := views.PurchaseView{
 		Attempt: string(p.ID), Status: string(p.Status), URL: address, PayURL: payURL, QR: qr, Number: number(p),
 		Network: p.Network.Name, AgainToken: p.LinkToken, Payee: views.Payee{Name: p.Shop, Domain: p.Domain, Address: p.PayTo.Hex()},
-		Cart: views.Cart{Title: p.Title, Amount: p.Amount, Lines: cartLines(p)}, Now: h.Now(), ExpiresAt: p.ExpiresAt,
+		Cart: views.Cart{Title: p.Title, Amount: p.Amount, Lines: cartLines(p.Lines, p.Title)}, Now: h.Now(), ExpiresAt: p.ExpiresAt,
 		Test: !p.Livemode, Simulated: p.Simulated, TestWallet: h.TestWallet, BackURL: p.SuccessURL, Receipt: number(p),
 	}
 	if p.Status == checkout.Open {
@@ -94,10 +93,18 @@ func number(p checkout.Purchase) string {
 	return strings.Join([]string{tail[:4], tail[4:]}, "-")
 }
 
-func cartLines(p checkout.Purchase) []views.CartLine {
-	lines := make([]views.CartLine, len(p.Lines))
-	for i, l := range p.Lines {
-		lines[i] = views.CartLine{Title: cmp.Or(l.Title, p.Title), Quantity: l.Qty, Amount: l.UnitAmount * amountOf(l.Qty)}
+// imageOf is the picture of what is sold first, or empty.
+func (h *Handlers) imageOf(goods []shop.Good) string {
+	if len(goods) == 0 || goods[0].Image == "" {
+		return ""
+	}
+	return h.PublicURL + ImagePath(goods[0].Image)
+}
+
+func cartLines(of []checkout.Line, title string) []views.CartLine {
+	lines := make([]views.CartLine, len(of))
+	for i, l := range of {
+		lines[i] = views.CartLine{Title: cmp.Or(l.Title, title), Quantity: l.Qty, Amount: l.UnitAmount * amountOf(l.Qty)}
 	}
 	return lines
 }

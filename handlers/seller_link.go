@@ -94,7 +94,10 @@ func (h *Handlers) updateLink(c echo.Context, s seller) error {
 	form, err := linkForm(c)
 	if err == nil {
 		write := func(f *shop.LinkForm) error {
-			form.Metadata = f.Metadata // which the page does not show
+			form.Metadata, form.Items, form.Open = f.Metadata, f.Items, f.Open // which the page does not show
+			if form.Items != nil || form.Open != nil {
+				form.Price = f.Price
+			}
 			*f = form
 			return nil
 		}

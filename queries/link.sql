@@ -1,7 +1,7 @@
 -- name: LinkInsert :one
 -- A key that made a link before gives that link again.
-INSERT INTO links (id, merchant_id, token, livemode, title, description, price, network, expires_at, max_payments, success_url, reference, metadata, once, created_at, updated_at)
-VALUES (@id, @merchant_id, @token, @livemode, @title, @description, @price, @network, @expires_at, @max_payments, @success_url, @reference, @metadata, @once, @created_at, @created_at)
+INSERT INTO links (id, merchant_id, token, livemode, title, description, sells, price, presets, network, expires_at, max_payments, success_url, reference, metadata, once, created_at, updated_at)
+VALUES (@id, @merchant_id, @token, @livemode, @title, @description, @sells, @price, @presets, @network, @expires_at, @max_payments, @success_url, @reference, @metadata, @once, @created_at, @created_at)
 ON CONFLICT (once) DO UPDATE SET once = excluded.once
 RETURNING id;
 
@@ -9,7 +9,8 @@ RETURNING id;
 -- Another address counts from its time on, whether or not it was moved into its place yet; where money is real, only
 -- once it is proven.
 SELECT sqlc.embed(links), sqlc.embed(merchants), payees.address AS pay_to, payees.proven_at,
-    due.address AS due_pay_to, due.proven_at AS due_proven_at
+    due.address AS due_pay_to, due.proven_at AS due_proven_at,
+    CASE WHEN links.sells = 'items' THEN link_goods(links.id, links.livemode) END::jsonb AS goods
 FROM links
 JOIN merchants ON merchants.id = links.merchant_id
 LEFT JOIN payees ON payees.merchant_id = links.merchant_id AND payees.network = links.network
@@ -19,7 +20,8 @@ LEFT JOIN payee_changes due ON due.merchant_id = links.merchant_id AND due.netwo
 WHERE links.token = @token;
 
 -- name: LinkByID :one
-SELECT * FROM links WHERE merchant_id = @merchant_id AND id = @id;
+SELECT sqlc.embed(links), CASE WHEN links.sells = 'items' THEN link_goods(links.id, links.livemode) END::jsonb AS goods
+FROM links WHERE merchant_id = @merchant_id AND id = @id;
 
 -- name: LinkForUpdate :one
 -- Sales refer to the link meanwhile, and must not wait for it.
@@ -35,7 +37,7 @@ UPDATE attempts SET holds_payment = true
 WHERE link_id = @link_id AND NOT holds_payment AND status IN ('open', 'settling', 'unknown', 'settled', 'settled_late');
 
 -- name: LinkUpdate :one
-UPDATE links SET title = @title, description = @description, price = @price, expires_at = @expires_at,
+UPDATE links SET title = @title, description = @description, sells = @sells, price = @price, presets = @presets, expires_at = @expires_at,
     max_payments = @max_payments, payments_taken = @payments_taken, success_url = @success_url,
     reference = @reference, metadata = @metadata, updated_at = @updated_at,
     end_told = end_told AND (expired_at IS NOT NULL OR expires_at IS NOT DISTINCT FROM @expires_at)
@@ -55,7 +57,8 @@ UPDATE links SET end_told = true WHERE id IN (
 RETURNING *;
 
 -- name: LinkList :many
-SELECT sqlc.embed(links), coalesce(t.payments, 0)::bigint AS payments, coalesce(t.received, 0)::bigint AS received, coalesce(t.last_paid_at, 'epoch')::timestamptz AS last_paid_at
+SELECT sqlc.embed(links), coalesce(t.payments, 0)::bigint AS payments, coalesce(t.received, 0)::bigint AS received, coalesce(t.last_paid_at, 'epoch')::timestamptz AS last_paid_at,
+    CASE WHEN links.sells = 'items' THEN link_goods(links.id, links.livemode) END::jsonb AS goods
 FROM links
 LEFT JOIN LATERAL (
     SELECT sum(link_totals.payments)::bigint AS payments, sum(link_totals.amount)::bigint AS received, max(link_totals.last_paid_at) AS last_paid_at
@@ -67,7 +70,8 @@ LIMIT @most;
 
 -- name: LinkListAfter :many
 -- The page before: read upwards, to be turned round.
-SELECT sqlc.embed(links), coalesce(t.payments, 0)::bigint AS payments, coalesce(t.received, 0)::bigint AS received, coalesce(t.last_paid_at, 'epoch')::timestamptz AS last_paid_at
+SELECT sqlc.embed(links), coalesce(t.payments, 0)::bigint AS payments, coalesce(t.received, 0)::bigint AS received, coalesce(t.last_paid_at, 'epoch')::timestamptz AS last_paid_at,
+    CASE WHEN links.sells = 'items' THEN link_goods(links.id, links.livemode) END::jsonb AS goods
 FROM links
 LEFT JOIN LATERAL (
     SELECT sum(link_totals.payments)::bigint AS payments, sum(link_totals.amount)::bigint AS received, max(link_totals.last_paid_at) AS last_paid_at
@@ -109,3 +113,15 @@ SELECT EXISTS (SELECT FROM link_prices WHERE link_id = @link_id AND price = @pri
 
 -- name: LinkTaken :one
 SELECT payments_taken FROM links WHERE id = @id;
+
+-- name: LinkLimited :one
+SELECT (max_payments IS NOT NULL)::bool FROM links WHERE id = @id;
+
+-- name: LinkLinesSet :exec
+WITH gone AS (DELETE FROM link_lines WHERE link_lines.link_id = @link_id AND line >= cardinality(@items::text[]))
+INSERT INTO link_lines (link_id, line, item_id, qty)
+SELECT @link_id, unnest(@lines::smallint[]), unnest(@items::text[]), unnest(@quantities::int[])
+ON CONFLICT (link_id, line) DO UPDATE SET item_id = excluded.item_id, qty = excluded.qty;
+
+-- name: LinkLines :many
+SELECT * FROM link_lines WHERE link_id = @link_id ORDER BY line;

@@ -14,7 +14,8 @@ import (
 )
 
 const linkByID = `-- name: LinkByID :one
-SELECT id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at FROM links WHERE merchant_id = $1 AND id = $2
+SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.end_told, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, links.sells, links.presets, CASE WHEN links.sells = 'items' THEN link_goods(links.id, links.livemode) END::jsonb AS goods
+FROM links WHERE merchant_id = $1 AND id = $2
 `
 
 type LinkByIDParams struct {
@@ -22,36 +23,45 @@ type LinkByIDParams struct {
 	ID         id.Link
 }
 
-func (q *Queries) LinkByID(ctx context.Context, db DBTX, arg LinkByIDParams) (Link, error) {
+type LinkByIDRow struct {
+	Link  Link
+	Goods []byte
+}
+
+func (q *Queries) LinkByID(ctx context.Context, db DBTX, arg LinkByIDParams) (LinkByIDRow, error) {
 	row := db.QueryRow(ctx, linkByID, arg.MerchantID, arg.ID)
-	var i Link
+	var i LinkByIDRow
 	err := row.Scan(
-		&i.ID,
-		&i.MerchantID,
-		&i.Token,
-		&i.Livemode,
-		&i.Title,
-		&i.Description,
-		&i.Price,
-		&i.Network,
-		&i.ExpiresAt,
-		&i.ExpiredAt,
-		&i.EndTold,
-		&i.MaxPayments,
-		&i.PaymentsTaken,
-		&i.SuccessUrl,
-		&i.Reference,
-		&i.Metadata,
-		&i.Once,
-		&i.CreatedAt,
-		&i.UpdatedAt,
+		&i.Link.ID,
+		&i.Link.MerchantID,
+		&i.Link.Token,
+		&i.Link.Livemode,
+		&i.Link.Title,
+		&i.Link.Description,
+		&i.Link.Price,
+		&i.Link.Network,
+		&i.Link.ExpiresAt,
+		&i.Link.ExpiredAt,
+		&i.Link.EndTold,
+		&i.Link.MaxPayments,
+		&i.Link.PaymentsTaken,
+		&i.Link.SuccessUrl,
+		&i.Link.Reference,
+		&i.Link.Metadata,
+		&i.Link.Once,
+		&i.Link.CreatedAt,
+		&i.Link.UpdatedAt,
+		&i.Link.Sells,
+		&i.Link.Presets,
+		&i.Goods,
 	)
 	return i, err
 }
 
 const linkByToken = `-- name: LinkByToken :one
-SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.end_told, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, merchants.id, merchants.slug, merchants.name, merchants.domain, merchants.created_at, merchants.went_live_at, payees.address AS pay_to, payees.proven_at,
-    due.address AS due_pay_to, due.proven_at AS due_proven_at
+SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.end_told, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, links.sells, links.presets, merchants.id, merchants.slug, merchants.name, merchants.domain, merchants.created_at, merchants.went_live_at, payees.address AS pay_to, payees.proven_at,
+    due.address AS due_pay_to, due.proven_at AS due_proven_at,
+    CASE WHEN links.sells = 'items' THEN link_goods(links.id, links.livemode) END::jsonb AS goods
 FROM links
 JOIN merchants ON merchants.id = links.merchant_id
 LEFT JOIN payees ON payees.merchant_id = links.merchant_id AND payees.network = links.network
@@ -73,6 +83,7 @@ type LinkByTokenRow struct {
 	ProvenAt    *time.Time
 	DuePayTo    *string
 	DueProvenAt *time.Time
+	Goods       []byte
 }
 
 // Another address counts from its time on, whether or not it was moved into its place yet; where money is real, only
@@ -100,6 +111,8 @@ func (q *Queries) LinkByToken(ctx context.Context, db DBTX, arg LinkByTokenParam
 		&i.Link.Once,
 		&i.Link.CreatedAt,
 		&i.Link.UpdatedAt,
+		&i.Link.Sells,
+		&i.Link.Presets,
 		&i.Merchant.ID,
 		&i.Merchant.Slug,
 		&i.Merchant.Name,
@@ -110,6 +123,7 @@ func (q *Queries) LinkByToken(ctx context.Context, db DBTX, arg LinkByTokenParam
 		&i.ProvenAt,
 		&i.DuePayTo,
 		&i.DueProvenAt,
+		&i.Goods,
 	)
 	return i, err
 }
@@ -117,7 +131,7 @@ func (q *Queries) LinkByToken(ctx context.Context, db DBTX, arg LinkByTokenParam
 const linkExpire = `-- name: LinkExpire :one
 UPDATE links SET expired_at = coalesce(expired_at, $1::timestamptz), end_told = true, updated_at = $1::timestamptz
 WHERE merchant_id = $2 AND id = $3
-RETURNING id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at
+RETURNING id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at, sells, presets
 `
 
 type LinkExpireParams struct {
@@ -149,12 +163,14 @@ func (q *Queries) LinkExpire(ctx context.Context, db DBTX, arg LinkExpireParams)
 		&i.Once,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Sells,
+		&i.Presets,
 	)
 	return i, err
 }
 
 const linkForUpdate = `-- name: LinkForUpdate :one
-SELECT id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at FROM links WHERE merchant_id = $1 AND id = $2 FOR NO KEY UPDATE
+SELECT id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at, sells, presets FROM links WHERE merchant_id = $1 AND id = $2 FOR NO KEY UPDATE
 `
 
 type LinkForUpdateParams struct {
@@ -186,6 +202,8 @@ func (q *Queries) LinkForUpdate(ctx context.Context, db DBTX, arg LinkForUpdateP
 		&i.Once,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Sells,
+		&i.Presets,
 	)
 	return i, err
 }
@@ -212,8 +230,8 @@ func (q *Queries) LinkHold(ctx context.Context, db DBTX, linkID *id.Link) error 
 }
 
 const linkInsert = `-- name: LinkInsert :one
-INSERT INTO links (id, merchant_id, token, livemode, title, description, price, network, expires_at, max_payments, success_url, reference, metadata, once, created_at, updated_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15)
+INSERT INTO links (id, merchant_id, token, livemode, title, description, sells, price, presets, network, expires_at, max_payments, success_url, reference, metadata, once, created_at, updated_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17)
 ON CONFLICT (once) DO UPDATE SET once = excluded.once
 RETURNING id
 `
@@ -225,7 +243,9 @@ type LinkInsertParams struct {
 	Livemode    bool
 	Title       string
 	Description string
+	Sells       string
 	Price       money.USDC
+	Presets     []int64
 	Network     string
 	ExpiresAt   *time.Time
 	MaxPayments *int32
@@ -245,7 +265,9 @@ func (q *Queries) LinkInsert(ctx context.Context, db DBTX, arg LinkInsertParams)
 		arg.Livemode,
 		arg.Title,
 		arg.Description,
+		arg.Sells,
 		arg.Price,
+		arg.Presets,
 		arg.Network,
 		arg.ExpiresAt,
 		arg.MaxPayments,
@@ -260,8 +282,73 @@ func (q *Queries) LinkInsert(ctx context.Context, db DBTX, arg LinkInsertParams)
 	return id, err
 }
 
+const linkLimited = `-- name: LinkLimited :one
+SELECT (max_payments IS NOT NULL)::bool FROM links WHERE id = $1
+`
+
+func (q *Queries) LinkLimited(ctx context.Context, db DBTX, argID id.Link) (bool, error) {
+	row := db.QueryRow(ctx, linkLimited, argID)
+	var column_1 bool
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
+const linkLines = `-- name: LinkLines :many
+SELECT link_id, line, item_id, qty FROM link_lines WHERE link_id = $1 ORDER BY line
+`
+
+func (q *Queries) LinkLines(ctx context.Context, db DBTX, linkID id.Link) ([]LinkLine, error) {
+	rows, err := db.Query(ctx, linkLines, linkID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []LinkLine{}
+	for rows.Next() {
+		var i LinkLine
+		if err := rows.Scan(
+			&i.LinkID,
+			&i.Line,
+			&i.ItemID,
+			&i.Qty,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const linkLinesSet = `-- name: LinkLinesSet :exec
+WITH gone AS (DELETE FROM link_lines WHERE link_lines.link_id = $1 AND line >= cardinality($3::text[]))
+INSERT INTO link_lines (link_id, line, item_id, qty)
+SELECT $1, unnest($2::smallint[]), unnest($3::text[]), unnest($4::int[])
+ON CONFLICT (link_id, line) DO UPDATE SET item_id = excluded.item_id, qty = excluded.qty
+`
+
+type LinkLinesSetParams struct {
+	LinkID     id.Link
+	Lines      []int16
+	Items      []string
+	Quantities []int32
+}
+
+func (q *Queries) LinkLinesSet(ctx context.Context, db DBTX, arg LinkLinesSetParams) error {
+	_, err := db.Exec(ctx, linkLinesSet,
+		arg.LinkID,
+		arg.Lines,
+		arg.Items,
+		arg.Quantities,
+	)
+	return err
+}
+
 const linkList = `-- name: LinkList :many
-SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.end_told, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, coalesce(t.payments, 0)::bigint AS payments, coalesce(t.received, 0)::bigint AS received, coalesce(t.last_paid_at, 'epoch')::timestamptz AS last_paid_at
+SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.end_told, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, links.sells, links.presets, coalesce(t.payments, 0)::bigint AS payments, coalesce(t.received, 0)::bigint AS received, coalesce(t.last_paid_at, 'epoch')::timestamptz AS last_paid_at,
+    CASE WHEN links.sells = 'items' THEN link_goods(links.id, links.livemode) END::jsonb AS goods
 FROM links
 LEFT JOIN LATERAL (
     SELECT sum(link_totals.payments)::bigint AS payments, sum(link_totals.amount)::bigint AS received, max(link_totals.last_paid_at) AS last_paid_at
@@ -284,6 +371,7 @@ type LinkListRow struct {
 	Payments   int64
 	Received   int64
 	LastPaidAt time.Time
+	Goods      []byte
 }
 
 func (q *Queries) LinkList(ctx context.Context, db DBTX, arg LinkListParams) ([]LinkListRow, error) {
@@ -320,9 +408,12 @@ func (q *Queries) LinkList(ctx context.Context, db DBTX, arg LinkListParams) ([]
 			&i.Link.Once,
 			&i.Link.CreatedAt,
 			&i.Link.UpdatedAt,
+			&i.Link.Sells,
+			&i.Link.Presets,
 			&i.Payments,
 			&i.Received,
 			&i.LastPaidAt,
+			&i.Goods,
 		); err != nil {
 			return nil, err
 		}
@@ -335,7 +426,8 @@ func (q *Queries) LinkList(ctx context.Context, db DBTX, arg LinkListParams) ([]
 }
 
 const linkListAfter = `-- name: LinkListAfter :many
-SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.end_told, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, coalesce(t.payments, 0)::bigint AS payments, coalesce(t.received, 0)::bigint AS received, coalesce(t.last_paid_at, 'epoch')::timestamptz AS last_paid_at
+SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.end_told, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, links.sells, links.presets, coalesce(t.payments, 0)::bigint AS payments, coalesce(t.received, 0)::bigint AS received, coalesce(t.last_paid_at, 'epoch')::timestamptz AS last_paid_at,
+    CASE WHEN links.sells = 'items' THEN link_goods(links.id, links.livemode) END::jsonb AS goods
 FROM links
 LEFT JOIN LATERAL (
     SELECT sum(link_totals.payments)::bigint AS payments, sum(link_totals.amount)::bigint AS received, max(link_totals.last_paid_at) AS last_paid_at
@@ -358,6 +450,7 @@ type LinkListAfterRow struct {
 	Payments   int64
 	Received   int64
 	LastPaidAt time.Time
+	Goods      []byte
 }
 
 // The page before: read upwards, to be turned round.
@@ -395,9 +488,12 @@ func (q *Queries) LinkListAfter(ctx context.Context, db DBTX, arg LinkListAfterP
 			&i.Link.Once,
 			&i.Link.CreatedAt,
 			&i.Link.UpdatedAt,
+			&i.Link.Sells,
+			&i.Link.Presets,
 			&i.Payments,
 			&i.Received,
 			&i.LastPaidAt,
+			&i.Goods,
 		); err != nil {
 			return nil, err
 		}
@@ -525,18 +621,20 @@ func (q *Queries) LinkTotalsAdd(ctx context.Context, db DBTX, arg LinkTotalsAddP
 }
 
 const linkUpdate = `-- name: LinkUpdate :one
-UPDATE links SET title = $1, description = $2, price = $3, expires_at = $4,
-    max_payments = $5, payments_taken = $6, success_url = $7,
-    reference = $8, metadata = $9, updated_at = $10,
-    end_told = end_told AND (expired_at IS NOT NULL OR expires_at IS NOT DISTINCT FROM $4)
-WHERE merchant_id = $11 AND id = $12
-RETURNING id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at
+UPDATE links SET title = $1, description = $2, sells = $3, price = $4, presets = $5, expires_at = $6,
+    max_payments = $7, payments_taken = $8, success_url = $9,
+    reference = $10, metadata = $11, updated_at = $12,
+    end_told = end_told AND (expired_at IS NOT NULL OR expires_at IS NOT DISTINCT FROM $6)
+WHERE merchant_id = $13 AND id = $14
+RETURNING id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at, sells, presets
 `
 
 type LinkUpdateParams struct {
 	Title         string
 	Description   string
+	Sells         string
 	Price         money.USDC
+	Presets       []int64
 	ExpiresAt     *time.Time
 	MaxPayments   *int32
 	PaymentsTaken int32
@@ -552,7 +650,9 @@ func (q *Queries) LinkUpdate(ctx context.Context, db DBTX, arg LinkUpdateParams)
 	row := db.QueryRow(ctx, linkUpdate,
 		arg.Title,
 		arg.Description,
+		arg.Sells,
 		arg.Price,
+		arg.Presets,
 		arg.ExpiresAt,
 		arg.MaxPayments,
 		arg.PaymentsTaken,
@@ -584,6 +684,8 @@ func (q *Queries) LinkUpdate(ctx context.Context, db DBTX, arg LinkUpdateParams)
 		&i.Once,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Sells,
+		&i.Presets,
 	)
 	return i, err
 }
@@ -592,7 +694,7 @@ const linksEnd = `-- name: LinksEnd :many
 UPDATE links SET end_told = true WHERE id IN (
     SELECT l.id FROM links l WHERE NOT l.end_told AND l.expires_at <= $1::timestamptz
     ORDER BY l.expires_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED)
-RETURNING id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at
+RETURNING id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at, sells, presets
 `
 
 type LinksEndParams struct {
@@ -630,6 +732,8 @@ func (q *Queries) LinksEnd(ctx context.Context, db DBTX, arg LinksEndParams) ([]
 			&i.Once,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.Sells,
+			&i.Presets,
 		); err != nil {
 			return nil, err
 		}

@@ -21,6 +21,8 @@ type linkSeen struct {
 	ExpiresAt   *time.Time      `json:"expires_at,omitempty"`
 	MaxPayments int             `json:"max_payments,omitempty"`
 	SuccessURL  string          `json:"success_url,omitempty"`
+	Items       []Want          `json:"items,omitempty"`
+	Open        *OpenAmount     `json:"open_amount,omitempty"`
 	Reference   string          `json:"reference,omitempty"`
 	Metadata    json.RawMessage `json:"metadata,omitempty"`
 }
@@ -28,7 +30,7 @@ type linkSeen struct {
 func (f LinkForm) seen(livemode bool) linkSeen {
 	return linkSeen{
 		Livemode: livemode, Title: f.Title, Description: f.Description, Price: f.Price.String(), Network: f.Network, ExpiresAt: f.ExpiresAt,
-		MaxPayments: f.MaxPayments, SuccessURL: f.SuccessURL, Reference: f.Reference, Metadata: f.Metadata,
+		MaxPayments: f.MaxPayments, SuccessURL: f.SuccessURL, Items: f.Items, Open: f.Open, Reference: f.Reference, Metadata: f.Metadata,
 	}
 }
 

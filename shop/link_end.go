@@ -26,7 +26,11 @@ func (s *Service) ExpireLink(ctx context.Context, merchant id.Merchant, link id.
 			return err
 		}
 		if was.ExpiredAt == nil {
-			if err := s.recordLinkTx(ctx, tx, merchant, by, "link.ended", link, formOf(was).seen(was.Livemode), nil); err != nil {
+			f, err := formTx(ctx, tx, was)
+			if err != nil {
+				return err
+			}
+			if err := s.recordLinkTx(ctx, tx, merchant, by, "link.ended", link, f.seen(was.Livemode), nil); err != nil {
 				return err
 			}
 		}
@@ -38,7 +42,7 @@ func (s *Service) ExpireLink(ctx context.Context, merchant id.Merchant, link id.
 	if err != nil {
 		return Link{}, fmt.Errorf("expire link %s: %w", link, err)
 	}
-	return s.link(row)
+	return s.Link(ctx, merchant, row.ID)
 }
 
 // endMost is how many links one look ends at most.
