@@ -45,12 +45,13 @@ const (
 	ChangeStaff    Permission = "invite, change and remove people and tills"
 	SeeAudit       Permission = "see who did what"
 	UseTill        Permission = "use the till"
+	GiveDiscounts  Permission = "give discounts at the till"
 )
 
 // Permissions lists all of them.
 var Permissions = []Permission{
 	SeeShop, ReadNotices, SeeLinks, ChangeLinks, SeeItems, ChangeItems, SeeSales, ExportSales, SendOrders, Simulate, SeeWebhooks, ChangeWebhooks, SeeKeys, ChangeKeys,
-	SeeSettings, ChangeSettings, ChangePayee, GoLive, SeeStaff, ChangeStaff, SeeAudit, UseTill,
+	SeeSettings, ChangeSettings, ChangePayee, GoLive, SeeStaff, ChangeStaff, SeeAudit, UseTill, GiveDiscounts,
 }
 
 // grants says what each role may do; what does not stand here, nobody may.
@@ -58,7 +59,7 @@ var grants = map[Role][]Permission{
 	Owner: Permissions,
 	Manager: {
 		SeeShop, ReadNotices, SeeLinks, ChangeLinks, SeeItems, ChangeItems, SeeSales, ExportSales, SendOrders, Simulate, SeeWebhooks, ChangeWebhooks, SeeKeys, ChangeKeys,
-		SeeSettings, ChangeSettings, SeeStaff, ChangeStaff, SeeAudit, UseTill,
+		SeeSettings, ChangeSettings, SeeStaff, ChangeStaff, SeeAudit, UseTill, GiveDiscounts,
 	},
 	Developer:  {SeeShop, SeeLinks, SeeItems, SeeSales, Simulate, SeeWebhooks, ChangeWebhooks, SeeKeys, ChangeKeys, SeeSettings},
 	Accountant: {SeeShop, SeeLinks, SeeItems, SeeSales, ExportSales},
@@ -91,7 +92,7 @@ func (r Role) Weighty() bool { return r == Owner || r == Manager }
 // May tells whether somebody who is signed in may do something for the shop that he is in. At a till it is the till
 // alone, whoever unlocked it: a few digits are no key to the office.
 func (s Session) May(p Permission) bool {
-	return s.Merchant != "" && (s.Device == "" || p == UseTill) && s.Role.May(p)
+	return s.Merchant != "" && (s.Device == "" || p == UseTill || p == GiveDiscounts) && s.Role.May(p)
 }
 
 // RoleSheet is a role in plain words, as people read it before they give it or take it on.
@@ -119,7 +120,7 @@ var sheets = map[Role]RoleSheet{
 	},
 	Cashier: {
 		Name: "Cashier", Can: "Take payments at the till.",
-		Cannot: "See the dashboard.",
+		Cannot: "Give discounts, or see the dashboard.",
 	},
 	Viewer: {
 		Name: "Viewer", Can: "See links, sales, webhooks and settings.",

@@ -27,6 +27,7 @@ type beginning struct {
 	payment  *x402.Payment // nil for an unpaid one
 	request  Request       // of the payment
 	replaces id.Attempt    // an open purchase that ends where this one begins
+	till     *tillSale     // nil where it begins at no till
 }
 
 func (b *beginning) paying() bool { return b.payment != nil }
@@ -136,6 +137,9 @@ func (s *Service) beginTx(ctx context.Context, tx pgx.Tx, all []*beginning, look
 			return err
 		}
 	}
+	if err := chargeTicketsTx(ctx, tx, all, refusals); err != nil {
+		return err
+	}
 	var begun []*beginning
 	for i, b := range all {
 		if refusals[i] == nil {
@@ -159,7 +163,7 @@ func (s *Service) beginTx(ctx context.Context, tx pgx.Tx, all []*beginning, look
 
 // refusal tells what concerns one buyer from what went wrong for all.
 func refusal(err error) bool {
-	for _, known := range []error{shop.ErrSoldOut, shop.ErrShort, shop.ErrLinkExpired, ErrTooManyUnpaid} {
+	for _, known := range []error{shop.ErrSoldOut, shop.ErrShort, shop.ErrLinkExpired, shop.ErrLinkPaused, shop.ErrLinkEarly, ErrTooManyUnpaid} {
 		if errors.Is(err, known) {
 			return true
 		}
@@ -182,6 +186,9 @@ func (s *Service) writeTx(ctx context.Context, tx pgx.Tx, begun []*beginning) er
 		}
 	}
 	if err := insertTx(ctx, tx, attempts...); err != nil {
+		return err
+	}
+	if err := insertTillSalesTx(ctx, tx, s.now(), begun); err != nil {
 		return err
 	}
 	held, err := s.holdTx(ctx, tx, attempts)
@@ -209,8 +216,11 @@ func (s *Service) writeTx(ctx context.Context, tx pgx.Tx, begun []*beginning) er
 // take over the oldest unpaid hold; an unpaid one must leave enough for others.
 func (s *Service) takePlaceTx(ctx context.Context, tx pgx.Tx, b *beginning) error {
 	l, a := b.offer.Link, &b.attempt
-	if err := l.Open(s.now()); errors.Is(err, shop.ErrLinkExpired) {
+	if err := l.Timely(s.now()); err != nil {
 		return err
+	}
+	if l.Archived() {
+		return shop.ErrSoldOut
 	}
 	if l.MaxPayments == 0 {
 		return nil

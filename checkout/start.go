@@ -15,6 +15,7 @@ import (
 
 	"xsynesis/fault"
 	"xsynesis/id"
+	"xsynesis/money"
 	"xsynesis/queries"
 	"xsynesis/shop"
 	"xsynesis/x402"
@@ -40,12 +41,16 @@ type Begin struct {
 	Once []byte
 	// Replaces is an open purchase that ends where this one begins: a quote never changes, so a tip, say, makes another.
 	Replaces id.Attempt
+	// Total is what whoever begins it has seen: it begins at no other amount. Nil takes whatever it costs.
+	Total *money.USDC
+
+	till *tillSale // where it begins at a till
 }
 
 // Start begins a purchase: what is limited is held, all of it or nothing, the quote is frozen, its end is scheduled. What
 // costs nothing is settled at once.
-// Errors: [shop.ErrNotFound], [shop.ErrLinkExpired], [shop.ErrSoldOut], [shop.ErrShort], [ErrTooManyUnpaid], [ErrUnfunded],
-// [ErrNotOpen] where the purchase that is replaced is paid or over, [*shop.FieldError].
+// Errors: [shop.ErrNotFound], those of [shop.Link.Timely], [shop.ErrSoldOut], [shop.ErrShort], [ErrTooManyUnpaid], [ErrUnfunded],
+// [ErrNotOpen] where the purchase that is replaced is paid or over, [ErrTotal], [*shop.FieldError].
 func (s *Service) Start(ctx context.Context, b Begin) (Attempt, error) {
 	if before, err := s.startedBy(ctx, b.Once); err != nil || before.ID != "" {
 		return before, err
@@ -57,6 +62,9 @@ func (s *Service) Start(ctx context.Context, b Begin) (Attempt, error) {
 	if err != nil {
 		return Attempt{}, err
 	}
+	if b.Total != nil && *b.Total != offer.Amount {
+		return Attempt{}, ErrTotal
+	}
 	if offer.Amount > 0 {
 		if err := s.Funded(ctx, offer.Link.Network.ID); err != nil {
 			return Attempt{}, err
@@ -66,7 +74,7 @@ func (s *Service) Start(ctx context.Context, b Begin) (Attempt, error) {
 	if err != nil {
 		return Attempt{}, err
 	}
-	begun := &beginning{offer: offer, attempt: a, replaces: b.Replaces}
+	begun := &beginning{offer: offer, attempt: a, replaces: b.Replaces, till: b.till}
 	if err := s.begin(ctx, begun); err != nil {
 		// The same call may have begun it at the same moment, and taken the last one.
 		if before, lookErr := s.startedBy(ctx, b.Once); lookErr == nil && before.ID != "" {

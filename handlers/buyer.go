@@ -30,6 +30,8 @@ func (h *Handlers) buyerRoutes(e *echo.Echo) {
 	g.POST("/pay/:attempt", h.purchase)
 	g.OPTIONS("/pay/:attempt", nothing)
 	g.GET("/pay/:attempt/events", h.purchaseEvents)
+	e.POST("/pay/:attempt/openings", h.openPurchase)
+	e.POST("/pay/:attempt/tip", h.tip)
 	g.Match([]string{http.MethodGet, http.MethodHead}, "/pay/:attempt/files/:line", h.download)
 }
 
@@ -43,6 +45,9 @@ func (h *Handlers) link(c echo.Context) error {
 	}
 	offer, err := h.chosenOffer(c)
 	if err != nil {
+		return err
+	}
+	if sent, err := h.leadOn(c, offer.Link); sent || err != nil {
 		return err
 	}
 	if carriesPayment(c.Request()) {
@@ -226,6 +231,18 @@ func (h *Handlers) payPurchase(c echo.Context, purchase checkout.Purchase) error
 }
 
 func (h *Handlers) purchasePage(c echo.Context, purchase checkout.Purchase) error {
+	next, err := h.tipped(c, purchase)
+	if err != nil {
+		return err
+	}
+	if next != "" {
+		return c.Redirect(http.StatusSeeOther, views.PurchasePath(string(next), ""))
+	}
+	return h.purchasePageWith(c, http.StatusOK, purchase, views.Field{})
+}
+
+// purchasePageWith is a purchase's page; tip is a refused one as it was typed.
+func (h *Handlers) purchasePageWith(c echo.Context, status int, purchase checkout.Purchase, tip views.Field) error {
 	k := c.QueryParam("k")
 	if !purchase.IsBuyer(k) {
 		k = ""
@@ -234,11 +251,16 @@ func (h *Handlers) purchasePage(c echo.Context, purchase checkout.Purchase) erro
 	if err != nil {
 		return err
 	}
+	if k != "" {
+		if err := h.viewBuyers(c, &v, purchase, k); err != nil {
+			return err
+		}
+	}
 	c.Response().Header().Set("Cache-Control", "private, no-cache")
 	if purchase.Status == checkout.Open {
 		c.Response().Header().Set(x402.HeaderRequired, x402.Header("Payment required", h.Checkout.Requirement(purchase.Attempt)))
 	}
-	return h.pageOr(c, pageStatus(purchase.Status), views.PurchaseFragment, views.PurchasePage(v))
+	return h.pageOr(c, max(status, pageStatus(purchase.Status)), views.PurchaseFragment, views.PurchasePage(v))
 }
 
 // pageStatus is 410 for purchases that are over unpaid; everything else is a page worth keeping.

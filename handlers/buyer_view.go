@@ -3,8 +3,12 @@ package handlers
 import (
 	"cmp"
 	"errors"
+	"net/url"
+	"strconv"
 	"strings"
 	"time"
+
+	"github.com/labstack/echo/v4"
 
 	"xsynesis/checkout"
 	"xsynesis/shop"
@@ -24,10 +28,15 @@ func (h *Handlers) offerView(o shop.Offer, problem error) (views.OfferView, erro
 		Cart: views.Cart{
 			Title: o.Title(), Note: o.Link.Description, Amount: o.Amount, Lines: cartLines(o.Lines, o.Title()), Image: h.imageOf(o.Goods),
 		},
+		LeadsTo: o.Link.LeadsTo.Host(),
 	}
 	switch {
 	case errors.Is(problem, shop.ErrLinkExpired):
 		v.Closed = views.ClosedExpired
+	case errors.Is(problem, shop.ErrLinkPaused):
+		v.Closed = views.ClosedPaused
+	case errors.Is(problem, shop.ErrLinkEarly):
+		v.Closed = views.ClosedEarly
 	case errors.Is(problem, shop.ErrSoldOut):
 		v.Closed = views.ClosedSoldOut
 	case problem != nil:
@@ -53,9 +62,62 @@ func (h *Handlers) purchaseView(p checkout.Purchase, k string) (views.PurchaseVi
 	}
 	if p.Status == checkout.Open {
 		v.TypedData = h.Checkout.TypedData(p.Attempt)
+		v.AtTill, v.Tip = p.Channel == "till", tipView(p)
 	}
 	h.viewPayment(&v, p)
 	return v, nil
+}
+
+// viewBuyers adds what is for the buyer alone, once he has paid: his goods, his proof, and the way on.
+func (h *Handlers) viewBuyers(c echo.Context, v *views.PurchaseView, p checkout.Purchase, k string) error {
+	if !p.Status.Paid() {
+		return nil
+	}
+	goods, err := h.Checkout.Goods(c.Request().Context(), p)
+	if err != nil {
+		return err
+	}
+	v.Thanks, v.BackURL = p.LinkMessage, h.backURL(c, p)
+	for _, g := range goods {
+		handed := views.HandedGood{Title: g.Title, Keys: g.Keys}
+		if g.File != nil {
+			handed.Path, handed.Name, handed.Size = FilePath(p.ID, g.Line, k), g.File.Name, sizeOf(g.File.Size)
+		}
+		v.Goods = append(v.Goods, handed)
+	}
+	if path := onwardPath(p, k); path != "" {
+		v.OnwardPath, v.OnwardHost = path, shop.LeadsTo{URL: p.LeadsTo}.Host()
+	}
+	if _, ok := checkout.ReceiptOf(p); ok {
+		v.ProofPath = views.ReceiptPath(string(p.ID), k)
+	}
+	return nil
+}
+
+// backURL is where a paid page sends its buyer, with what the shop's site needs to see that he has paid.
+func (h *Handlers) backURL(c echo.Context, p checkout.Purchase) string {
+	u, err := url.Parse(p.SuccessURL)
+	if err != nil || p.SuccessURL == "" {
+		return p.SuccessURL
+	}
+	q := u.Query()
+	q.Set("payment_attempt", string(p.ID))
+	q.Set("receipt", h.Checkout.ReceiptToken(c.Request().Context(), p.Attempt))
+	u.RawQuery = q.Encode()
+	return u.String()
+}
+
+// sizeOf is a file's size as people read it: "2.4 MB".
+func sizeOf(bytes int64) string {
+	const kilo, mega = 1000, 1000 * 1000
+	switch {
+	case bytes < kilo:
+		return strconv.FormatInt(bytes, 10) + " bytes"
+	case bytes < mega:
+		return strconv.FormatInt(bytes/kilo, 10) + " kB"
+	default:
+		return strconv.FormatInt(bytes/mega, 10) + "." + strconv.FormatInt(bytes%mega/(mega/10), 10) + " MB"
+	}
 }
 
 // viewPayment adds what is known of the payment.

@@ -191,7 +191,7 @@ CREATE TABLE exceptions (
     id            text PRIMARY KEY COLLATE "C",
     merchant_id   text NOT NULL,
     livemode      boolean NOT NULL,
-    kind          text NOT NULL CHECK (kind IN ('late_sold_out')),
+    kind          text NOT NULL CHECK (kind IN ('late_sold_out', 'late_declined')),
     attempt_id    text NOT NULL REFERENCES attempts,
     settlement_id text NOT NULL REFERENCES settlements,
     payer         text NOT NULL,
@@ -204,3 +204,65 @@ CREATE TABLE exceptions (
     UNIQUE (kind, settlement_id)
 );
 CREATE INDEX exceptions_open ON exceptions (merchant_id, livemode, id DESC) WHERE resolved_at IS NULL;
+
+-- Whether a tablet locks itself after each sale.
+ALTER TABLE devices ADD COLUMN locks_each boolean NOT NULL DEFAULT false;
+
+-- What a tablet sells. Its ticket is one document: it is read whole and written whole, at every tap.
+CREATE TABLE tills (
+    device_id text PRIMARY KEY REFERENCES devices,
+    -- Counts the changes, so that a tap on Charge means the ticket that was on the screen.
+    version   bigint NOT NULL,
+    ticket    jsonb NOT NULL,
+    parked    jsonb NOT NULL,
+    charge_id text NOT NULL DEFAULT '' -- the purchase that the ticket became; empty once the ticket is changed
+);
+
+-- Purchases that began at a till.
+CREATE TABLE till_charges (
+    attempt_id   text PRIMARY KEY COLLATE "C" REFERENCES attempts,
+    device_id    text NOT NULL REFERENCES devices,
+    person_id    text NOT NULL REFERENCES persons,
+    cashier      text NOT NULL,
+    first_id     text NOT NULL,            -- the charge before its customer chose a tip: itself, mostly
+    next_id      text NOT NULL DEFAULT '', -- what took its place because of a tip
+    opened_at    timestamptz,
+    cancelled_at timestamptz,              -- by somebody at the till
+    decision     text NOT NULL DEFAULT '' CHECK (decision IN ('', 'accepted', 'refund')),
+    decided_at   timestamptz,
+    CHECK ((decision = '') = (decided_at IS NULL))
+);
+CREATE INDEX till_charges_of_device ON till_charges (device_id, attempt_id DESC);
+
+-- When a link begins and whether it rests; what its buyers are told and given, and where they are led.
+ALTER TABLE links
+    ADD COLUMN starts_at timestamptz,
+    ADD COLUMN paused_at timestamptz,
+    ADD COLUMN deleted_at timestamptz,
+    ADD COLUMN message text NOT NULL DEFAULT '',
+    ADD COLUMN file_id text REFERENCES uploads,
+    ADD COLUMN key_item_id text REFERENCES items,
+    ADD COLUMN leads_to text NOT NULL DEFAULT '' CHECK (leads_to = '' OR leads_to LIKE 'https://_%'),
+    ADD COLUMN leads_all boolean NOT NULL DEFAULT false, -- also those who have not paid
+    ADD CHECK (leads_to <> '' OR NOT leads_all),
+    DROP CONSTRAINT links_price_check,
+    ADD CONSTRAINT links_price_check CHECK (CASE WHEN sells = 'items' THEN price = 0 WHEN leads_all THEN price >= 0 ELSE price > 0 END);
+
+-- How often a link that leads somewhere was opened, in slots so that simultaneous clicks do not queue for one row.
+CREATE TABLE link_clicks (
+    link_id text NOT NULL REFERENCES links,
+    slot    smallint NOT NULL,
+    clicks  bigint NOT NULL,
+    led     bigint NOT NULL, -- those of them that were led on
+    PRIMARY KEY (link_id, slot)
+) WITH (fillfactor = 50);
+
+-- The item of which every buyer of a link gets a key besides, as link_goods has it.
+-- +goose StatementBegin
+CREATE FUNCTION link_gift(of_link text, in_live boolean) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT jsonb_agg(jsonb_build_object('item', i.id, 'title', i.title, 'edition', i.edition, 'kind', i.kind, 'pricing', i.pricing, 'price', 0,
+        'image', '', 'file', '', 'archived', i.archived_at IS NOT NULL, 'limited', s.limited, 'free', s.put - s.taken, 'qty', 1))
+    FROM links l JOIN items i ON i.id = l.key_item_id JOIN item_stock s ON s.item_id = i.id AND s.livemode = in_live
+    WHERE l.id = of_link
+$$;
+-- +goose StatementEnd

@@ -174,6 +174,7 @@ type Device struct {
 	CreatedAt  time.Time
 	SeenAt     *time.Time
 	RevokedAt  *time.Time
+	LocksEach  bool
 }
 
 type Download struct {
@@ -333,6 +334,21 @@ type Link struct {
 	UpdatedAt     time.Time
 	Sells         string
 	Presets       []int64
+	StartsAt      *time.Time
+	PausedAt      *time.Time
+	DeletedAt     *time.Time
+	Message       string
+	FileID        *id.Upload
+	KeyItemID     *id.Item
+	LeadsTo       string
+	LeadsAll      bool
+}
+
+type LinkClick struct {
+	LinkID id.Link
+	Slot   int16
+	Clicks int64
+	Led    int64
 }
 
 type LinkLine struct {
@@ -667,6 +683,27 @@ type SubscriptionSlot struct {
 	DeliveryID     *id.Delivery
 	Lease          []byte
 	LeaseUntil     *time.Time
+}
+
+type Till struct {
+	DeviceID id.Device
+	Version  int64
+	Ticket   []byte
+	Parked   []byte
+	ChargeID id.Attempt
+}
+
+type TillCharge struct {
+	AttemptID   id.Attempt
+	DeviceID    id.Device
+	PersonID    id.Person
+	Cashier     string
+	FirstID     id.Attempt
+	NextID      id.Attempt
+	OpenedAt    *time.Time
+	CancelledAt *time.Time
+	Decision    string
+	DecidedAt   *time.Time
 }
 
 type Try struct {

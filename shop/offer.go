@@ -54,6 +54,9 @@ type Good struct {
 	Amount   money.USDC // for one, where the buyer decides; 0 leaves it to what is suggested
 }
 
+// gone tells whether it cannot be bought now; of nothing there is always enough.
+func (g *Good) gone() bool { return g != nil && (g.Archived || g.Limited && g.Free < g.Qty) }
+
 // Choice is what a buyer decides.
 type Choice struct {
 	Qty    int        // 0 is one
@@ -74,6 +77,7 @@ type Want struct {
 	Item   id.Item
 	Qty    int
 	Amount money.USDC // for one, where the buyer decides; 0 leaves it to what is suggested
+	Title  string     // of what is no item: an amount that a seller typed
 }
 
 // Title is what a purchase is called in lists.
@@ -175,7 +179,10 @@ func (o Offer) lines() ([]Line, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, Line{ItemID: string(o.Link.ID), Title: o.Link.Title, Qty: 1, UnitAmount: amount})
+		out = append(out, Line{ItemID: string(o.Link.ID), Title: o.Link.Title, File: o.Link.After.File, Qty: 1, UnitAmount: amount})
+		if g := o.Link.Gift; g != nil {
+			out = append(out, Line{ItemID: string(g.Item), Title: g.Title, Kind: g.Kind, Qty: g.Qty, Limited: g.Limited})
+		}
 	}
 	if o.Choice.Tip > 0 {
 		out = append(out, Line{Title: "Tip", Qty: 1, UnitAmount: o.Choice.Tip})
@@ -246,7 +253,7 @@ func (s *Service) Offer(ctx context.Context, token string) (Offer, error) {
 	if err != nil {
 		return Offer{}, fmt.Errorf("link by token: %w", notFound(err))
 	}
-	link, err := s.link(row.Link, row.Goods)
+	link, err := s.link(row.Link, row.Goods, row.Gift)
 	if err != nil {
 		return Offer{}, err
 	}
@@ -276,6 +283,9 @@ func (s *Service) Basket(ctx context.Context, merchant id.Merchant, livemode boo
 		if w.Qty < 1 || w.Qty > maxQty {
 			return Offer{}, &FieldError{"items", fmt.Sprintf("qty is a whole number from 1 to %d.", maxQty)}
 		}
+		if w.Item == "" && (merchant == "" || !isTitle(w.Title)) {
+			return Offer{}, &FieldError{"items", "Name an item, or what it is."}
+		}
 		ids[i] = string(w.Item)
 	}
 	if merchant == "" {
@@ -290,6 +300,10 @@ func (s *Service) Basket(ctx context.Context, merchant id.Merchant, livemode boo
 	}
 	goods := make([]Good, len(wants))
 	for i, w := range wants {
+		if w.Item == "" {
+			goods[i] = goodTyped(w)
+			continue
+		}
 		n := slices.IndexFunc(rows, func(r queries.ItemsOfferedRow) bool { return r.Item.ID == w.Item })
 		if n < 0 || rows[n].Item.MerchantID != merchant || rows[n].Item.ArchivedAt != nil {
 			return Offer{}, fmt.Errorf("item %s: %w", w.Item, ErrNotFound)
