@@ -87,6 +87,8 @@ type Attempt struct {
 	Domain         string
 	Link           id.Link // empty when it was not begun from a link
 	LinkToken      string
+	LinkMessage    string // what its link's shop tells who has paid, now
+	LeadsTo        string // where its link leads who has paid, now
 	Channel        string
 	Livemode       bool
 	Status         Status

@@ -97,7 +97,7 @@ func (s *Service) Requirement(a Attempt) x402.Requirement {
 }
 
 // Quote is what must be paid at a link now; nothing is written.
-// Errors: [shop.ErrLinkExpired], [shop.ErrSoldOut], [ErrFree], [ErrUnfunded].
+// Errors: those of [shop.Link.Open], [ErrFree], [ErrUnfunded].
 func (s *Service) Quote(ctx context.Context, o shop.Offer) (x402.Requirement, error) {
 	if err := o.Link.Open(s.now()); err != nil {
 		return x402.Requirement{}, err

@@ -139,6 +139,11 @@ func linkCalls() []apiCall {
 			request: rowRequest{}, required: []string{"id"}, status: 200, answer: linkJSON{}, refusals: []int{400, 401, 403, 404, 422}, run: api.expireLink,
 		},
 		{
+			method: http.MethodPost, path: "/api/payment_links/delete", scope: access.LinksWrite,
+			summary: "End a link and take it out of every list, for ever. What was bought with it stays.",
+			request: rowRequest{}, required: []string{"id"}, status: 200, answer: deletedJSON{}, refusals: []int{400, 401, 403, 404, 422}, run: api.deleteLink,
+		},
+		{
 			method: http.MethodGet, path: "/api/payment_links/list", scope: access.LinksRead, summary: "List payment links, newest first.",
 			query: listParams(), status: 200, answer: listJSON[linkJSON]{}, refusals: []int{400, 401, 403}, run: api.listLinks,
 		},
@@ -169,8 +174,8 @@ func purchaseCalls() []apiCall {
 		},
 		{
 			method: http.MethodGet, path: "/api/payment_attempts/{id}",
-			summary: "Where a purchase stands. The receipt is for its buyer, by k, and for the shop, by key.",
-			query:   []apiParam{{"k", "The buyer's token."}},
+			summary: "Where a purchase stands. The receipt is for its buyer, by k, for the shop, by key, and for who has the receipt's token.",
+			query:   []apiParam{{"k", "The buyer's token."}, {"receipt", "The receipt's token, which came along where the buyer was sent back: it shows no goods."}},
 			status:  200, answer: attemptJSON{}, refusals: []int{401, 404}, run: api.attempt,
 		},
 		{

@@ -85,6 +85,8 @@ type receiptJSON struct {
 	PayURL         string          `json:"pay_url"`
 	ReceiptURL     string          `json:"receipt_url"`
 	Goods          []goodsJSON     `json:"goods,omitempty"`
+	Message        string          `json:"message,omitempty"`
+	LeadsTo        string          `json:"leads_to,omitempty"`
 }
 
 // goodsJSON is what the buyer of a line gets at once.
@@ -110,8 +112,8 @@ func (a api) attempt(c echo.Context, who access.Caller) error {
 	}
 	ctx := c.Request().Context()
 	buyer, seller := p.IsBuyer(c.QueryParam("k")), owns(who, p.Merchant, p.Livemode)
-	j := a.attemptJSON(ctx, p, buyer, seller)
-	if j.Receipt != nil {
+	j := a.attemptJSON(ctx, p, buyer, seller || a.Checkout.IsReceipt(ctx, p.Attempt, c.QueryParam("receipt")))
+	if j.Receipt != nil && (buyer || seller) {
 		if j.Receipt.Goods, err = a.goods(ctx, p, buyer); err != nil {
 			return err
 		}
@@ -205,7 +207,7 @@ func (h *Handlers) receipt(ctx context.Context, p checkout.Purchase, withGoods b
 		j.Nonce, j.CartBound = p.Claim.Nonce.Hex(), p.Claim.Nonce == p.Nonce
 	}
 	if withGoods {
-		j.ReceiptURL = api{h}.payURL(ctx, p.Attempt)
+		j.ReceiptURL, j.Message, j.LeadsTo = api{h}.payURL(ctx, p.Attempt), p.LinkMessage, p.LeadsTo
 	}
 	return j
 }

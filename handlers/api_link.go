@@ -27,9 +27,16 @@ type linkRequest struct {
 	AmountCents field[*int64]          `json:"amount_cents"`
 	Currency    field[string]          `json:"currency"`
 	Network     field[string]          `json:"network"`
+	StartsAt    field[*time.Time]      `json:"starts_at"`
 	ExpiresAt   field[*time.Time]      `json:"expires_at"`
+	Paused      field[bool]            `json:"paused"`
 	MaxPayments field[*int]            `json:"max_payments"`
 	SuccessURL  field[string]          `json:"success_url"`
+	Message     field[string]          `json:"message"`
+	File        field[string]          `json:"file"`
+	KeyItemID   field[string]          `json:"key_item_id"`
+	LeadsTo     field[string]          `json:"leads_to"`
+	MustPay     field[*bool]           `json:"require_payment"`
 	Reference   field[string]          `json:"reference"`
 	Metadata    field[json.RawMessage] `json:"metadata"`
 }
@@ -78,11 +85,20 @@ type linkJSON struct {
 	Network     string          `json:"network"`
 	Livemode    bool            `json:"livemode"`
 	Status      string          `json:"status"`
+	StartsAt    *time.Time      `json:"starts_at"`
 	ExpiresAt   *time.Time      `json:"expires_at"`
+	Paused      bool            `json:"paused"`
 	MaxPayments *int            `json:"max_payments"`
 	Payments    int64           `json:"payments"`
 	LastPaidAt  *time.Time      `json:"last_paid_at"`
 	SuccessURL  string          `json:"success_url"`
+	Message     string          `json:"message"`
+	File        id.Upload       `json:"file"`
+	KeyItemID   id.Item         `json:"key_item_id"`
+	LeadsTo     string          `json:"leads_to"`
+	MustPay     bool            `json:"require_payment"`
+	Clicks      int64           `json:"clicks"`
+	LedOn       int64           `json:"led_on"`
 	Reference   string          `json:"reference"`
 	Metadata    json.RawMessage `json:"metadata"`
 	CreatedAt   time.Time       `json:"created_at"`
@@ -92,8 +108,9 @@ func (a api) linkJSON(l shop.ListedLink) linkJSON {
 	j := linkJSON{
 		ID: l.ID, Token: l.Token, URL: a.PublicURL + views.LinkPath(l.Token), QRURL: a.qrURL(l.Token), Title: l.Title,
 		Description: l.Description, Sells: string(l.Sells), Items: a.goodsJSON(l.Goods), OpenAmount: openOf(l.Link), Price: l.Price.String(), Amount: l.Price.Units(), AmountCents: l.Price.Cents(), Currency: usdc,
-		Network: l.Network.ID, Livemode: l.Livemode, Status: linkStatus(l.Link, a.Now()), ExpiresAt: utc(l.ExpiresAt),
-		Payments: l.Payments, SuccessURL: l.SuccessURL, Reference: l.Reference, Metadata: l.Metadata,
+		Network: l.Network.ID, Livemode: l.Livemode, Status: linkStatus(l.Link, a.Now()), StartsAt: utc(l.StartsAt), ExpiresAt: utc(l.ExpiresAt),
+		Paused: l.PausedAt != nil, Payments: l.Payments, SuccessURL: l.SuccessURL, Message: l.After.Message, File: l.After.File, KeyItemID: l.After.KeyItem,
+		LeadsTo: l.LeadsTo.URL, MustPay: !l.LeadsTo.All, Clicks: l.Clicks.All, LedOn: l.Clicks.Led, Reference: l.Reference, Metadata: l.Metadata,
 		CreatedAt: l.CreatedAt.UTC(),
 	}
 	if l.MaxPayments > 0 {
@@ -153,6 +170,10 @@ func linkStatus(l shop.Link, now time.Time) string {
 		return "expired"
 	case errors.Is(err, shop.ErrSoldOut):
 		return "sold_out"
+	case errors.Is(err, shop.ErrLinkPaused):
+		return "paused"
+	case errors.Is(err, shop.ErrLinkEarly):
+		return "scheduled"
 	default:
 		return "active"
 	}
@@ -164,7 +185,7 @@ func (a api) createLink(c echo.Context, who access.Caller) error {
 		return err
 	}
 	form := shop.LinkForm{Network: request.Network.Value, Once: who.Once}
-	if !request.Price.Set && !request.AmountCents.Set && !request.sellsOther() {
+	if !request.Price.Set && !request.AmountCents.Set && !request.sellsOther() && !request.leadsAll() {
 		return &shop.FieldError{Field: "price", Message: "Give a price such as 12.50."}
 	}
 	if err := request.fill(&form); err != nil {
@@ -206,6 +227,28 @@ func (a api) expireLink(c echo.Context, who access.Caller) error {
 	return a.answerLink(c, link, err)
 }
 
+// deletedJSON names a row that is not there any more.
+type deletedJSON struct {
+	ID      string `json:"id"`
+	Deleted bool   `json:"deleted"`
+}
+
+func (a api) deleteLink(c echo.Context, who access.Caller) error {
+	var request rowRequest
+	if err := decode(c, &request); err != nil {
+		return err
+	}
+	was, err := a.ownLinkByID(c, who, request.ID)
+	if err != nil {
+		return err
+	}
+	if err := a.Shop.DeleteLink(c.Request().Context(), who.Merchant, was.ID, program(c, who)); err != nil {
+		return err
+	}
+	a.shelf.forget(was.Token)
+	return c.JSON(http.StatusOK, deletedJSON{string(was.ID), true})
+}
+
 func (a api) ownLinkByID(c echo.Context, who access.Caller, text string) (shop.Link, error) {
 	if text == "" {
 		return shop.Link{}, &shop.FieldError{Field: "id", Message: "Say which one."}
@@ -238,7 +281,7 @@ func (r linkRequest) fill(f *shop.LinkForm) error {
 	for _, m := range []struct {
 		from field[string]
 		to   *string
-	}{{r.Title, &f.Title}, {r.Description, &f.Description}, {r.SuccessURL, &f.SuccessURL}, {r.Reference, &f.Reference}} {
+	}{{r.Title, &f.Title}, {r.Description, &f.Description}, {r.SuccessURL, &f.SuccessURL}, {r.Reference, &f.Reference}, {r.Message, &f.After.Message}, {r.LeadsTo, &f.LeadsTo.URL}} {
 		if m.from.Set {
 			*m.to = m.from.Value
 		}
@@ -246,8 +289,17 @@ func (r linkRequest) fill(f *shop.LinkForm) error {
 	if r.Currency.Set && r.Currency.Value != usdc {
 		return &shop.FieldError{Field: "currency", Message: "The currency is USDC."}
 	}
+	if err := r.fillAfter(f); err != nil {
+		return err
+	}
+	if r.StartsAt.Set {
+		f.StartsAt = utc(r.StartsAt.Value)
+	}
 	if r.ExpiresAt.Set {
 		f.ExpiresAt = utc(r.ExpiresAt.Value)
+	}
+	if r.Paused.Set {
+		f.Paused = r.Paused.Value
 	}
 	if r.MaxPayments.Set {
 		f.MaxPayments = 0
@@ -265,6 +317,33 @@ func (r linkRequest) fill(f *shop.LinkForm) error {
 		}
 	}
 	return r.fillOffer(f)
+}
+
+// leadsAll tells whether the request lets everybody through, paid or not.
+func (r linkRequest) leadsAll() bool { return r.MustPay.Value != nil && !*r.MustPay.Value }
+
+// fillAfter reads what is given to those who have paid, and where they are led.
+func (r linkRequest) fillAfter(f *shop.LinkForm) (err error) {
+	if r.MustPay.Set {
+		f.LeadsTo.All = r.leadsAll()
+	} else if r.LeadsTo.Set && r.LeadsTo.Value == "" {
+		f.LeadsTo.All = false
+	}
+	if r.File.Set {
+		f.After.File = ""
+		if r.File.Value != "" {
+			if f.After.File, err = refersTo[id.Upload]("file", r.File.Value); err != nil {
+				return err
+			}
+		}
+	}
+	if r.KeyItemID.Set {
+		f.After.KeyItem = ""
+		if r.KeyItemID.Value != "" {
+			f.After.KeyItem, err = refersTo[id.Item]("key_item_id", r.KeyItemID.Value)
+		}
+	}
+	return err
 }
 
 // sellsOther tells whether the request says that something without a price of its own is sold.
@@ -412,7 +491,10 @@ type offerJSON struct {
 	PayTo       string     `json:"pay_to"`
 	Livemode    bool       `json:"livemode"`
 	Status      string     `json:"status"`
+	StartsAt    *time.Time `json:"starts_at"`
 	ExpiresAt   *time.Time `json:"expires_at"`
+	LeadsToHost string     `json:"leads_to_host"`
+	MustPay     bool       `json:"require_payment"`
 }
 
 type shopJSON struct {
@@ -433,6 +515,6 @@ func (a api) offer(c echo.Context, _ access.Caller) error {
 		Token: l.Token, URL: a.PublicURL + views.LinkPath(l.Token), QRURL: a.qrURL(l.Token), Shop: shopJSON{o.Shop, o.Domain},
 		Title: l.Title, Description: l.Description, Sells: string(l.Sells), Items: a.goodsJSON(l.Goods), OpenAmount: openOf(l),
 		Price: l.Price.String(), Amount: o.Amount.Units(), AmountCents: o.Amount.Cents(), Currency: usdc, Network: l.Network.ID, Asset: l.Network.Token.Address.Hex(), PayTo: checksum(o.PayTo), Livemode: l.Livemode,
-		Status: linkStatus(l, a.Now()), ExpiresAt: utc(l.ExpiresAt),
+		Status: linkStatus(l, a.Now()), StartsAt: utc(l.StartsAt), ExpiresAt: utc(l.ExpiresAt), LeadsToHost: l.LeadsTo.Host(), MustPay: !l.LeadsTo.All,
 	})
 }

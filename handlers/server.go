@@ -121,6 +121,7 @@ func (h *Handlers) routes(e *echo.Echo) {
 	e.GET("/readyz", h.ready)
 	e.Match([]string{http.MethodGet, http.MethodHead}, "/images/:upload", h.image)
 	h.buyerRoutes(e)
+	h.receiptRoutes(e)
 	h.signInRoutes(e)
 	h.accountRoutes(e)
 	h.onboardingRoutes(e)

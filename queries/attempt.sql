@@ -19,7 +19,9 @@ SELECT unnest(@attempts::text[]), unnest(@lines::smallint[]), unnest(@items::tex
 SELECT * FROM attempt_lines WHERE attempt_id = ANY (@attempts::text[]) ORDER BY attempt_id, line;
 
 -- name: AttemptsByID :many
-SELECT sqlc.embed(attempts), sqlc.embed(merchants), coalesce(links.token, '')::text AS link_token
+-- What its link's shop tells and where it leads is as it is now; a link that was deleted is not shown again.
+SELECT sqlc.embed(attempts), sqlc.embed(merchants), CASE WHEN links.deleted_at IS NULL THEN coalesce(links.token, '') ELSE '' END::text AS link_token,
+    coalesce(links.message, '')::text AS message, coalesce(links.leads_to, '')::text AS leads_to
 FROM attempts
 JOIN merchants ON merchants.id = attempts.merchant_id
 LEFT JOIN links ON links.id = attempts.link_id

@@ -571,7 +571,8 @@ func (q *Queries) AttemptUnpaidOfLink(ctx context.Context, db DBTX, linkID *id.L
 }
 
 const attemptsByID = `-- name: AttemptsByID :many
-SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, merchants.id, merchants.slug, merchants.name, merchants.domain, merchants.created_at, merchants.went_live_at, coalesce(links.token, '')::text AS link_token
+SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, merchants.id, merchants.slug, merchants.name, merchants.domain, merchants.created_at, merchants.went_live_at, CASE WHEN links.deleted_at IS NULL THEN coalesce(links.token, '') ELSE '' END::text AS link_token,
+    coalesce(links.message, '')::text AS message, coalesce(links.leads_to, '')::text AS leads_to
 FROM attempts
 JOIN merchants ON merchants.id = attempts.merchant_id
 LEFT JOIN links ON links.id = attempts.link_id
@@ -582,8 +583,11 @@ type AttemptsByIDRow struct {
 	Attempt   Attempt
 	Merchant  Merchant
 	LinkToken string
+	Message   string
+	LeadsTo   string
 }
 
+// What its link's shop tells and where it leads is as it is now; a link that was deleted is not shown again.
 func (q *Queries) AttemptsByID(ctx context.Context, db DBTX, ids []string) ([]AttemptsByIDRow, error) {
 	rows, err := db.Query(ctx, attemptsByID, ids)
 	if err != nil {
@@ -633,6 +637,8 @@ func (q *Queries) AttemptsByID(ctx context.Context, db DBTX, ids []string) ([]At
 			&i.Merchant.CreatedAt,
 			&i.Merchant.WentLiveAt,
 			&i.LinkToken,
+			&i.Message,
+			&i.LeadsTo,
 		); err != nil {
 			return nil, err
 		}

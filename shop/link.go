@@ -27,6 +27,10 @@ var (
 	ErrNotFound = errors.New("shop: not found")
 	// ErrLinkExpired is returned by [Link.Open] when a link's time is over or its seller ended it.
 	ErrLinkExpired = errors.New("shop: link expired")
+	// ErrLinkPaused is returned by [Link.Open] while its seller has paused a link.
+	ErrLinkPaused = errors.New("shop: link paused")
+	// ErrLinkEarly is returned by [Link.Open] before a link's time has come.
+	ErrLinkEarly = errors.New("shop: link not open yet")
 	// ErrSoldOut is returned when every payment that a link allows is taken.
 	ErrSoldOut = errors.New("shop: sold out")
 	// ErrNoPayee is returned when a shop has no address to be paid at on a network.
@@ -56,11 +60,16 @@ type Link struct {
 	Presets       []money.USDC // of an open amount: what is proposed
 	Goods         []Good       // of items: what they are now
 	Network       evm.Network
+	StartsAt      *time.Time
 	ExpiresAt     *time.Time
 	ExpiredAt     *time.Time
+	PausedAt      *time.Time
 	MaxPayments   int // 0: no limit
 	PaymentsTaken int // counted only while there is a limit
 	SuccessURL    string
+	After         After
+	Gift          *Good // of After.KeyItem: what it is now
+	LeadsTo       LeadsTo
 	Reference     string
 	Metadata      json.RawMessage
 	CreatedAt     time.Time
@@ -76,20 +85,38 @@ const (
 	SellsOpen   Sells = "open"   // what the buyer gives: tips, donations
 )
 
-// Open tells whether a purchase may be begun now: nil, [ErrLinkExpired] or [ErrSoldOut].
-func (l Link) Open(now time.Time) error {
-	if l.ExpiredAt != nil || l.ExpiresAt != nil && !now.Before(*l.ExpiresAt) {
+// Timely tells whether a link's seller wants it to be paid now: nil, [ErrLinkExpired], [ErrLinkPaused] or [ErrLinkEarly].
+func (l Link) Timely(now time.Time) error {
+	switch {
+	case l.ExpiredAt != nil || l.ExpiresAt != nil && !now.Before(*l.ExpiresAt):
 		return ErrLinkExpired
+	case l.PausedAt != nil:
+		return ErrLinkPaused
+	case l.StartsAt != nil && now.Before(*l.StartsAt):
+		return ErrLinkEarly
 	}
-	if l.MaxPayments > 0 && l.PaymentsTaken >= l.MaxPayments {
+	return nil
+}
+
+// Open tells whether a purchase may be begun now: nil, [ErrSoldOut], or what [Link.Timely] says.
+func (l Link) Open(now time.Time) error {
+	if err := l.Timely(now); err != nil {
+		return err
+	}
+	if l.MaxPayments > 0 && l.PaymentsTaken >= l.MaxPayments || l.Gift.gone() {
 		return ErrSoldOut
 	}
 	for _, g := range l.Goods {
-		if g.Archived || g.Limited && g.Free < g.Qty {
+		if g.gone() {
 			return ErrSoldOut
 		}
 	}
 	return nil
+}
+
+// Archived tells whether something that it sells is off the shelf.
+func (l Link) Archived() bool {
+	return l.Gift != nil && l.Gift.Archived || slices.ContainsFunc(l.Goods, func(g Good) bool { return g.Archived })
 }
 
 // LinkForm is what a seller writes about a link.
@@ -100,9 +127,13 @@ type LinkForm struct {
 	Items       []Want     // what it sells at their prices; nil for something that is no item
 	Open        *OpenAmount
 	Network     string // CAIP-2; empty is the shop's only network
+	StartsAt    *time.Time
 	ExpiresAt   *time.Time
+	Paused      bool
 	MaxPayments int
 	SuccessURL  string
+	After       After
+	LeadsTo     LeadsTo
 	Reference   string
 	Metadata    json.RawMessage
 	// Once is an idempotency key, hashed with its scope: it makes one link, for ever. Nil for none.
@@ -144,8 +175,13 @@ func (f *LinkForm) check(now time.Time) error {
 		return &FieldError{"max_payments", "Give a whole number of payments, or leave it empty."}
 	case f.ExpiresAt != nil && !f.ExpiresAt.After(now):
 		return &FieldError{"expires_at", "Choose a time that is still to come."}
+	case f.StartsAt != nil && f.ExpiresAt != nil && !f.StartsAt.Before(*f.ExpiresAt):
+		return &FieldError{"starts_at", "Choose a time before the end."}
 	}
 	if err := f.checkOffer(); err != nil {
+		return err
+	}
+	if err := f.checkAfter(); err != nil {
 		return err
 	}
 	if err := errors.Join(CheckReference(f.Reference), CheckReturnURL("success_url", f.SuccessURL)); err != nil {
@@ -165,7 +201,7 @@ func (f *LinkForm) checkOffer() error {
 		return f.checkItems()
 	case f.Open != nil:
 		return f.Open.check(f.Price)
-	case f.Price <= 0:
+	case f.Price < 0, f.Price == 0 && !f.LeadsTo.All:
 		return &FieldError{"price", "The price must be more than zero."}
 	case f.Price > maxPrice:
 		return &FieldError{"price", fmt.Sprintf("The price can be at most %s USDC.", maxPrice.Grouped())}
@@ -230,6 +266,9 @@ func (s *Service) CreateLink(ctx context.Context, merchant id.Merchant, livemode
 	if err := f.check(now); err != nil {
 		return Link{}, err
 	}
+	if err := s.ownGifts(ctx, s.pool, merchant, f.After); err != nil {
+		return Link{}, err
+	}
 	payee, err := s.payee(ctx, merchant, livemode, f.Network)
 	if err != nil {
 		return Link{}, err
@@ -241,8 +280,9 @@ func (s *Service) CreateLink(ctx context.Context, merchant id.Merchant, livemode
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
 		if link, err = queries.New().LinkInsert(ctx, tx, queries.LinkInsertParams{
 			ID: fresh, MerchantID: merchant, Token: id.NewToken(), Livemode: livemode, Title: f.Title, Description: f.Description,
-			Sells: string(sells), Price: price, Presets: presets, Network: f.Network, ExpiresAt: f.ExpiresAt, MaxPayments: limit(f.MaxPayments),
-			SuccessUrl: f.SuccessURL, Reference: f.Reference, Metadata: f.Metadata, Once: f.Once, CreatedAt: now,
+			Sells: string(sells), Price: price, Presets: presets, Network: f.Network, StartsAt: f.StartsAt, ExpiresAt: f.ExpiresAt, PausedAt: f.pausedAt(nil, now),
+			MaxPayments: limit(f.MaxPayments), SuccessUrl: f.SuccessURL, Message: f.After.Message, FileID: optional(f.After.File),
+			KeyItemID: optional(f.After.KeyItem), LeadsTo: f.LeadsTo.URL, LeadsAll: f.LeadsTo.All, Reference: f.Reference, Metadata: f.Metadata, Once: f.Once, CreatedAt: now,
 		}); err != nil || link != fresh { // its key has made one before
 			return err
 		}
@@ -344,7 +384,7 @@ func (s *Service) Link(ctx context.Context, merchant id.Merchant, link id.Link) 
 	if err != nil {
 		return Link{}, fmt.Errorf("link %s: %w", link, notFound(err))
 	}
-	return s.link(row.Link, row.Goods)
+	return s.link(row.Link, row.Goods, row.Gift)
 }
 
 // LinkTotals is what a link brought in; simulated payments are not in it.
@@ -352,6 +392,7 @@ type LinkTotals struct {
 	Payments   int64
 	Received   money.USDC
 	LastPaidAt time.Time // zero: never
+	Clicks     Clicks    // of one that leads somewhere
 }
 
 // ListedLink is a link in a list, with its totals.
@@ -383,12 +424,16 @@ func (s *Service) Links(ctx context.Context, merchant id.Merchant, livemode bool
 	if err != nil {
 		return nil, fmt.Errorf("links of %s: %w", merchant, err)
 	}
+	clicks, err := s.clicksOf(ctx, rows)
+	if err != nil {
+		return nil, err
+	}
 	out := make([]ListedLink, len(rows))
 	for i, r := range rows {
-		if out[i].Link, err = s.link(r.Link, r.Goods); err != nil {
+		if out[i].Link, err = s.link(r.Link, r.Goods, r.Gift); err != nil {
 			return nil, err
 		}
-		out[i].LinkTotals = LinkTotals{Payments: r.Payments, Received: money.USDC(r.Received), LastPaidAt: lastPaid(r.LastPaidAt)}
+		out[i].LinkTotals = LinkTotals{Payments: r.Payments, Received: money.USDC(r.Received), LastPaidAt: lastPaid(r.LastPaidAt), Clicks: clicks[r.Link.ID]}
 	}
 	return out, nil
 }
@@ -399,7 +444,8 @@ func (s *Service) Totals(ctx context.Context, link id.Link) (LinkTotals, error) 
 	if err != nil {
 		return LinkTotals{}, fmt.Errorf("totals of %s: %w", link, err)
 	}
-	return LinkTotals{Payments: r.Payments, Received: money.USDC(r.Received), LastPaidAt: lastPaid(r.LastPaidAt)}, nil
+	clicks, err := s.clicks(ctx, link)
+	return LinkTotals{Payments: r.Payments, Received: money.USDC(r.Received), LastPaidAt: lastPaid(r.LastPaidAt), Clicks: clicks[link]}, err
 }
 
 // lastPaid reads the epoch, which stands for never, as no time.
@@ -418,16 +464,16 @@ func cursor(before string) string {
 	return before
 }
 
-// link reads a row, with its items where it sells any.
-func (s *Service) link(r queries.Link, goods []byte) (Link, error) {
+// link reads a row, with its items where it sells any, and that of which its buyers get a key besides.
+func (s *Service) link(r queries.Link, goods, gift []byte) (Link, error) {
 	n, err := s.networks.Network(r.Network)
 	if err != nil {
 		return Link{}, fmt.Errorf("link %s: %w", r.ID, err)
 	}
 	l := Link{
 		ID: r.ID, Merchant: r.MerchantID, Token: r.Token, Livemode: r.Livemode, Title: r.Title, Description: r.Description,
-		Sells: Sells(r.Sells), Price: r.Price, Network: n, ExpiresAt: r.ExpiresAt, ExpiredAt: r.ExpiredAt, PaymentsTaken: int(r.PaymentsTaken),
-		SuccessURL: r.SuccessUrl, Reference: r.Reference, Metadata: r.Metadata, CreatedAt: r.CreatedAt,
+		Sells: Sells(r.Sells), Price: r.Price, Network: n, StartsAt: r.StartsAt, ExpiresAt: r.ExpiresAt, ExpiredAt: r.ExpiredAt, PausedAt: r.PausedAt,
+		PaymentsTaken: int(r.PaymentsTaken), SuccessURL: r.SuccessUrl, After: afterOf(r), LeadsTo: LeadsTo{URL: r.LeadsTo, All: r.LeadsAll}, Reference: r.Reference, Metadata: r.Metadata, CreatedAt: r.CreatedAt,
 	}
 	if r.MaxPayments != nil {
 		l.MaxPayments = int(*r.MaxPayments)
@@ -440,6 +486,13 @@ func (s *Service) link(r queries.Link, goods []byte) (Link, error) {
 	}
 	for _, g := range l.Goods {
 		l.Price += g.Price * money.USDC(g.Qty)
+	}
+	gifts, err := goodsOf(gift)
+	if err != nil {
+		return Link{}, fmt.Errorf("gift of link %s: %w", r.ID, err)
+	}
+	if len(gifts) > 0 {
+		l.Gift = &gifts[0]
 	}
 	return l, nil
 }

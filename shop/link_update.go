@@ -36,10 +36,17 @@ func (s *Service) UpdateLink(ctx context.Context, merchant id.Merchant, link id.
 		if err := f.check(s.now()); err != nil {
 			return err
 		}
+		if err := s.ownGifts(ctx, tx, merchant, f.After); err != nil {
+			return err
+		}
 		if row, err = s.updateTx(ctx, tx, was, f); err != nil {
 			return err
 		}
-		return s.recordLinkTx(ctx, tx, merchant, by, "link.changed", link, before, f.seen(was.Livemode))
+		is, err := formTx(ctx, tx, row) // what is written, and not what was asked for: a form that says the same changes nothing
+		if err != nil {
+			return err
+		}
+		return s.recordLinkTx(ctx, tx, merchant, by, "link.changed", link, before, is.seen(row.Livemode))
 	})
 	if err != nil {
 		return Link{}, fmt.Errorf("update link %s: %w", link, err)
@@ -65,8 +72,9 @@ func (s *Service) updateTx(ctx context.Context, tx pgx.Tx, was queries.Link, f L
 		}
 	}
 	return q.LinkUpdate(ctx, tx, queries.LinkUpdateParams{
-		MerchantID: was.MerchantID, ID: was.ID, Title: f.Title, Description: f.Description, Sells: string(sells), Price: price, Presets: presets, ExpiresAt: f.ExpiresAt,
-		MaxPayments: limit(f.MaxPayments), PaymentsTaken: taken, SuccessUrl: f.SuccessURL, Reference: f.Reference,
+		MerchantID: was.MerchantID, ID: was.ID, Title: f.Title, Description: f.Description, Sells: string(sells), Price: price, Presets: presets, StartsAt: f.StartsAt, ExpiresAt: f.ExpiresAt,
+		PausedAt: f.pausedAt(was.PausedAt, now), MaxPayments: limit(f.MaxPayments), PaymentsTaken: taken, SuccessUrl: f.SuccessURL,
+		Message: f.After.Message, FileID: optional(f.After.File), KeyItemID: optional(f.After.KeyItem), LeadsTo: f.LeadsTo.URL, LeadsAll: f.LeadsTo.All, Reference: f.Reference,
 		Metadata: f.Metadata, UpdatedAt: now,
 	})
 }
@@ -74,8 +82,8 @@ func (s *Service) updateTx(ctx context.Context, tx pgx.Tx, was queries.Link, f L
 // formTx is a link as its seller would write it anew.
 func formTx(ctx context.Context, tx pgx.Tx, r queries.Link) (LinkForm, error) {
 	f := LinkForm{
-		Title: r.Title, Description: r.Description, Price: r.Price, Network: r.Network, ExpiresAt: r.ExpiresAt, SuccessURL: r.SuccessUrl,
-		Reference: r.Reference, Metadata: r.Metadata,
+		Title: r.Title, Description: r.Description, Price: r.Price, Network: r.Network, StartsAt: r.StartsAt, ExpiresAt: r.ExpiresAt, Paused: r.PausedAt != nil,
+		SuccessURL: r.SuccessUrl, After: afterOf(r), LeadsTo: LeadsTo{URL: r.LeadsTo, All: r.LeadsAll}, Reference: r.Reference, Metadata: r.Metadata,
 	}
 	if r.MaxPayments != nil {
 		f.MaxPayments = int(*r.MaxPayments)
