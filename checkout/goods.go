@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"xsynesis/audit"
 	"xsynesis/id"
 	"xsynesis/queries"
 	"xsynesis/shop"
@@ -152,32 +153,53 @@ func (s *Service) Orders(ctx context.Context, merchant id.Merchant, livemode, se
 	return out, nil
 }
 
+// orderSeen is what the log of what was done says of an order.
+type orderSeen struct {
+	Fulfilment string `json:"fulfilment"`
+	Note       string `json:"note,omitempty"`
+}
+
 // Fulfil notes that a sale was sent: by whom, and with a note such as a tracking number. One that was sent before stays as
 // it is. Errors: [ErrNotFound], also for what is not sent; [*shop.FieldError].
-func (s *Service) Fulfil(ctx context.Context, merchant id.Merchant, livemode bool, sale id.Sale, by, note string) (Sale, error) {
+func (s *Service) Fulfil(ctx context.Context, merchant id.Merchant, livemode bool, sale id.Sale, note string, by audit.By) (Sale, error) {
 	if !line(note, maxNote) {
 		return Sale{}, &shop.FieldError{Field: "note", Message: fmt.Sprintf("Use at most %d printable characters.", maxNote)}
 	}
-	row, err := queries.New().SaleFulfil(ctx, s.pool, queries.SaleFulfilParams{
-		MerchantID: merchant, Livemode: livemode, ID: sale, By: by, Note: note, Now: s.now(),
-	})
-	return s.order(ctx, merchant, livemode, sale, row, "fulfilled", err)
+	return s.moveOrder(ctx, merchant, livemode, sale, by, func(tx pgx.Tx, now time.Time) (queries.Sale, error) {
+		return queries.New().SaleFulfil(ctx, tx, queries.SaleFulfilParams{ID: sale, By: by.Actor, Note: note, Now: now})
+	}, "unfulfilled", "order.sent")
 }
 
 // Unfulfil takes a [Service.Fulfil] back that was a mistake.
-func (s *Service) Unfulfil(ctx context.Context, merchant id.Merchant, livemode bool, sale id.Sale) (Sale, error) {
-	row, err := queries.New().SaleUnfulfil(ctx, s.pool, queries.SaleUnfulfilParams{MerchantID: merchant, Livemode: livemode, ID: sale})
-	return s.order(ctx, merchant, livemode, sale, row, "unfulfilled", err)
+func (s *Service) Unfulfil(ctx context.Context, merchant id.Merchant, livemode bool, sale id.Sale, by audit.By) (Sale, error) {
+	return s.moveOrder(ctx, merchant, livemode, sale, by, func(tx pgx.Tx, _ time.Time) (queries.Sale, error) {
+		return queries.New().SaleUnfulfil(ctx, tx, sale)
+	}, "fulfilled", "order.reopened")
 }
 
-// order is a sale after it was moved, or as it is where it stood there already.
-func (s *Service) order(ctx context.Context, merchant id.Merchant, livemode bool, sale id.Sale, row queries.Sale, is string, err error) (Sale, error) {
-	if errors.Is(err, pgx.ErrNoRows) {
-		row, err = queries.New().SaleByID(ctx, s.pool, queries.SaleByIDParams{MerchantID: merchant, Livemode: livemode, ID: sale})
-		if errors.Is(err, pgx.ErrNoRows) || err == nil && row.Fulfilment != is {
-			return Sale{}, fmt.Errorf("order %s: %w", sale, ErrNotFound)
+// moveOrder moves a sale on that stands where it may move from, and leaves it as it is where it was moved before.
+func (s *Service) moveOrder(
+	ctx context.Context, merchant id.Merchant, livemode bool, sale id.Sale, by audit.By,
+	move func(pgx.Tx, time.Time) (queries.Sale, error), from, action string,
+) (Sale, error) {
+	var row queries.Sale
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		was, err := queries.New().SaleForUpdate(ctx, tx, queries.SaleForUpdateParams{MerchantID: merchant, Livemode: livemode, ID: sale})
+		if errors.Is(err, pgx.ErrNoRows) || err == nil && was.Fulfilment == "" {
+			return ErrNotFound
 		}
-	}
+		if row = was; err != nil || was.Fulfilment != from {
+			return err
+		}
+		now := s.now()
+		if row, err = move(tx, now); err != nil {
+			return err
+		}
+		return audit.RecordTx(ctx, tx, now, audit.Row{
+			By: by, Merchant: merchant, Action: action, ResourceType: "sale", ResourceID: string(sale),
+			Before: orderSeen{was.Fulfilment, was.FulfilmentNote}, After: orderSeen{row.Fulfilment, row.FulfilmentNote},
+		})
+	})
 	if err != nil {
 		return Sale{}, fmt.Errorf("order %s: %w", sale, err)
 	}

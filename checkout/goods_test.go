@@ -2,12 +2,14 @@ package checkout_test
 
 import (
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
+	"xsynesis/audit"
 	"xsynesis/checkout"
 	"xsynesis/id"
 	"xsynesis/money"
@@ -17,7 +19,7 @@ import (
 // book is a file on sale, and what stands in it.
 func (s *testShop) book(t *testing.T, content string) shop.Item {
 	t.Helper()
-	u, err := s.shop.UploadFile(t.Context(), s.merchant, "book.pdf", strings.NewReader(content))
+	u, err := s.shop.UploadFile(t.Context(), s.merchant, "book.pdf", strings.NewReader(content), ada)
 	require.NoError(t, err)
 	return s.item(t, shop.ItemForm{Title: "Book", Kind: shop.File, File: u.ID})
 }
@@ -26,7 +28,7 @@ func (s *testShop) book(t *testing.T, content string) shop.Item {
 func (s *testShop) game(t *testing.T, keys ...string) shop.Item {
 	t.Helper()
 	i := s.item(t, shop.ItemForm{Title: "Game", Kind: shop.LicenceKey, Price: money.One})
-	i, _, err := s.shop.ImportKeys(t.Context(), s.merchant, false, i.ID, keys)
+	i, _, err := s.shop.ImportKeys(t.Context(), s.merchant, false, i.ID, keys, ada)
 	require.NoError(t, err)
 	return i
 }
@@ -79,9 +81,9 @@ func TestGoodsReachTheirBuyerAndNobodyElse(t *testing.T) {
 	}
 
 	// What was bought is what is fetched, whatever becomes of the item.
-	newer, err := s.shop.UploadFile(t.Context(), s.merchant, "newer.pdf", strings.NewReader("another"))
+	newer, err := s.shop.UploadFile(t.Context(), s.merchant, "newer.pdf", strings.NewReader("another"), ada)
 	require.NoError(t, err)
-	_, err = s.shop.UpdateItem(t.Context(), s.merchant, false, book.ID, func(f *shop.ItemForm) error { f.File = newer.ID; return nil })
+	_, err = s.shop.UpdateItem(t.Context(), s.merchant, false, book.ID, func(f *shop.ItemForm) error { f.File = newer.ID; return nil }, ada)
 	require.NoError(t, err)
 	require.Equal(t, "book.pdf", s.goods(t, a.ID)[0].File.Name)
 
@@ -155,22 +157,30 @@ func TestOrdersAreSent(t *testing.T) {
 	require.Equal(t, "NO", waiting[0].Buyer.Shipping.Country)
 	sale := waiting[0].ID
 
-	_, err = s.checkout.Fulfil(t.Context(), "sel_another", false, sale, "Eve", "")
+	_, err = s.checkout.Fulfil(t.Context(), "sel_another", false, sale, "", ada)
 	require.ErrorIs(t, err, checkout.ErrNotFound)
-	_, err = s.checkout.Fulfil(t.Context(), s.merchant, true, sale, "Ada", "")
+	_, err = s.checkout.Fulfil(t.Context(), s.merchant, true, sale, "", ada)
 	require.ErrorIs(t, err, checkout.ErrNotFound)
-	sent, err := s.checkout.Fulfil(t.Context(), s.merchant, false, sale, "Ada", "Parcel 7")
+	sent, err := s.checkout.Fulfil(t.Context(), s.merchant, false, sale, "Parcel 7", ada)
 	require.NoError(t, err)
 	require.Equal(t, "fulfilled", sent.Fulfilment)
-	again, err := s.checkout.Fulfil(t.Context(), s.merchant, false, sale, "Bob", "Parcel 8")
+	again, err := s.checkout.Fulfil(t.Context(), s.merchant, false, sale, "Parcel 8", audit.By{Actor: "Bob"})
 	require.NoError(t, err)
 	require.Equal(t, "Parcel 7", again.FulfilmentNote, "what was sent stays sent as it was")
 	require.Empty(t, list(false))
 	require.Equal(t, "Ada", list(true)[0].FulfilledBy)
-	_, err = s.checkout.Unfulfil(t.Context(), s.merchant, false, sale)
+	_, err = s.checkout.Unfulfil(t.Context(), s.merchant, false, sale, ada)
 	require.NoError(t, err)
 	require.Len(t, list(false), 1)
-	_, err = s.checkout.Fulfil(t.Context(), s.merchant, false, sale, "Ada", "a\nb")
+	_, err = s.checkout.Fulfil(t.Context(), s.merchant, false, sale, "a\nb", ada)
 	var wrong *shop.FieldError
 	require.ErrorAs(t, err, &wrong)
+
+	rows, err := audit.List(t.Context(), s.pool, s.merchant, audit.Filter{Resource: string(sale)}, audit.Page{Limit: 10})
+	require.NoError(t, err)
+	require.Len(t, rows, 2, "what changes nothing is not recorded")
+	slices.SortFunc(rows, func(a, b audit.Entry) int { return a.At.Compare(b.At) }) // ids of one millisecond have no order
+	require.Equal(t, []string{"order.sent", "order.reopened"}, []string{rows[0].Action, rows[1].Action})
+	require.Equal(t, ada, rows[0].By)
+	require.JSONEq(t, `{"fulfilment": "fulfilled", "note": "Parcel 7"}`, string(rows[0].After))
 }

@@ -131,7 +131,7 @@ func (c *counterTop) expire(ctx context.Context, r *rand.Rand) error {
 
 func (c *counterTop) edit(ctx context.Context, r *rand.Rand) error {
 	i, more := r.IntN(3), r.IntN(7)-3
-	_, err := c.s.shop.AddStock(ctx, c.s.merchant, false, c.items[i].ID, more)
+	_, err := c.s.shop.AddStock(ctx, c.s.merchant, false, c.items[i].ID, more, ada)
 	if err == nil {
 		c.put[i].Add(int64(more))
 	}
@@ -219,10 +219,10 @@ func TestWhatIsSoldHeldAndFreeIsWhatWasPutIn(t *testing.T) {
 func TestALostReleaseIsFound(t *testing.T) {
 	t.Parallel()
 	s := newShopWith(t, plan{quiet: true, dirty: true})
-	// Once, what is given back gets lost.
+	// Now and then, what is given back gets lost: more than once, since a purchase that is refused takes its own back with it.
 	s.exec(t, `CREATE SEQUENCE releases`)
 	s.exec(t, `CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS
-		'BEGIN IF NEW.taken < OLD.taken THEN IF nextval(''releases'') = 20 THEN RETURN NULL; END IF; END IF; RETURN NEW; END'`)
+		'BEGIN IF NEW.taken < OLD.taken THEN IF nextval(''releases'') % 20 = 0 THEN RETURN NULL; END IF; END IF; RETURN NEW; END'`)
 	s.exec(t, `CREATE TRIGGER lose BEFORE UPDATE ON item_stock FOR EACH ROW EXECUTE FUNCTION lose()`)
 	found := false
 	for i := uint64(0); i < 50 && !found; i++ {

@@ -21,7 +21,7 @@ func (s *testShop) item(t *testing.T, f shop.ItemForm) shop.Item {
 	if f.Pricing == "" && f.Price == 0 {
 		f.Price = price
 	}
-	item, err := s.shop.CreateItem(t.Context(), s.merchant, false, f)
+	item, err := s.shop.CreateItem(t.Context(), s.merchant, false, f, ada)
 	require.NoError(t, err)
 	return item
 }
@@ -73,7 +73,7 @@ func TestACartIsSoldLineByLine(t *testing.T) {
 	require.Equal(t, 2*price+3*money.One+money.One/2-money.One, a.Amount)
 	require.Equal(t, "Beans and 1 more", a.Title)
 	require.Equal(t, shop.Stock{Limited: true, Put: 5, Taken: 2, Held: 2}, s.stock(t, beans))
-	_, err = s.shop.UpdateItem(t.Context(), s.merchant, false, beans.ID, func(f *shop.ItemForm) error { f.Title, f.Price = "Tea", 9*price; return nil })
+	_, err = s.shop.UpdateItem(t.Context(), s.merchant, false, beans.ID, func(f *shop.ItemForm) error { f.Title, f.Price = "Tea", 9*price; return nil }, ada)
 	require.NoError(t, err)
 
 	p, err := s.checkout.Pay(t.Context(), a.ID, s.sign(t, a, s.buyer))
@@ -134,7 +134,7 @@ func TestAFormerPriceOfAnItemIsHonoured(t *testing.T) {
 	beans := s.stocked(t, "Beans", 3)
 	s.link = s.newLink(t, s.merchant, shop.LinkForm{Items: []shop.Want{{Item: beans.ID, Qty: 1}}})
 	before := s.offer(t)
-	_, err := s.shop.UpdateItem(t.Context(), s.merchant, false, beans.ID, func(f *shop.ItemForm) error { f.Price = 2 * price; return nil })
+	_, err := s.shop.UpdateItem(t.Context(), s.merchant, false, beans.ID, func(f *shop.ItemForm) error { f.Price = 2 * price; return nil }, ada)
 	require.NoError(t, err)
 	p, err := s.checkout.PayLink(t.Context(), s.offer(t), s.answer(t, before, s.buyer), checkout.Request{})
 	require.NoError(t, err)
@@ -351,7 +351,7 @@ func TestLateMoneyTakesStockAnewOrIsListed(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, listed)
 
-	_, err = s.shop.AddStock(t.Context(), s.merchant, false, beans.ID, 2)
+	_, err = s.shop.AddStock(t.Context(), s.merchant, false, beans.ID, 2, ada)
 	require.NoError(t, err)
 	a, payment, claim := refused()
 	require.NoError(t, s.checkout.Cancel(t.Context(), s.merchant, a.ID))
@@ -395,7 +395,7 @@ func TestStockIsNotSetBelowWhatIsHeld(t *testing.T) {
 	beans := s.stocked(t, "Beans", 5)
 	a := s.bought(t, "", beans, 3)
 	set := func(stock int) error {
-		_, err := s.shop.UpdateItem(t.Context(), s.merchant, false, beans.ID, func(f *shop.ItemForm) error { f.Stock = &stock; return nil })
+		_, err := s.shop.UpdateItem(t.Context(), s.merchant, false, beans.ID, func(f *shop.ItemForm) error { f.Stock = &stock; return nil }, ada)
 		return err
 	}
 	var wrong *shop.FieldError
@@ -419,7 +419,7 @@ func TestOfLittleStockTheShopIsToldOnce(t *testing.T) {
 		s.bought(t, "", beans, 1)
 	}
 	require.Equal(t, []webhook.Type{webhook.ItemLowStock}, typesOf(s.events(t), string(beans.ID)))
-	_, err := s.shop.AddStock(t.Context(), s.merchant, false, beans.ID, 3)
+	_, err := s.shop.AddStock(t.Context(), s.merchant, false, beans.ID, 3, ada)
 	require.NoError(t, err)
 	s.bought(t, "", beans, 1)
 	require.Len(t, typesOf(s.events(t), string(beans.ID)), 2)

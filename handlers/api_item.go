@@ -174,10 +174,11 @@ func (a api) createItem(c echo.Context, who access.Caller) error {
 	if err := request.fill(&form); err != nil {
 		return err
 	}
-	item, err := a.Shop.CreateItem(c.Request().Context(), who.Merchant, who.Livemode, form)
+	item, err := a.Shop.CreateItem(c.Request().Context(), who.Merchant, who.Livemode, form, program(c, who))
 	if err != nil {
 		return err
 	}
+	a.Hub.Changed("", who.Merchant) // tills show it
 	return c.JSON(http.StatusCreated, a.itemJSON(who.Livemode)(item))
 }
 
@@ -193,13 +194,14 @@ func (a api) updateItem(c echo.Context, who access.Caller) error {
 	if request.Stock.Set && request.AddStock.Set {
 		return &shop.FieldError{Field: "add_stock", Message: "Give stock or add_stock."}
 	}
-	i, err := a.Shop.UpdateItem(c.Request().Context(), who.Merchant, who.Livemode, item, request.fill)
+	i, err := a.Shop.UpdateItem(c.Request().Context(), who.Merchant, who.Livemode, item, request.fill, program(c, who))
 	if more := request.AddStock.Value; err == nil && more != nil {
-		i, err = a.Shop.AddStock(c.Request().Context(), who.Merchant, who.Livemode, item, *more)
+		i, err = a.Shop.AddStock(c.Request().Context(), who.Merchant, who.Livemode, item, *more, program(c, who))
 	}
 	if err != nil {
 		return err
 	}
+	a.Hub.Changed("", who.Merchant)
 	return c.JSON(http.StatusOK, a.itemJSON(who.Livemode)(i))
 }
 
@@ -212,10 +214,11 @@ func (a api) archiveItem(c echo.Context, who access.Caller) error {
 	if err != nil {
 		return err
 	}
-	i, err := a.Shop.ArchiveItem(c.Request().Context(), who.Merchant, who.Livemode, item, !request.Archived.Set || request.Archived.Value)
+	i, err := a.Shop.ArchiveItem(c.Request().Context(), who.Merchant, who.Livemode, item, !request.Archived.Set || request.Archived.Value, program(c, who))
 	if err != nil {
 		return err
 	}
+	a.Hub.Changed("", who.Merchant)
 	return c.JSON(http.StatusOK, a.itemJSON(who.Livemode)(i))
 }
 
@@ -228,10 +231,11 @@ func (a api) importKeys(c echo.Context, who access.Caller) error {
 	if err != nil {
 		return err
 	}
-	i, added, err := a.Shop.ImportKeys(c.Request().Context(), who.Merchant, who.Livemode, item, request.Keys)
+	i, added, err := a.Shop.ImportKeys(c.Request().Context(), who.Merchant, who.Livemode, item, request.Keys, program(c, who))
 	if err != nil {
 		return err
 	}
+	a.Hub.Changed("", who.Merchant)
 	return c.JSON(http.StatusOK, keysJSON{Added: added, Item: a.itemJSON(who.Livemode)(i)})
 }
 

@@ -42,6 +42,14 @@ func (w *apiWorld) upload(name, purpose string, content []byte, more ...with) re
 	return w.do(http.MethodPost, "/api/uploads/create", &form, append(more, header("Content-Type", m.FormDataContentType()))...)
 }
 
+// pictureOf is a PNG of that many pixels.
+func pictureOf(t *testing.T, width, height int) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	require.NoError(t, png.Encode(&b, image.NewGray(image.Rect(0, 0, width, height))))
+	return b.Bytes()
+}
+
 func TestItemsByAPI(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -127,13 +135,12 @@ func TestBadItemsByAPI(t *testing.T) {
 func TestUploadsByAPI(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	var picture bytes.Buffer
-	require.NoError(t, png.Encode(&picture, image.NewGray(image.Rect(0, 0, 40, 20))))
-	answer := w.upload("tile.png", "", picture.Bytes(), as(w.cafeKey))
+	picture := pictureOf(t, 40, 20)
+	answer := w.upload("tile.png", "", picture, as(w.cafeKey))
 	require.Equal(t, 201, answer.status, string(answer.body))
 	sent := answer.json()
 	require.EqualValues(t, 40, sent["width"])
-	require.Equal(t, sent["id"], w.upload("tile.png", "image", picture.Bytes(), as(w.cafeKey)).json()["id"])
+	require.Equal(t, sent["id"], w.upload("tile.png", "image", picture, as(w.cafeKey)).json()["id"])
 	item := w.item(map[string]any{"image": sent["id"]})
 	require.Equal(t, sent["url"], item["image_url"])
 

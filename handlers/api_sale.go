@@ -223,7 +223,7 @@ func (a api) fulfil(c echo.Context, who access.Caller) error {
 	if err != nil {
 		return err
 	}
-	s, err := a.Checkout.Fulfil(c.Request().Context(), who.Merchant, who.Livemode, sale, "API key …"+who.KeyHint, request.Note)
+	s, err := a.Checkout.Fulfil(c.Request().Context(), who.Merchant, who.Livemode, sale, request.Note, program(c, who))
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"xsynesis/access"
+	"xsynesis/audit"
 	"xsynesis/id"
 	"xsynesis/shop"
 )
@@ -53,7 +54,7 @@ func (a api) createUpload(c echo.Context, who access.Caller) error {
 	if err != nil {
 		return errNoFile
 	}
-	u, err := a.receive(c, who.Merchant, form)
+	u, err := a.receive(c, who.Merchant, form, program(c, who))
 	if err != nil {
 		return err
 	}
@@ -61,7 +62,7 @@ func (a api) createUpload(c echo.Context, who access.Caller) error {
 }
 
 // receive reads a form as it comes: a file is never whole in memory.
-func (h *Handlers) receive(c echo.Context, merchant id.Merchant, form *multipart.Reader) (shop.Upload, error) {
+func (h *Handlers) receive(c echo.Context, merchant id.Merchant, form *multipart.Reader, by audit.By) (shop.Upload, error) {
 	purpose := shop.ImageUpload
 	for {
 		part, err := form.NextPart()
@@ -79,9 +80,9 @@ func (h *Handlers) receive(c echo.Context, merchant id.Merchant, form *multipart
 			var u shop.Upload
 			switch purpose {
 			case shop.ImageUpload:
-				u, err = h.Shop.UploadImage(c.Request().Context(), merchant, part.FileName(), part)
+				u, err = h.Shop.UploadImage(c.Request().Context(), merchant, part.FileName(), part, by)
 			case shop.FileUpload:
-				u, err = h.Shop.UploadFile(c.Request().Context(), merchant, part.FileName(), part)
+				u, err = h.Shop.UploadFile(c.Request().Context(), merchant, part.FileName(), part, by)
 			default:
 				err = &shop.FieldError{Field: "purpose", Message: "Say image or file."}
 			}

@@ -26,17 +26,15 @@ WHERE sales.merchant_id = @merchant_id AND sales.livemode = @livemode AND sales.
 ORDER BY sales.id DESC LIMIT @most;
 
 -- name: SaleFulfil :one
-UPDATE sales SET fulfilment = 'fulfilled', fulfilled_at = @now::timestamptz, fulfilled_by = @by, fulfilment_note = @note
-WHERE merchant_id = @merchant_id AND livemode = @livemode AND id = @id AND fulfilment = 'unfulfilled'
+UPDATE sales SET fulfilment = 'fulfilled', fulfilled_at = @now::timestamptz, fulfilled_by = @by, fulfilment_note = @note WHERE id = @id
 RETURNING *;
 
 -- name: SaleUnfulfil :one
-UPDATE sales SET fulfilment = 'unfulfilled', fulfilled_at = NULL, fulfilled_by = '', fulfilment_note = ''
-WHERE merchant_id = @merchant_id AND livemode = @livemode AND id = @id AND fulfilment = 'fulfilled'
+UPDATE sales SET fulfilment = 'unfulfilled', fulfilled_at = NULL, fulfilled_by = '', fulfilment_note = '' WHERE id = @id
 RETURNING *;
 
--- name: SaleByID :one
-SELECT * FROM sales WHERE merchant_id = @merchant_id AND livemode = @livemode AND id = @id;
+-- name: SaleForUpdate :one
+SELECT * FROM sales WHERE merchant_id = @merchant_id AND livemode = @livemode AND id = @id FOR NO KEY UPDATE;
 
 -- name: AuditKeys :many
 -- A key is given to a line that paid for it, as many as it bought; what is free of a list is its stock.

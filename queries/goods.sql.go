@@ -238,18 +238,18 @@ func (q *Queries) OrderList(ctx context.Context, db DBTX, arg OrderListParams) (
 	return items, nil
 }
 
-const saleByID = `-- name: SaleByID :one
-SELECT id, merchant_id, livemode, attempt_id, line, settlement_id, reservation_id, link_id, item_id, item_title, qty, amount, currency, purchaser_address, network, transaction, channel, reference, late, simulated, created_at, kind, fulfilment, fulfilled_at, fulfilled_by, fulfilment_note FROM sales WHERE merchant_id = $1 AND livemode = $2 AND id = $3
+const saleForUpdate = `-- name: SaleForUpdate :one
+SELECT id, merchant_id, livemode, attempt_id, line, settlement_id, reservation_id, link_id, item_id, item_title, qty, amount, currency, purchaser_address, network, transaction, channel, reference, late, simulated, created_at, kind, fulfilment, fulfilled_at, fulfilled_by, fulfilment_note FROM sales WHERE merchant_id = $1 AND livemode = $2 AND id = $3 FOR NO KEY UPDATE
 `
 
-type SaleByIDParams struct {
+type SaleForUpdateParams struct {
 	MerchantID id.Merchant
 	Livemode   bool
 	ID         id.Sale
 }
 
-func (q *Queries) SaleByID(ctx context.Context, db DBTX, arg SaleByIDParams) (Sale, error) {
-	row := db.QueryRow(ctx, saleByID, arg.MerchantID, arg.Livemode, arg.ID)
+func (q *Queries) SaleForUpdate(ctx context.Context, db DBTX, arg SaleForUpdateParams) (Sale, error) {
+	row := db.QueryRow(ctx, saleForUpdate, arg.MerchantID, arg.Livemode, arg.ID)
 	var i Sale
 	err := row.Scan(
 		&i.ID,
@@ -283,18 +283,15 @@ func (q *Queries) SaleByID(ctx context.Context, db DBTX, arg SaleByIDParams) (Sa
 }
 
 const saleFulfil = `-- name: SaleFulfil :one
-UPDATE sales SET fulfilment = 'fulfilled', fulfilled_at = $1::timestamptz, fulfilled_by = $2, fulfilment_note = $3
-WHERE merchant_id = $4 AND livemode = $5 AND id = $6 AND fulfilment = 'unfulfilled'
+UPDATE sales SET fulfilment = 'fulfilled', fulfilled_at = $1::timestamptz, fulfilled_by = $2, fulfilment_note = $3 WHERE id = $4
 RETURNING id, merchant_id, livemode, attempt_id, line, settlement_id, reservation_id, link_id, item_id, item_title, qty, amount, currency, purchaser_address, network, transaction, channel, reference, late, simulated, created_at, kind, fulfilment, fulfilled_at, fulfilled_by, fulfilment_note
 `
 
 type SaleFulfilParams struct {
-	Now        time.Time
-	By         string
-	Note       string
-	MerchantID id.Merchant
-	Livemode   bool
-	ID         id.Sale
+	Now  time.Time
+	By   string
+	Note string
+	ID   id.Sale
 }
 
 func (q *Queries) SaleFulfil(ctx context.Context, db DBTX, arg SaleFulfilParams) (Sale, error) {
@@ -302,8 +299,6 @@ func (q *Queries) SaleFulfil(ctx context.Context, db DBTX, arg SaleFulfilParams)
 		arg.Now,
 		arg.By,
 		arg.Note,
-		arg.MerchantID,
-		arg.Livemode,
 		arg.ID,
 	)
 	var i Sale
@@ -339,19 +334,12 @@ func (q *Queries) SaleFulfil(ctx context.Context, db DBTX, arg SaleFulfilParams)
 }
 
 const saleUnfulfil = `-- name: SaleUnfulfil :one
-UPDATE sales SET fulfilment = 'unfulfilled', fulfilled_at = NULL, fulfilled_by = '', fulfilment_note = ''
-WHERE merchant_id = $1 AND livemode = $2 AND id = $3 AND fulfilment = 'fulfilled'
+UPDATE sales SET fulfilment = 'unfulfilled', fulfilled_at = NULL, fulfilled_by = '', fulfilment_note = '' WHERE id = $1
 RETURNING id, merchant_id, livemode, attempt_id, line, settlement_id, reservation_id, link_id, item_id, item_title, qty, amount, currency, purchaser_address, network, transaction, channel, reference, late, simulated, created_at, kind, fulfilment, fulfilled_at, fulfilled_by, fulfilment_note
 `
 
-type SaleUnfulfilParams struct {
-	MerchantID id.Merchant
-	Livemode   bool
-	ID         id.Sale
-}
-
-func (q *Queries) SaleUnfulfil(ctx context.Context, db DBTX, arg SaleUnfulfilParams) (Sale, error) {
-	row := db.QueryRow(ctx, saleUnfulfil, arg.MerchantID, arg.Livemode, arg.ID)
+func (q *Queries) SaleUnfulfil(ctx context.Context, db DBTX, argID id.Sale) (Sale, error) {
+	row := db.QueryRow(ctx, saleUnfulfil, argID)
 	var i Sale
 	err := row.Scan(
 		&i.ID,

@@ -26,9 +26,8 @@ UPDATE items SET title = @title, description = @description, kind = @kind, prici
     updated_at = @updated_at
 WHERE id = @id;
 
--- name: ItemArchive :execrows
-UPDATE items SET archived_at = CASE WHEN @archived::bool THEN coalesce(archived_at, @now::timestamptz) END, updated_at = @now::timestamptz
-WHERE merchant_id = @merchant_id AND id = @id;
+-- name: ItemArchive :exec
+UPDATE items SET archived_at = CASE WHEN @archived::bool THEN @now::timestamptz END, updated_at = @now::timestamptz WHERE id = @id;
 
 -- name: ItemList :many
 SELECT sqlc.embed(items), sqlc.embed(item_stock), (

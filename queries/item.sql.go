@@ -13,29 +13,19 @@ import (
 	"xsynesis/money"
 )
 
-const itemArchive = `-- name: ItemArchive :execrows
-UPDATE items SET archived_at = CASE WHEN $1::bool THEN coalesce(archived_at, $2::timestamptz) END, updated_at = $2::timestamptz
-WHERE merchant_id = $3 AND id = $4
+const itemArchive = `-- name: ItemArchive :exec
+UPDATE items SET archived_at = CASE WHEN $1::bool THEN $2::timestamptz END, updated_at = $2::timestamptz WHERE id = $3
 `
 
 type ItemArchiveParams struct {
-	Archived   bool
-	Now        time.Time
-	MerchantID id.Merchant
-	ID         id.Item
+	Archived bool
+	Now      time.Time
+	ID       id.Item
 }
 
-func (q *Queries) ItemArchive(ctx context.Context, db DBTX, arg ItemArchiveParams) (int64, error) {
-	result, err := db.Exec(ctx, itemArchive,
-		arg.Archived,
-		arg.Now,
-		arg.MerchantID,
-		arg.ID,
-	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+func (q *Queries) ItemArchive(ctx context.Context, db DBTX, arg ItemArchiveParams) error {
+	_, err := db.Exec(ctx, itemArchive, arg.Archived, arg.Now, arg.ID)
+	return err
 }
 
 const itemByID = `-- name: ItemByID :one

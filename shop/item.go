@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"xsynesis/audit"
 	"xsynesis/id"
 	"xsynesis/money"
 	"xsynesis/queries"
@@ -99,7 +100,7 @@ func (i Item) Open() error {
 }
 
 // CreateItem puts an item on the shelf. Its stock, if there is one, is that of both modes. Errors: [*FieldError].
-func (s *Service) CreateItem(ctx context.Context, merchant id.Merchant, livemode bool, f ItemForm) (Item, error) {
+func (s *Service) CreateItem(ctx context.Context, merchant id.Merchant, livemode bool, f ItemForm, by audit.By) (Item, error) {
 	if err := f.check(); err != nil {
 		return Item{}, err
 	}
@@ -107,17 +108,26 @@ func (s *Service) CreateItem(ctx context.Context, merchant id.Merchant, livemode
 		return Item{}, err
 	}
 	now := s.now()
+	fresh := id.New[id.Item](now)
 	var item id.Item
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
 		q := queries.New()
-		if item, err = q.ItemInsert(ctx, tx, f.insertion(id.New[id.Item](now), merchant, now)); err != nil {
+		if item, err = q.ItemInsert(ctx, tx, f.insertion(fresh, merchant, now)); err != nil {
 			return taken(err)
+		}
+		if item != fresh { // its key has made one before
+			return nil
 		}
 		stock := queries.ItemStockInsertParams{ItemID: item, Limited: f.Stock != nil || f.Kind == LicenceKey}
 		if f.Stock != nil {
 			stock.Put = int32(*f.Stock)
 		}
-		return q.ItemStockInsert(ctx, tx, stock)
+		if err := q.ItemStockInsert(ctx, tx, stock); err != nil {
+			return err
+		}
+		seen := f.seen()
+		seen.Stock = f.Stock
+		return s.recordItemTx(ctx, tx, merchant, by, "item.created", item, nil, seen)
 	})
 	if err != nil {
 		return Item{}, fmt.Errorf("create item for %s: %w", merchant, err)
@@ -136,11 +146,25 @@ func (s *Service) Item(ctx context.Context, merchant id.Merchant, livemode bool,
 
 // ArchiveItem takes an item off the shelf, or puts it back. Who has begun to buy it may still pay.
 // Errors: [ErrNotFound]; [*FieldError] where its SKU or barcode is another item's by now.
-func (s *Service) ArchiveItem(ctx context.Context, merchant id.Merchant, livemode bool, item id.Item, archived bool) (Item, error) {
-	n, err := queries.New().ItemArchive(ctx, s.pool, queries.ItemArchiveParams{MerchantID: merchant, ID: item, Archived: archived, Now: s.now()})
-	if err == nil && n == 0 {
-		err = ErrNotFound
-	}
+func (s *Service) ArchiveItem(ctx context.Context, merchant id.Merchant, livemode bool, item id.Item, archived bool, by audit.By) (Item, error) {
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		q := queries.New()
+		row, err := q.ItemForUpdate(ctx, tx, queries.ItemForUpdateParams{MerchantID: merchant, ID: item})
+		if err != nil {
+			return notFound(err)
+		}
+		if (row.ArchivedAt != nil) == archived {
+			return nil
+		}
+		if err := q.ItemArchive(ctx, tx, queries.ItemArchiveParams{ID: item, Archived: archived, Now: s.now()}); err != nil {
+			return err
+		}
+		seen := itemOf(row, queries.ItemStock{}, 0).form().seen()
+		if archived {
+			return s.recordItemTx(ctx, tx, merchant, by, "item.archived", item, seen, nil)
+		}
+		return s.recordItemTx(ctx, tx, merchant, by, "item.restored", item, nil, seen)
+	})
 	if err != nil {
 		return Item{}, fmt.Errorf("archive item %s: %w", item, taken(err))
 	}

@@ -8,17 +8,17 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"xsynesis/audit"
 	"xsynesis/id"
 	"xsynesis/queries"
 )
 
 // setStockTx makes the stock of an item what its seller counted. It stands in line at the stock's row.
-func setStockTx(ctx context.Context, tx pgx.Tx, item Item, f ItemForm) error {
+func (s *Service) setStockTx(ctx context.Context, tx pgx.Tx, item Item, f ItemForm, by audit.By) error {
 	if item.Kind == LicenceKey || f.Kind == LicenceKey {
 		return &FieldError{"stock", "The keys that you import are the stock."}
 	}
-	// The mode is that in which the item was read.
-	return amendStockTx(ctx, tx, item.ID, item.livemode, func(was queries.ItemStock, held int) (queries.StockSetParams, error) {
+	return s.amendStockTx(ctx, tx, item, by, stockChanged, func(was queries.ItemStock, held int) (queries.StockSetParams, error) {
 		if f.Stock == nil {
 			return queries.StockSetParams{Limited: false, Put: was.Put}, nil
 		}
@@ -31,7 +31,7 @@ func setStockTx(ctx context.Context, tx pgx.Tx, item Item, f ItemForm) error {
 
 // AddStock puts more of an item in, or takes some out (a negative number), in one mode. What was not counted before is
 // from now on. Errors: [ErrNotFound], [*FieldError] where fewer are free.
-func (s *Service) AddStock(ctx context.Context, merchant id.Merchant, livemode bool, item id.Item, more int) (Item, error) {
+func (s *Service) AddStock(ctx context.Context, merchant id.Merchant, livemode bool, item id.Item, more int, by audit.By) (Item, error) {
 	i, err := s.Item(ctx, merchant, livemode, item)
 	if err != nil {
 		return Item{}, err
@@ -40,7 +40,7 @@ func (s *Service) AddStock(ctx context.Context, merchant id.Merchant, livemode b
 		return Item{}, &FieldError{"stock", "The keys that you import are the stock."}
 	}
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		return amendStockTx(ctx, tx, item, livemode, func(was queries.ItemStock, _ int) (queries.StockSetParams, error) { return put(was, more) })
+		return s.amendStockTx(ctx, tx, i, by, stockChanged, func(was queries.ItemStock, _ int) (queries.StockSetParams, error) { return put(was, more) })
 	})
 	if err != nil {
 		return Item{}, fmt.Errorf("stock of %s: %w", item, err)
@@ -60,14 +60,22 @@ func put(was queries.ItemStock, more int) (queries.StockSetParams, error) {
 	return queries.StockSetParams{Limited: true, Put: int32(n)}, nil
 }
 
-// amendStockTx changes a counter that nobody else changes meanwhile.
-func amendStockTx(ctx context.Context, tx pgx.Tx, item id.Item, livemode bool, amend func(was queries.ItemStock, held int) (queries.StockSetParams, error)) error {
+// What is done to a stock, as the log of what was done has it.
+const (
+	stockChanged = "item.stock_changed"
+	keysImported = "item.keys_imported"
+)
+
+// amendStockTx changes a counter that nobody else changes meanwhile, in the mode in which the item was read.
+func (s *Service) amendStockTx(
+	ctx context.Context, tx pgx.Tx, item Item, by audit.By, action string, amend func(was queries.ItemStock, held int) (queries.StockSetParams, error),
+) error {
 	q := queries.New()
-	row, err := q.StockForUpdate(ctx, tx, queries.StockForUpdateParams{ItemID: item, Livemode: livemode})
+	row, err := q.StockForUpdate(ctx, tx, queries.StockForUpdateParams{ItemID: item.ID, Livemode: item.livemode})
 	if err != nil {
 		return notFound(err)
 	}
-	held, err := q.StockHeld(ctx, tx, queries.StockHeldParams{ItemID: item, Livemode: livemode})
+	held, err := q.StockHeld(ctx, tx, queries.StockHeldParams{ItemID: item.ID, Livemode: item.livemode})
 	if err != nil {
 		return err
 	}
@@ -75,8 +83,13 @@ func amendStockTx(ctx context.Context, tx pgx.Tx, item id.Item, livemode bool, a
 	if err != nil {
 		return err
 	}
-	next.ItemID, next.Livemode = item, livemode
-	return q.StockSet(ctx, tx, next)
+	next.ItemID, next.Livemode = item.ID, item.livemode
+	if err := q.StockSet(ctx, tx, next); err != nil {
+		return err
+	}
+	before, is := stockSeenOf(row.ItemStock, int(held)), row.ItemStock
+	is.Limited, is.Put = next.Limited, next.Put
+	return s.recordItemTx(ctx, tx, item.Merchant, by, action, item.ID, before, stockSeenOf(is, int(held)))
 }
 
 const (
@@ -86,7 +99,7 @@ const (
 
 // ImportKeys adds a seller's own keys to an item's list in one mode: each is given to one buyer. Those that the list
 // holds already are left out. It returns how many are new. Errors: [ErrNotFound], [*FieldError].
-func (s *Service) ImportKeys(ctx context.Context, merchant id.Merchant, livemode bool, item id.Item, keys []string) (Item, int, error) {
+func (s *Service) ImportKeys(ctx context.Context, merchant id.Merchant, livemode bool, item id.Item, keys []string, by audit.By) (Item, int, error) {
 	i, err := s.Item(ctx, merchant, livemode, item)
 	if err != nil {
 		return Item{}, 0, err
@@ -103,7 +116,7 @@ func (s *Service) ImportKeys(ctx context.Context, merchant id.Merchant, livemode
 		if err != nil {
 			return err
 		}
-		return amendStockTx(ctx, tx, item, livemode, func(was queries.ItemStock, _ int) (queries.StockSetParams, error) { return put(was, int(added)) })
+		return s.amendStockTx(ctx, tx, i, by, keysImported, func(was queries.ItemStock, _ int) (queries.StockSetParams, error) { return put(was, int(added)) })
 	})
 	if err != nil {
 		return Item{}, 0, fmt.Errorf("import keys of %s: %w", item, err)

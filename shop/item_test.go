@@ -35,7 +35,7 @@ func beansWith(change func(*shop.ItemForm)) shop.ItemForm {
 
 func (c counter) item(t *testing.T, f shop.ItemForm) shop.Item {
 	t.Helper()
-	item, err := c.CreateItem(t.Context(), c.merchant, false, f)
+	item, err := c.CreateItem(t.Context(), c.merchant, false, f, ada)
 	require.NoError(t, err)
 	return item
 }
@@ -67,7 +67,7 @@ func TestAnItemIsWhatItsFormSays(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 7, live.Stock.OnHand(), "test and live begin alike")
 
-	file, err := c.UploadFile(t.Context(), c.merchant, "ledger.pdf", strings.NewReader("%PDF-1.7 a book"))
+	file, err := c.UploadFile(t.Context(), c.merchant, "ledger.pdf", strings.NewReader("%PDF-1.7 a book"), ada)
 	require.NoError(t, err)
 	pdf := c.item(t, shop.ItemForm{Title: paper.Title, Kind: shop.File, File: file.ID, Price: money.One, EditionOf: paper.ID, Edition: "PDF"})
 	require.False(t, pdf.Stock.Limited)
@@ -87,9 +87,9 @@ func TestWhatAnItemCannotBeIsNamed(t *testing.T) {
 	t.Parallel()
 	c := open(t)
 	stranger := c.found(t, "stranger")
-	theirs, err := c.UploadImage(t.Context(), stranger, "x.png", bytes.NewReader(aPicture(t, 4, 4)))
+	theirs, err := c.UploadImage(t.Context(), stranger, "x.png", bytes.NewReader(aPicture(t, 4, 4)), ada)
 	require.NoError(t, err)
-	file, err := c.UploadFile(t.Context(), c.merchant, "a.txt", strings.NewReader("text"))
+	file, err := c.UploadFile(t.Context(), c.merchant, "a.txt", strings.NewReader("text"), ada)
 	require.NoError(t, err)
 	c.item(t, beansWith(func(f *shop.ItemForm) { f.SKU, f.Barcode = "B-1", "400" }))
 	edition := c.item(t, beansWith(func(f *shop.ItemForm) { f.EditionOf = c.item(t, beans).ID }))
@@ -121,16 +121,16 @@ func TestWhatAnItemCannotBeIsNamed(t *testing.T) {
 		"an edition of nothing":     {"edition_of", func(f *shop.ItemForm) { f.EditionOf = id.New[id.Item](c.now()) }},
 		"counted keys":              {"stock", func(f *shop.ItemForm) { f.Kind, f.Stock = shop.LicenceKey, n(3) }},
 	} {
-		_, err := c.CreateItem(t.Context(), c.merchant, false, beansWith(wrong.change))
+		_, err := c.CreateItem(t.Context(), c.merchant, false, beansWith(wrong.change), ada)
 		var field *shop.FieldError
 		require.ErrorAs(t, err, &field, name)
 		require.Equal(t, wrong.field, field.Field, name)
 	}
-	_, err = c.UpdateItem(t.Context(), c.merchant, false, key.ID, func(f *shop.ItemForm) error { f.Kind = shop.Physical; return nil })
+	_, err = c.UpdateItem(t.Context(), c.merchant, false, key.ID, func(f *shop.ItemForm) error { f.Kind = shop.Physical; return nil }, ada)
 	wrongField(t, "kind", err)
-	_, err = c.UpdateItem(t.Context(), stranger, false, key.ID, func(*shop.ItemForm) error { return nil })
+	_, err = c.UpdateItem(t.Context(), stranger, false, key.ID, func(*shop.ItemForm) error { return nil }, ada)
 	require.ErrorIs(t, err, shop.ErrNotFound)
-	_, err = c.ArchiveItem(t.Context(), stranger, false, key.ID, true)
+	_, err = c.ArchiveItem(t.Context(), stranger, false, key.ID, true, ada)
 	require.ErrorIs(t, err, shop.ErrNotFound)
 	title := c.item(t, beansWith(func(f *shop.ItemForm) { f.Title = `<b>Bøger & “kaffe”</b> 🍮 ' OR 1=1` }))
 	require.Equal(t, `<b>Bøger & “kaffe”</b> 🍮 ' OR 1=1`, title.Title, "a text is a text")
@@ -143,7 +143,7 @@ func TestOneKeyMakesOneItem(t *testing.T) {
 	var g errgroup.Group
 	for i := range made {
 		g.Go(func() (err error) {
-			made[i], err = c.CreateItem(t.Context(), c.merchant, false, beansWith(func(f *shop.ItemForm) { f.Once, f.SKU, f.Stock = []byte("once"), "S", n(5) }))
+			made[i], err = c.CreateItem(t.Context(), c.merchant, false, beansWith(func(f *shop.ItemForm) { f.Once, f.SKU, f.Stock = []byte("once"), "S", n(5) }), ada)
 			return err
 		})
 	}
@@ -159,7 +159,7 @@ func TestStockIsCountedByMode(t *testing.T) {
 	c := open(t)
 	item := c.item(t, beansWith(func(f *shop.ItemForm) { f.Stock = n(5) }))
 	set := func(live bool, stock *int) (shop.Item, error) {
-		return c.UpdateItem(t.Context(), c.merchant, live, item.ID, func(f *shop.ItemForm) error { f.Stock = stock; return nil })
+		return c.UpdateItem(t.Context(), c.merchant, live, item.ID, func(f *shop.ItemForm) error { f.Stock = stock; return nil }, ada)
 	}
 	test, err := set(false, n(9))
 	require.NoError(t, err)
@@ -168,12 +168,12 @@ func TestStockIsCountedByMode(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 5, live.Stock.Free())
 
-	more, err := c.AddStock(t.Context(), c.merchant, true, item.ID, 3)
+	more, err := c.AddStock(t.Context(), c.merchant, true, item.ID, 3, ada)
 	require.NoError(t, err)
 	require.Equal(t, 8, more.Stock.Free())
-	_, err = c.AddStock(t.Context(), c.merchant, true, item.ID, -9)
+	_, err = c.AddStock(t.Context(), c.merchant, true, item.ID, -9, ada)
 	wrongField(t, "stock", err)
-	_, err = c.AddStock(t.Context(), c.merchant, true, item.ID, 1<<40)
+	_, err = c.AddStock(t.Context(), c.merchant, true, item.ID, 1<<40, ada)
 	wrongField(t, "stock", err)
 
 	endless, err := set(true, nil)
@@ -192,15 +192,15 @@ func TestAnArchivedItemGivesItsNamesBack(t *testing.T) {
 	c := open(t)
 	named := beansWith(func(f *shop.ItemForm) { f.SKU = "S-1" })
 	old := c.item(t, named)
-	archived, err := c.ArchiveItem(t.Context(), c.merchant, false, old.ID, true)
+	archived, err := c.ArchiveItem(t.Context(), c.merchant, false, old.ID, true, ada)
 	require.NoError(t, err)
 	require.ErrorIs(t, archived.Open(), shop.ErrNotFound)
 	c.item(t, named)
-	_, err = c.ArchiveItem(t.Context(), c.merchant, false, old.ID, false)
+	_, err = c.ArchiveItem(t.Context(), c.merchant, false, old.ID, false, ada)
 	wrongField(t, "sku", err)
-	_, err = c.UpdateItem(t.Context(), c.merchant, false, old.ID, func(f *shop.ItemForm) error { f.SKU = "S-2"; return nil })
+	_, err = c.UpdateItem(t.Context(), c.merchant, false, old.ID, func(f *shop.ItemForm) error { f.SKU = "S-2"; return nil }, ada)
 	require.NoError(t, err)
-	back, err := c.ArchiveItem(t.Context(), c.merchant, false, old.ID, false)
+	back, err := c.ArchiveItem(t.Context(), c.merchant, false, old.ID, false, ada)
 	require.NoError(t, err)
 	require.NoError(t, back.Open())
 }
@@ -246,26 +246,26 @@ func TestKeysAreTheStockOfTheirItem(t *testing.T) {
 	c := open(t)
 	game := c.item(t, shop.ItemForm{Title: "A game", Kind: shop.LicenceKey, Price: money.One})
 	require.ErrorIs(t, game.Open(), shop.ErrShort)
-	filled, added, err := c.ImportKeys(t.Context(), c.merchant, false, game.ID, []string{"AAA", " BBB ", "", "AAA"})
+	filled, added, err := c.ImportKeys(t.Context(), c.merchant, false, game.ID, []string{"AAA", " BBB ", "", "AAA"}, ada)
 	require.NoError(t, err)
 	require.Equal(t, 2, added)
 	require.Equal(t, 2, filled.Stock.Free())
-	filled, added, err = c.ImportKeys(t.Context(), c.merchant, false, game.ID, []string{"BBB", "CCC"})
+	filled, added, err = c.ImportKeys(t.Context(), c.merchant, false, game.ID, []string{"BBB", "CCC"}, ada)
 	require.NoError(t, err)
 	require.Equal(t, 1, added)
 	require.Equal(t, 3, filled.Stock.Free())
 	live, err := c.Item(t.Context(), c.merchant, true, game.ID)
 	require.NoError(t, err)
 	require.ErrorIs(t, live.Open(), shop.ErrShort, "each mode has its own list")
-	_, err = c.AddStock(t.Context(), c.merchant, false, game.ID, 1)
+	_, err = c.AddStock(t.Context(), c.merchant, false, game.ID, 1, ada)
 	wrongField(t, "stock", err)
-	_, err = c.UpdateItem(t.Context(), c.merchant, false, game.ID, func(f *shop.ItemForm) error { f.Stock = n(50); return nil })
+	_, err = c.UpdateItem(t.Context(), c.merchant, false, game.ID, func(f *shop.ItemForm) error { f.Stock = n(50); return nil }, ada)
 	wrongField(t, "stock", err)
 	for _, keys := range [][]string{nil, {" "}, {"a\x00b"}, {strings.Repeat("k", 501)}, make([]string, 10_001)} {
-		_, _, err = c.ImportKeys(t.Context(), c.merchant, false, game.ID, keys)
+		_, _, err = c.ImportKeys(t.Context(), c.merchant, false, game.ID, keys, ada)
 		wrongField(t, "keys", err)
 	}
-	_, _, err = c.ImportKeys(t.Context(), c.merchant, false, c.item(t, beans).ID, []string{"A"})
+	_, _, err = c.ImportKeys(t.Context(), c.merchant, false, c.item(t, beans).ID, []string{"A"}, ada)
 	wrongField(t, "id", err)
 }
 
@@ -287,7 +287,7 @@ func TestALinkOffersItemsAsTheyAre(t *testing.T) {
 	require.True(t, offer.Ships())
 
 	set := func(item id.Item, change func(*shop.ItemForm)) {
-		_, err := c.UpdateItem(t.Context(), c.merchant, false, item, func(f *shop.ItemForm) error { change(f); return nil })
+		_, err := c.UpdateItem(t.Context(), c.merchant, false, item, func(f *shop.ItemForm) error { change(f); return nil }, ada)
 		require.NoError(t, err)
 	}
 	set(bag.ID, func(f *shop.ItemForm) { f.Price = 10 * money.One })
@@ -317,7 +317,7 @@ func TestALinkOffersItemsAsTheyAre(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, offer.Link.Open(c.now()))
 	require.Len(t, offer.Lines, 1)
-	_, err = c.ArchiveItem(t.Context(), c.merchant, false, cup.ID, true)
+	_, err = c.ArchiveItem(t.Context(), c.merchant, false, cup.ID, true, ada)
 	require.NoError(t, err)
 	offer, err = c.Offer(t.Context(), link.Token)
 	require.NoError(t, err)
@@ -382,7 +382,7 @@ func TestWhatABuyerMayChoose(t *testing.T) {
 func TestPicturesAreMadeAnew(t *testing.T) {
 	t.Parallel()
 	c := open(t)
-	u, err := c.UploadImage(t.Context(), c.merchant, `..\..\etc/Wide photo.JPG`, bytes.NewReader(withExif(t, aJPEG(t, 2000, 1000), 6)))
+	u, err := c.UploadImage(t.Context(), c.merchant, `..\..\etc/Wide photo.JPG`, bytes.NewReader(withExif(t, aJPEG(t, 2000, 1000), 6)), ada)
 	require.NoError(t, err)
 	require.Equal(t, "Wide photo.JPG", u.Name)
 	require.Equal(t, "image/jpeg", u.ContentType)
@@ -396,11 +396,11 @@ func TestPicturesAreMadeAnew(t *testing.T) {
 		require.Equal(t, want, []int{config.Width, config.Height})
 		require.NotContains(t, string(content), "Exif", "where it was taken stays with who took it")
 	}
-	again, err := c.UploadImage(t.Context(), c.merchant, `Wide photo.JPG`, bytes.NewReader(withExif(t, aJPEG(t, 2000, 1000), 6)))
+	again, err := c.UploadImage(t.Context(), c.merchant, `Wide photo.JPG`, bytes.NewReader(withExif(t, aJPEG(t, 2000, 1000), 6)), ada)
 	require.NoError(t, err)
 	require.Equal(t, u.ID, again.ID)
 
-	glass, err := c.UploadImage(t.Context(), c.merchant, "glass.png", bytes.NewReader(aPicture(t, 10, 10)))
+	glass, err := c.UploadImage(t.Context(), c.merchant, "glass.png", bytes.NewReader(aPicture(t, 10, 10)), ada)
 	require.NoError(t, err)
 	require.Equal(t, "image/png", glass.ContentType, "what can be seen through stays so")
 }
@@ -412,11 +412,11 @@ func TestWhatIsNoPictureIsRefused(t *testing.T) {
 		"nothing": nil, "a script": []byte(`<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>`),
 		"a page": []byte("<html>"), "half a picture": aJPEG(t, 100, 100)[:200], "a bomb": bomb(60_000, 60_000), "a long bomb": bomb(1<<31-1, 1),
 	} {
-		_, err := c.UploadImage(t.Context(), c.merchant, "x.png", bytes.NewReader(sent))
+		_, err := c.UploadImage(t.Context(), c.merchant, "x.png", bytes.NewReader(sent), ada)
 		var wrong *shop.FieldError
 		require.ErrorAs(t, err, &wrong, name)
 	}
-	_, err := c.UploadImage(t.Context(), c.merchant, "x.png", io.LimitReader(endless{}, 40<<20))
+	_, err := c.UploadImage(t.Context(), c.merchant, "x.png", io.LimitReader(endless{}, 40<<20), ada)
 	require.ErrorIs(t, err, shop.ErrTooLarge)
 }
 
@@ -427,7 +427,7 @@ func TestFilesAreReadFromAnywhere(t *testing.T) {
 	for i := range content {
 		content[i] = byte(i * 7 >> 3)
 	}
-	u, err := c.UploadFile(t.Context(), c.merchant, "book.pdf", bytes.NewReader(content))
+	u, err := c.UploadFile(t.Context(), c.merchant, "book.pdf", bytes.NewReader(content), ada)
 	require.NoError(t, err)
 	require.EqualValues(t, len(content), u.Size)
 	r := c.FileReader(t.Context(), u)
@@ -439,15 +439,15 @@ func TestFilesAreReadFromAnywhere(t *testing.T) {
 	rest, err := io.ReadAll(r)
 	require.NoError(t, err)
 	require.Equal(t, content[len(content)-300_001:], rest)
-	again, err := c.UploadFile(t.Context(), c.merchant, "book.pdf", bytes.NewReader(content))
+	again, err := c.UploadFile(t.Context(), c.merchant, "book.pdf", bytes.NewReader(content), ada)
 	require.NoError(t, err)
 	require.Equal(t, u.ID, again.ID)
 	_, _, err = c.Picture(t.Context(), u.ID, false)
 	require.ErrorIs(t, err, shop.ErrNotFound, "a file is for who bought it")
 
-	_, err = c.UploadFile(t.Context(), c.merchant, "gone.pdf", io.MultiReader(bytes.NewReader(content), broken{}))
+	_, err = c.UploadFile(t.Context(), c.merchant, "gone.pdf", io.MultiReader(bytes.NewReader(content), broken{}), ada)
 	require.ErrorIs(t, err, errBroken)
-	_, err = c.UploadFile(t.Context(), c.merchant, "empty.pdf", strings.NewReader(""))
+	_, err = c.UploadFile(t.Context(), c.merchant, "empty.pdf", strings.NewReader(""), ada)
 	wrongField(t, "file", err)
 	var left int
 	require.NoError(t, c.pool.QueryRow(context.Background(), `SELECT count(*) FROM upload_pieces`).Scan(&left))

@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"xsynesis/audit"
 	"xsynesis/id"
 	"xsynesis/queries"
 )
@@ -14,7 +15,7 @@ import (
 // as it is, with its stock in one mode: two who change different things of it at the same time do not undo each other's
 // change, and a stock that change leaves alone stays what sales make of it.
 // Errors: [*FieldError], [ErrNotFound], and that of change.
-func (s *Service) UpdateItem(ctx context.Context, merchant id.Merchant, livemode bool, item id.Item, change func(*ItemForm) error) (Item, error) {
+func (s *Service) UpdateItem(ctx context.Context, merchant id.Merchant, livemode bool, item id.Item, change func(*ItemForm) error, by audit.By) (Item, error) {
 	// What it refers to is looked at before: those rows do not go away.
 	was, err := s.Item(ctx, merchant, livemode, item)
 	if err != nil {
@@ -33,13 +34,13 @@ func (s *Service) UpdateItem(ctx context.Context, merchant id.Merchant, livemode
 	if err := s.checkRefs(ctx, merchant, item, f); err != nil {
 		return Item{}, err
 	}
-	if err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return s.updateItemTx(ctx, tx, was, change) }); err != nil {
+	if err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return s.updateItemTx(ctx, tx, was, change, by) }); err != nil {
 		return Item{}, fmt.Errorf("update item %s: %w", item, taken(err))
 	}
 	return s.Item(ctx, merchant, livemode, item)
 }
 
-func (s *Service) updateItemTx(ctx context.Context, tx pgx.Tx, seen Item, change func(*ItemForm) error) error {
+func (s *Service) updateItemTx(ctx context.Context, tx pgx.Tx, seen Item, change func(*ItemForm) error, by audit.By) error {
 	q, now := queries.New(), s.now()
 	row, err := q.ItemForUpdate(ctx, tx, queries.ItemForUpdateParams{MerchantID: seen.Merchant, ID: seen.ID})
 	if err != nil {
@@ -48,6 +49,7 @@ func (s *Service) updateItemTx(ctx context.Context, tx pgx.Tx, seen Item, change
 	was := itemOf(row, queries.ItemStock{}, 0)
 	was.Stock, was.livemode = seen.Stock, seen.livemode
 	f := was.form()
+	before := f.seen()
 	if err := change(&f); err != nil {
 		return err
 	}
@@ -55,7 +57,7 @@ func (s *Service) updateItemTx(ctx context.Context, tx pgx.Tx, seen Item, change
 		return err
 	}
 	if !equal(f.Stock, was.form().Stock) {
-		if err := setStockTx(ctx, tx, was, f); err != nil {
+		if err := s.setStockTx(ctx, tx, was, f, by); err != nil {
 			return err
 		}
 	}
@@ -64,11 +66,14 @@ func (s *Service) updateItemTx(ctx context.Context, tx pgx.Tx, seen Item, change
 			return err
 		}
 	}
-	return q.ItemUpdate(ctx, tx, queries.ItemUpdateParams{
+	if err := q.ItemUpdate(ctx, tx, queries.ItemUpdateParams{
 		ID: was.ID, Title: f.Title, Description: f.Description, Kind: string(f.Kind), Pricing: string(f.Pricing), Price: f.Price, Sku: f.SKU,
 		Barcode: f.Barcode, Category: f.Category, ImageID: optional(f.Image), FileID: optional(f.File), EditionOf: optional(f.EditionOf),
 		Edition: f.Edition, LowStock: narrow(f.LowStock), UpdatedAt: now,
-	})
+	}); err != nil {
+		return err
+	}
+	return s.recordItemTx(ctx, tx, was.Merchant, by, "item.changed", was.ID, before, f.seen())
 }
 
 // form is an item as its seller would write it anew.

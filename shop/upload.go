@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"xsynesis/audit"
 	"xsynesis/id"
 	"xsynesis/queries"
 )
@@ -60,7 +61,7 @@ const small = -1
 
 // UploadImage keeps what a picture shows: it is read, made smaller, and written anew, so that nothing else that its file
 // held is handed on. Sent again, it is the same upload. Errors: [*FieldError] for what is no picture, [ErrTooLarge].
-func (s *Service) UploadImage(ctx context.Context, merchant id.Merchant, name string, r io.Reader) (Upload, error) {
+func (s *Service) UploadImage(ctx context.Context, merchant id.Merchant, name string, r io.Reader, by audit.By) (Upload, error) {
 	sent, err := io.ReadAll(io.LimitReader(r, MaxImage+1))
 	if err != nil {
 		return Upload{}, fmt.Errorf("read the picture: %w", err)
@@ -91,7 +92,9 @@ func (s *Service) UploadImage(ctx context.Context, merchant id.Merchant, name st
 				return err
 			}
 		}
-		return nil
+		return s.recordUploadTx(ctx, tx, by, Upload{
+			ID: row.ID, Merchant: merchant, Purpose: ImageUpload, Name: row.Name, ContentType: row.ContentType, Size: row.Size,
+		})
 	})
 	if sentTwice(err) {
 		return s.same(ctx, row)
@@ -104,7 +107,7 @@ func (s *Service) UploadImage(ctx context.Context, merchant id.Merchant, name st
 
 // UploadFile keeps a file for its buyers, as it is. Sent again under its name, it is the same upload.
 // Errors: [*FieldError] for an empty file, [ErrTooLarge].
-func (s *Service) UploadFile(ctx context.Context, merchant id.Merchant, name string, r io.Reader) (Upload, error) {
+func (s *Service) UploadFile(ctx context.Context, merchant id.Merchant, name string, r io.Reader, by audit.By) (Upload, error) {
 	now := s.now()
 	row := queries.UploadInsertParams{ID: id.New[id.Upload](now), MerchantID: merchant, Purpose: string(FileUpload), Name: fileName(name), Sha256: []byte{}, CreatedAt: now}
 	first := make([]byte, pieceSize)
@@ -122,7 +125,13 @@ func (s *Service) UploadFile(ctx context.Context, merchant id.Merchant, name str
 	}
 	size, sum, err := s.writePieces(ctx, row.ID, io.MultiReader(bytes.NewReader(first[:n]), r))
 	if err == nil {
-		_, err = q.UploadComplete(ctx, s.pool, queries.UploadCompleteParams{ID: row.ID, Size: size, Sha256: sum})
+		err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+			whole, err := q.UploadComplete(ctx, tx, queries.UploadCompleteParams{ID: row.ID, Size: size, Sha256: sum})
+			if err != nil {
+				return err
+			}
+			return s.recordUploadTx(ctx, tx, by, uploadOf(whole))
+		})
 	}
 	if err == nil {
 		return s.Upload(ctx, row.ID)

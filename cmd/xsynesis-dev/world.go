@@ -177,7 +177,7 @@ func (d demoShop) fill(ctx context.Context, p *wire.Parts, merchant id.Merchant)
 			out = append(out, there[0])
 			continue
 		}
-		item, err := p.Shop.CreateItem(ctx, merchant, false, form)
+		item, err := p.Shop.CreateItem(ctx, merchant, false, form, audit.By{Actor: "demo"})
 		if err != nil {
 			return nil, err
 		}
