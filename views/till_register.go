@@ -60,12 +60,12 @@ func (t ItemTile) asks() bool { return t.Pricing == "minimum" || t.Pricing == "a
 
 // price is what the tile says below the name.
 func (t ItemTile) price() string {
-	switch {
-	case t.Pricing == "free":
+	switch t.Pricing {
+	case "free":
 		return "Free"
-	case t.Pricing == "any":
+	case "any":
 		return "Any amount"
-	case t.Pricing == "minimum":
+	case "minimum":
 		return "from " + Amount(t.Price)
 	}
 	return Amount(t.Price)
