@@ -123,7 +123,11 @@
   const last = new Map(); // by part: what has not changed is left alone, with what is open and typed in it
 
   // ask brings one part of the screen, or whatever stands in its place by now. It tells whether the server agreed.
+  const turns = new Map(); // by part: an answer that was overtaken by a later question is old
+
   async function ask(part, path, body) {
+    const turn = (turns.get(part) ?? 0) + 1;
+    turns.set(part, turn);
     const headers = { "HX-Request": "true", "HX-Target": part, Accept: "text/html" };
     let answer, text;
     try {
@@ -138,7 +142,10 @@
     if (elsewhere) location.assign(elsewhere);
     // A refusal is a part of the screen too, with its sentence. A whole page is not: then this tablet is unknown.
     else if (/<html/i.test(text)) [401, 403, 404].includes(answer.status) && location.reload();
-    else swap(text, !body);
+    else if (body || turns.get(part) === turn) {
+      if (body) turns.set(part, turns.get(part) + 1); // what was asked of the screen before this is old
+      swap(text, !body);
+    }
     return answer.ok && !elsewhere;
   }
 
@@ -264,10 +271,9 @@
   function look() {
     const wait = looked + 300 - performance.now();
     if (wait > 0) {
-      later ||= setTimeout(look, wait);
+      later ||= setTimeout(() => { later = 0; look(); }, wait); // which may come a little early
       return;
     }
-    later = 0;
     looked = performance.now();
     for (const part of all("[data-live]")) {
       if (part.id === "ticket") queued(lookAtTicket);
