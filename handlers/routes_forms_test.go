@@ -73,10 +73,11 @@ var carried = map[string]func(*accessWorld, rows) content{
 
 	"POST /pay/:attempt/tip": filled("tip", "1.00"),
 
-	"POST /pos/ticket/lines":     func(_ *accessWorld, ids rows) content { return fields("item", ids("item")) },
-	"POST /pos/ticket/discount":  filled("percent", "10"),
-	"POST /pos/ticket/reference": filled("reference", "Table 4"),
-	"POST /pos/charges":          filled("once", "tkt_0", "total", "1"),
+	"POST /pos/ticket/lines":         func(_ *accessWorld, ids rows) content { return fields("item", ids("item")) },
+	"POST /pos/ticket/lines/:number": filled("qty", "2"),
+	"POST /pos/ticket/discount":      filled("percent", "10"),
+	"POST /pos/ticket/reference":     filled("reference", "Table 4"),
+	"POST /pos/charges":              filled("once", "tkt_0", "total", "1"),
 
 	"POST /dashboard/staff/tills/:till/locking": filled("locks", "each"),
 
@@ -170,10 +171,19 @@ var others = map[string][]func(*accessWorld, rows) content{
 		func(_ *accessWorld, ids rows) content { return query("after", ids("event")) },
 		func(_ *accessWorld, ids rows) content { return query("cursor", ids("event")) },
 	},
-	"POST /api/payment_links/create": {namingItems()},
-	"POST /api/payment_links/update": {func(_ *accessWorld, ids rows) content {
-		return content{json: object{"id": ids("link"), "items": []object{{"item_id": ids("item")}}}}
-	}},
+	"POST /api/payment_links/create": {
+		namingItems(),
+		naming("file", "file", "title", "Tea", "price", "2.50"),
+		naming("key_item_id", "list of keys", "title", "Tea", "price", "2.50"),
+	},
+	"POST /api/payment_links/update": {
+		func(_ *accessWorld, ids rows) content {
+			return content{json: object{"id": ids("link"), "items": []object{{"item_id": ids("item")}}}}
+		},
+		func(_ *accessWorld, ids rows) content {
+			return content{json: object{"id": ids("link"), "file": ids("file"), "key_item_id": ids("list of keys")}}
+		},
+	},
 	"POST /api/create_payment_session": {namingItems()},
 	"POST /api/items/create": {
 		naming("edition_of", "item", "title", "Tea", "kind", "physical", "price", "2.50"),
