@@ -44,7 +44,7 @@ func TestAReceiptIsProvenByTheChain(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, addressOf(s.buyer), proven.Payer)
 		require.Equal(t, s.payee, proven.Payee)
-		require.EqualValues(t, price, proven.Value)
+		require.Equal(t, price, proven.Value)
 		require.Equal(t, r.CartBound, proven.CartBound)
 		require.Equal(t, "Flat white", proven.Lines[0].Title)
 	}

@@ -44,7 +44,7 @@ func (s *Service) clicksOf(ctx context.Context, rows []queries.LinkListRow) (map
 // clicks tells how often links were opened; those that never were are not in it.
 func (s *Service) clicks(ctx context.Context, links ...id.Link) (map[id.Link]Clicks, error) {
 	if len(links) == 0 {
-		return nil, nil
+		return map[id.Link]Clicks{}, nil
 	}
 	ids := make([]string, len(links))
 	for i, l := range links {
