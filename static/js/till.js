@@ -143,7 +143,8 @@
     // A refusal is a part of the screen too, with its sentence. A whole page is not: then this tablet is unknown.
     else if (/<html/i.test(text)) [401, 403, 404].includes(answer.status) && location.reload();
     else if (body || turns.get(part) === turn) {
-      if (body) turns.set(part, turns.get(part) + 1); // what was asked of the screen before this is old
+      // What was asked of the screen, or of this part of it, before this is old.
+      if (body) for (const old of part === "till" ? [...turns.keys()] : [part]) turns.set(old, turns.get(old) + 1);
       swap(text, !body);
     }
     return answer.ok && !elsewhere;
