@@ -265,7 +265,7 @@ func TestATicketRefusesWhatCannotBeSold(t *testing.T) {
 		require.Equal(t, http.StatusUnprocessableEntity, till.post("/pos/ticket/lines", "amount", amount).status, amount)
 	}
 	require.Equal(t, http.StatusUnprocessableEntity, till.post("/pos/ticket/lines", "code", "nobody's").status)
-	require.Equal(t, http.StatusConflict, till.post("/pos/ticket/lines", "item", string(unknown()("item"))).status)
+	require.Equal(t, http.StatusConflict, till.post("/pos/ticket/lines", "item", unknown()("item")).status)
 	require.Equal(t, http.StatusUnprocessableEntity, till.post("/pos/ticket/reference", "reference", "a\u202eb").status)
 	require.Equal(t, http.StatusForbidden, till.post("/pos/ticket/discount", "percent", "5").status, "a cashier gives none")
 	require.Equal(t, "1000000", till.chargeForm()[3], "nothing of it happened")
@@ -357,7 +357,7 @@ func TestACounterDisplayShowsWhoHasJustPaid(t *testing.T) {
 	t.Parallel()
 	w := newAccessWorld(t)
 	token := w.make("link token", w.boss)
-	page := with(header("Accept", "text/html"))
+	page := header("Accept", "text/html")
 	doc := w.get("/pos/"+token, page).document()
 	require.Equal(t, "Flat white", doc.Find("h1").Text())
 	require.Contains(t, doc.Find(".counter-paid").Text(), "Nobody yet.")
