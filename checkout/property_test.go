@@ -226,7 +226,9 @@ func TestALostReleaseIsFound(t *testing.T) {
 	s.exec(t, `CREATE TRIGGER lose BEFORE UPDATE ON item_stock FOR EACH ROW EXECUTE FUNCTION lose()`)
 	found := false
 	for i := uint64(0); i < 50 && !found; i++ {
-		found = s.counterTop(t).run(t.Context(), i) != nil
+		c := s.counterTop(t)
+		_ = c.run(t.Context(), i) // some of the losses are noticed at once, and undone with what lost them
+		found = c.sums(t.Context()) != nil
 	}
 	require.True(t, found, "nobody misses it")
 	require.Contains(t, rulesOf(s.findings(t)), "what is sold, held and free was put in")
