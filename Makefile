@@ -66,6 +66,7 @@ bench: build ## measure a whole shop against what cannot be left out; fails wher
 soak: ## long storms of kills: the whole shop 20 times while it is paid (KILLS=100 for more), each step of a payment, any process for two minutes, workers and dispatchers 1,000 times
 	@scripts/install postgres clients
 	go test -count 1 -timeout 0 -v -run '^(TestKilledTree|TestCrash|TestFleet)$$' ./e2e -kills $(or $(KILLS),20)
+	go test -count 1 -timeout 0 -v -run '^TestWhatIsSoldHeldAndFreeIsWhatWasPutIn$$' ./checkout -sequences 10000
 	go test -count 1 -timeout 0 -v -run '^TestStorm$$' ./e2e -storm 60
 	go test -count 1 -timeout 0 -v -run '^TestStormOfWorkers$$' ./e2e -worker-kills 1000
 

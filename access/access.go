@@ -31,7 +31,10 @@ type Scope string
 const (
 	LinksRead     Scope = "links:read"
 	LinksWrite    Scope = "links:write"
+	ItemsRead     Scope = "items:read"
+	ItemsWrite    Scope = "items:write"
 	SalesRead     Scope = "sales:read"
+	SalesWrite    Scope = "sales:write"
 	WebhooksRead  Scope = "webhooks:read"
 	WebhooksWrite Scope = "webhooks:write"
 	EventsRead    Scope = "events:read"
@@ -39,7 +42,7 @@ const (
 )
 
 // Scopes lists all of them.
-var Scopes = []Scope{LinksRead, LinksWrite, SalesRead, WebhooksRead, WebhooksWrite, EventsRead, PaymentsDev}
+var Scopes = []Scope{LinksRead, LinksWrite, ItemsRead, ItemsWrite, SalesRead, SalesWrite, WebhooksRead, WebhooksWrite, EventsRead, PaymentsDev}
 
 // Caller is a program that acts for a shop, in one mode.
 type Caller struct {

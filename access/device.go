@@ -36,6 +36,8 @@ type Device struct {
 	PairedBy string
 	Since    time.Time
 	Seen     time.Time
+	// LocksEach tells that the tablet locks itself after each sale.
+	LocksEach bool
 }
 
 type deviceView struct {
@@ -143,7 +145,7 @@ func (s *Service) Device(ctx context.Context, secret string) (Device, error) {
 	if err != nil {
 		return Device{}, denied(err)
 	}
-	d := Device{ID: r.ID, Merchant: r.MerchantID, Shop: r.Shop, Name: r.Name, Since: r.CreatedAt, Seen: r.SeenAt}
+	d := Device{ID: r.ID, Merchant: r.MerchantID, Shop: r.Shop, Name: r.Name, Since: r.CreatedAt, Seen: r.SeenAt, LocksEach: r.LocksEach}
 	if now.Sub(d.Seen) >= seenEvery {
 		if err := q.DeviceSeen(ctx, s.pool, queries.DeviceSeenParams{ID: r.ID, Now: now}); err != nil {
 			return Device{}, fmt.Errorf("note that %s is in use: %w", r.ID, err)
@@ -160,7 +162,7 @@ func (s *Service) Devices(ctx context.Context, merchant id.Merchant) ([]Device, 
 	}
 	out := make([]Device, len(rows))
 	for i, r := range rows {
-		out[i] = Device{ID: r.ID, Merchant: merchant, Name: r.Name, PairedBy: r.Pairer, Since: r.CreatedAt, Seen: r.SeenAt}
+		out[i] = Device{ID: r.ID, Merchant: merchant, Name: r.Name, PairedBy: r.Pairer, Since: r.CreatedAt, Seen: r.SeenAt, LocksEach: r.LocksEach}
 	}
 	return out, nil
 }
@@ -185,6 +187,29 @@ func (s *Service) RevokeDevice(ctx context.Context, of Session, from Browser, de
 		return audit.RecordTx(ctx, tx, now, audit.Row{
 			By: from.by(of.Person, of.PersonName), Merchant: of.Merchant, Action: "till.revoked", ResourceType: "till", ResourceID: string(device),
 			Before: deviceView{was.Name},
+		})
+	})
+}
+
+// SetLocksEach says whether a tablet locks itself after each sale. Errors: [ErrNotFound], [ErrRole], [ErrDenied].
+func (s *Service) SetLocksEach(ctx context.Context, of Session, from Browser, device id.Device, each bool) error {
+	return s.asBoss(ctx, of, func(tx pgx.Tx, boss Role) error {
+		if !boss.May(ChangeStaff) {
+			return ErrRole
+		}
+		name, err := queries.New().DeviceLocksEach(ctx, tx, queries.DeviceLocksEachParams{ID: device, MerchantID: of.Merchant, LocksEach: each})
+		if errors.Is(err, pgx.ErrNoRows) {
+			return ErrNotFound
+		}
+		if err != nil {
+			return fmt.Errorf("lock of %s: %w", device, err)
+		}
+		return audit.RecordTx(ctx, tx, s.now(), audit.Row{
+			By: from.by(of.Person, of.PersonName), Merchant: of.Merchant, Action: "till.lock_changed", ResourceType: "till", ResourceID: string(device),
+			After: struct {
+				Name      string `json:"name"`
+				LocksEach bool   `json:"locks_after_each_sale"`
+			}{name, each},
 		})
 	})
 }

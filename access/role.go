@@ -27,8 +27,11 @@ const (
 	ReadNotices    Permission = "mark notices as read"
 	SeeLinks       Permission = "see payment links"
 	ChangeLinks    Permission = "make and change payment links"
+	SeeItems       Permission = "see items and their stock"
+	ChangeItems    Permission = "make and change items and their stock"
 	SeeSales       Permission = "see sales and settlements"
 	ExportSales    Permission = "download sales"
+	SendOrders     Permission = "note what was sent to whom"
 	Simulate       Permission = "simulate payments"
 	SeeWebhooks    Permission = "see webhooks and deliveries"
 	ChangeWebhooks Permission = "change webhooks and send events again"
@@ -42,25 +45,26 @@ const (
 	ChangeStaff    Permission = "invite, change and remove people and tills"
 	SeeAudit       Permission = "see who did what"
 	UseTill        Permission = "use the till"
+	GiveDiscounts  Permission = "give discounts at the till"
 )
 
 // Permissions lists all of them.
 var Permissions = []Permission{
-	SeeShop, ReadNotices, SeeLinks, ChangeLinks, SeeSales, ExportSales, Simulate, SeeWebhooks, ChangeWebhooks, SeeKeys, ChangeKeys,
-	SeeSettings, ChangeSettings, ChangePayee, GoLive, SeeStaff, ChangeStaff, SeeAudit, UseTill,
+	SeeShop, ReadNotices, SeeLinks, ChangeLinks, SeeItems, ChangeItems, SeeSales, ExportSales, SendOrders, Simulate, SeeWebhooks, ChangeWebhooks, SeeKeys, ChangeKeys,
+	SeeSettings, ChangeSettings, ChangePayee, GoLive, SeeStaff, ChangeStaff, SeeAudit, UseTill, GiveDiscounts,
 }
 
 // grants says what each role may do; what does not stand here, nobody may.
 var grants = map[Role][]Permission{
 	Owner: Permissions,
 	Manager: {
-		SeeShop, ReadNotices, SeeLinks, ChangeLinks, SeeSales, ExportSales, Simulate, SeeWebhooks, ChangeWebhooks, SeeKeys, ChangeKeys,
-		SeeSettings, ChangeSettings, SeeStaff, ChangeStaff, SeeAudit, UseTill,
+		SeeShop, ReadNotices, SeeLinks, ChangeLinks, SeeItems, ChangeItems, SeeSales, ExportSales, SendOrders, Simulate, SeeWebhooks, ChangeWebhooks, SeeKeys, ChangeKeys,
+		SeeSettings, ChangeSettings, SeeStaff, ChangeStaff, SeeAudit, UseTill, GiveDiscounts,
 	},
-	Developer:  {SeeShop, SeeLinks, SeeSales, Simulate, SeeWebhooks, ChangeWebhooks, SeeKeys, ChangeKeys, SeeSettings},
-	Accountant: {SeeShop, SeeLinks, SeeSales, ExportSales},
+	Developer:  {SeeShop, SeeLinks, SeeItems, SeeSales, Simulate, SeeWebhooks, ChangeWebhooks, SeeKeys, ChangeKeys, SeeSettings},
+	Accountant: {SeeShop, SeeLinks, SeeItems, SeeSales, ExportSales},
 	Cashier:    {UseTill},
-	Viewer:     {SeeShop, SeeLinks, SeeSales, SeeWebhooks, SeeSettings},
+	Viewer:     {SeeShop, SeeLinks, SeeItems, SeeSales, SeeWebhooks, SeeSettings},
 }
 
 // May tells whether a role includes a permission.
@@ -88,7 +92,7 @@ func (r Role) Weighty() bool { return r == Owner || r == Manager }
 // May tells whether somebody who is signed in may do something for the shop that he is in. At a till it is the till
 // alone, whoever unlocked it: a few digits are no key to the office.
 func (s Session) May(p Permission) bool {
-	return s.Merchant != "" && (s.Device == "" || p == UseTill) && s.Role.May(p)
+	return s.Merchant != "" && (s.Device == "" || p == UseTill || p == GiveDiscounts) && s.Role.May(p)
 }
 
 // RoleSheet is a role in plain words, as people read it before they give it or take it on.
@@ -116,7 +120,7 @@ var sheets = map[Role]RoleSheet{
 	},
 	Cashier: {
 		Name: "Cashier", Can: "Take payments at the till.",
-		Cannot: "See the dashboard.",
+		Cannot: "Give discounts, or see the dashboard.",
 	},
 	Viewer: {
 		Name: "Viewer", Can: "See links, sales, webhooks and settings.",

@@ -103,7 +103,9 @@ func (t *Tills) unlockTx(ctx context.Context, tx pgx.Tx, on Device, person id.Pe
 	if err := queries.New().TillLockAll(ctx, tx, string(on.ID)); err != nil {
 		return "", fmt.Errorf("lock %s: %w", on.ID, err)
 	}
-	in, err := t.beginTx(ctx, tx, Entrance{Person: person, Merchant: on.Merchant, Method: ByPIN, Device: on.ID, Browser: from})
+	in, err := t.beginTx(ctx, tx, Entrance{
+		Person: person, Merchant: on.Merchant, Livemode: m.WentLive, Method: ByPIN, Device: on.ID, Browser: from,
+	})
 	return in.Secret, err
 }
 

@@ -66,7 +66,7 @@ func run(ctx context.Context, out io.Writer) error {
 	for _, m := range []struct {
 		name string
 		run  func(context.Context, *openedShop) ([]result, error)
-	}{{"throughput", throughput}, {"latency", latency}, {"page", linkPage}, {"webhooks", webhooks}} {
+	}{{"throughput", throughput}, {"latency", latency}, {"stock", stock}, {"page", linkPage}, {"webhooks", webhooks}} {
 		if !chosen(m.name) {
 			continue
 		}

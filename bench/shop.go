@@ -43,6 +43,7 @@ type openedShop struct {
 	Link    string `json:"link_token"`
 	RPC     string `json:"rpc_url"`
 	Buyer   string `json:"buyer_key"`
+	Key     string `json:"api_key"`
 	Relayer string `json:"relayer_key"`
 }
 

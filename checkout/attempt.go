@@ -13,6 +13,7 @@ import (
 	"xsynesis/id"
 	"xsynesis/money"
 	"xsynesis/queries"
+	"xsynesis/shop"
 )
 
 // Status is where a purchase stands.
@@ -72,6 +73,8 @@ var (
 	ErrFailed = errors.New("checkout: payment failed")
 	// ErrReversed is returned for a purchase whose payment the chain took back.
 	ErrReversed = errors.New("checkout: payment reversed")
+	// ErrFree is returned where nothing has to be paid: such a purchase is begun, and never paid.
+	ErrFree = errors.New("checkout: nothing to pay")
 	// ErrNotOpen is returned when only an open purchase will do.
 	ErrNotOpen = errors.New("checkout: purchase is not open")
 )
@@ -84,6 +87,8 @@ type Attempt struct {
 	Domain         string
 	Link           id.Link // empty when it was not begun from a link
 	LinkToken      string
+	LinkMessage    string // what its link's shop tells who has paid, now
+	LeadsTo        string // where its link leads who has paid, now
 	Channel        string
 	Livemode       bool
 	Status         Status
@@ -107,6 +112,8 @@ type Attempt struct {
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
 	SettledAt      *time.Time
+	HoldsStock     bool  // some of its lines hold stock, or claimed it
+	Buyer          Buyer // only where it is begun: [Service.BuyerOf] reads it
 
 	tokenHash []byte
 	once      []byte
@@ -161,13 +168,13 @@ func (s *Service) attempt(r queries.Attempt, m queries.Merchant, linkToken strin
 		AmountReceived: r.AmountReceived, Title: r.Title, Salt: [32]byte(r.CartSalt), CartHash: common.BytesToHash(r.CartHash),
 		Nonce: common.HexToHash(r.Nonce), Refusal: r.Refusal, Refusals: int(r.Refusals),
 		Simulated: r.Simulated, SuccessURL: r.SuccessUrl, CancelURL: r.CancelUrl, Reference: r.Reference, Metadata: r.Metadata,
-		ExpiresAt: r.ExpiresAt, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, SettledAt: r.SettledAt, tokenHash: r.BuyerTokenHash,
+		ExpiresAt: r.ExpiresAt, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, SettledAt: r.SettledAt, HoldsStock: r.HoldsStock, tokenHash: r.BuyerTokenHash,
 	}
 	if r.LinkID != nil {
 		a.Link = *r.LinkID
 	}
 	for _, l := range lines {
-		a.Lines = append(a.Lines, Line{ItemID: l.ItemID, Title: l.Title, Qty: int(l.Qty), UnitAmount: l.UnitAmount})
+		a.Lines = append(a.Lines, Line{ItemID: l.ItemID, Title: l.Title, Kind: shop.Kind(l.Kind), File: l.FileID, Qty: int(l.Qty), UnitAmount: l.UnitAmount})
 	}
 	return a, nil
 }

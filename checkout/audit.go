@@ -40,6 +40,10 @@ func (s *Service) Audit(ctx context.Context) ([]Finding, error) {
 		{"a link's totals are those of its sales", q.AuditTotals},
 		{"the days' totals are those of the sales", q.AuditDays},
 		{"no relayer nonce is left out", q.AuditRelayGaps},
+		{"what is sold, held and free was put in", q.AuditStock},
+		{"stock is held by who may pay, and claimed by who paid", q.AuditReservations},
+		{"a sale has the stock that it claimed", q.AuditReserved},
+		{"a key is given to one who paid for it", q.AuditKeys},
 		{"what is under way has a job", s.auditJobs},
 	}
 	var findings []Finding

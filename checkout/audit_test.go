@@ -76,6 +76,29 @@ var damage = []struct{ rule, do, undo string }{
 		`UPDATE sales_days SET amount = amount + 1`, `UPDATE sales_days SET amount = amount - 1`,
 	},
 	{
+		"what is sold, held and free was put in",
+		`UPDATE item_stock SET taken = taken + 1 WHERE put = 5`, `UPDATE item_stock SET taken = taken - 1 WHERE put = 5`,
+	},
+	{
+		"what is sold, held and free was put in",
+		`UPDATE reservations SET qty = qty + 1`, `UPDATE reservations SET qty = qty - 1`,
+	},
+	{
+		"stock is held by who may pay, and claimed by who paid",
+		`CREATE TABLE holding AS SELECT id FROM attempts WHERE holds_stock; UPDATE attempts SET holds_stock = false`,
+		`UPDATE attempts SET holds_stock = true WHERE id IN (SELECT id FROM holding)`,
+	},
+	{
+		"a key is given to one who paid for it",
+		`INSERT INTO item_keys (item_id, livemode, key, created_at) SELECT item_id, livemode, 'one more', created_at FROM item_keys LIMIT 1`,
+		`DELETE FROM item_keys WHERE key = 'one more'`,
+	},
+	{
+		"a sale has the stock that it claimed",
+		`UPDATE sales SET reservation_id = 'no' || reservation_id WHERE reservation_id <> ''`,
+		`UPDATE sales SET reservation_id = substr(reservation_id, 3) WHERE reservation_id <> ''`,
+	},
+	{
 		"no relayer nonce is left out",
 		`INSERT INTO relays SELECT network, address, nonce + 2, NULL, true, state, hash, block, block_hash, final, created_at FROM relays`,
 		`DELETE FROM relays WHERE settlement IS NULL`,
@@ -98,8 +121,10 @@ func TestTheAuditFindsEveryDamage(t *testing.T) {
 	a, simulated, leaving := s.begin(t), s.beginFrom(t, ""), s.beginFrom(t, "")
 	_, err := s.checkout.Pay(t.Context(), a.ID, s.sign(t, a, s.buyer))
 	require.NoError(t, err)
-	_, err = s.checkout.Simulate(t.Context(), s.merchant, simulated.ID, checkout.Direct)
-	require.NoError(t, err)
+	for _, a := range []checkout.Attempt{simulated, s.bought(t, "", s.stocked(t, "Beans", 5), 2), s.bought(t, "", s.game(t, "A", "B"), 1)} {
+		_, err = s.checkout.Simulate(t.Context(), s.merchant, a.ID, checkout.Direct)
+		require.NoError(t, err)
+	}
 	s.worker.stop(t)
 	s.clock.advance(s.hold)
 	require.NoError(t, s.checkout.Expire(t.Context(), leaving.ID))

@@ -11,15 +11,11 @@ import (
 
 	"xsynesis/id"
 	"xsynesis/money"
+	"xsynesis/shop"
 )
 
 // Line is one thing bought: its title and unit price are those of the moment, for ever.
-type Line struct {
-	ItemID     string
-	Title      string
-	Qty        int
-	UnitAmount money.USDC
-}
+type Line = shop.Line
 
 // Cart is what one purchase commits to: its hash goes into the payment's nonce, and so onto the chain.
 type Cart struct {

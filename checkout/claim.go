@@ -15,46 +15,8 @@ import (
 	"xsynesis/fault"
 	"xsynesis/id"
 	"xsynesis/queries"
-	"xsynesis/shop"
 	"xsynesis/x402"
 )
-
-// entry is a payment that begins its purchase.
-type entry struct {
-	offer shop.Offer
-	claiming
-}
-
-// enterMost is how many payments begin their purchases in one transaction at most.
-const enterMost = 64
-
-// enter begins a purchase with its payment. Those of limited links stand in line at the link's row, each for itself.
-func (s *Service) enter(ctx context.Context, e entry) error {
-	var err error
-	if e.offer.Link.MaxPayments == 0 {
-		_, err = s.entries.Do(ctx, e)
-	} else {
-		_, err = s.enterAll(ctx, []entry{e})
-	}
-	return err
-}
-
-// enterAll begins purchases whose payments came at the same time.
-func (s *Service) enterAll(ctx context.Context, all []entry) ([]struct{}, error) {
-	return make([]struct{}, len(all)), pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		attempts, claims := make([]Attempt, len(all)), make([]claiming, len(all))
-		for i, e := range all {
-			if err := s.takeTx(ctx, tx, e.offer.Link, &e.attempt, true); err != nil {
-				return err
-			}
-			attempts[i], claims[i] = e.attempt, e.claiming
-		}
-		if err := s.insertTx(ctx, tx, attempts...); err != nil {
-			return err
-		}
-		return s.claimTx(ctx, tx, claims...)
-	})
-}
 
 // claimOf finds the living claim of an authorization, or nil.
 func (s *Service) claimOf(ctx context.Context, n evm.Network, a x402.Authorization) (*queries.Claim, error) {

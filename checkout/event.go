@@ -1,6 +1,8 @@
 package checkout
 
 import (
+	"slices"
+
 	"xsynesis/queries"
 	"xsynesis/webhook"
 )
@@ -16,6 +18,9 @@ func created(a Attempt) webhook.Event {
 	}
 	if len(a.Lines) > 0 {
 		p.ItemID, p.ItemTitle, p.Qty = a.Lines[0].ItemID, a.Lines[0].Title, int32(a.Lines[0].Qty)
+	}
+	for _, l := range a.Lines {
+		p.Lines = append(p.Lines, webhook.LinePayload{ItemID: l.ItemID, ItemTitle: l.Title, Qty: int32(l.Qty), UnitAmount: l.UnitAmount.Units()})
 	}
 	return webhook.Event{
 		Merchant: a.Merchant, Livemode: a.Livemode, Type: webhook.PaymentAttemptCreated,
@@ -42,7 +47,19 @@ func (p paid) events() []webhook.Event {
 		l := p.lines[0]
 		payload.SaleID, payload.ItemID, payload.ItemTitle, payload.Qty = p.sales[0], l.ItemID, l.Title, l.Qty
 	}
-	events := []webhook.Event{ofSettlement(row, webhook.SettlementConfirmed), ofAttempt(a, webhook.PaymentCompleted, payload)}
+	payload.Lines = linePayloads(p.lines)
+	for i := range p.sales {
+		payload.Lines[i].SaleID = p.sales[i]
+	}
+	var events []webhook.Event
+	if row.ID != "" { // what costs nothing has none
+		events = append(events, ofSettlement(row, webhook.SettlementConfirmed))
+	}
+	events = append(events, ofAttempt(a, webhook.PaymentCompleted, payload))
+	for _, r := range p.reserved {
+		events = append(events, ofReservation(r, webhook.ReservationClaimed))
+	}
+	events = append(slices.Clone(p.told), events...)
 	if Status(a.Status) == SettledLate {
 		payload.Status = "late"
 		events = append(events, ofAttempt(a, webhook.PaymentLate, payload))
@@ -59,7 +76,16 @@ func failed(a queries.Attempt, lines []queries.AttemptLine, row queries.Settleme
 	if len(lines) > 0 {
 		payload.ItemID, payload.ItemTitle, payload.Qty = lines[0].ItemID, lines[0].Title, lines[0].Qty
 	}
+	payload.Lines = linePayloads(lines)
 	return ofAttempt(a, webhook.PaymentFailed, payload)
+}
+
+func linePayloads(lines []queries.AttemptLine) []webhook.LinePayload {
+	out := make([]webhook.LinePayload, len(lines))
+	for i, l := range lines {
+		out[i] = webhook.LinePayload{ItemID: l.ItemID, ItemTitle: l.Title, Qty: l.Qty, UnitAmount: l.UnitAmount.Units()}
+	}
+	return out
 }
 
 // ofSettlement tells where a settlement stands now: its state is the last word of the event's name.

@@ -21,7 +21,7 @@ func (s *Service) Expire(ctx context.Context, attempt id.Attempt) error {
 		if row, err = queries.New().AttemptExpire(ctx, tx, queries.AttemptExpireParams{ID: attempt, Now: s.now()}); err != nil {
 			return err
 		}
-		return giveTx(ctx, tx, row)
+		return s.giveTx(ctx, tx, row)
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil // paid, under way, or ended
@@ -39,7 +39,7 @@ const sweepMost = 5000
 
 // Sweep gives a job to every row that should have one and lost it, and tells of links whose time is over.
 func (s *Service) Sweep(ctx context.Context) error {
-	return errors.Join(s.shop.EndLinks(ctx), s.sweep(ctx))
+	return errors.Join(s.shop.EndLinks(ctx), s.shop.PurgeUploads(ctx), s.sweep(ctx))
 }
 
 func (s *Service) sweep(ctx context.Context) error {

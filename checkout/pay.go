@@ -26,12 +26,16 @@ type Request [32]byte
 //
 // The same payment in the same request gets the same answer again. Errors: [*x402.Invalid] (nothing
 // moved), [ErrAlreadyUsed], [ErrPending] with the purchase, [shop.ErrLinkExpired], [shop.ErrSoldOut],
-// [ErrUnfunded], [evm.ErrUnavailable].
+// [shop.ErrShort], [ErrFree], [ErrUnfunded], [evm.ErrUnavailable].
 func (s *Service) PayLink(ctx context.Context, offer shop.Offer, p x402.Payment, r Request) (Purchase, error) {
-	want, err := s.wanted(ctx, offer, p)
+	if offer.Amount == 0 {
+		return Purchase{}, ErrFree
+	}
+	offer, err := s.then(ctx, offer, p)
 	if err != nil {
 		return Purchase{}, err
 	}
+	want := s.Offered(offer)
 	if claim, err := s.examine(ctx, offer.Link.Network, &p, want); err != nil {
 		return Purchase{}, err
 	} else if claim != nil {
@@ -43,7 +47,7 @@ func (s *Service) PayLink(ctx context.Context, offer shop.Offer, p x402.Payment,
 	if err := s.Funded(ctx, offer.Link.Network.ID); err != nil {
 		return Purchase{}, err
 	}
-	a, err := s.draft(ctx, offer, want.Amount, Begin{Channel: "link"})
+	a, err := s.draft(ctx, offer, Begin{Channel: "link"})
 	if err != nil {
 		return Purchase{}, err
 	}
@@ -51,8 +55,8 @@ func (s *Service) PayLink(ctx context.Context, offer shop.Offer, p x402.Payment,
 	fault.At(fault.PayChecked)
 	w := s.watch(a.ID)
 	defer w.end()
-	err = s.enter(ctx, entry{offer: offer, claiming: claiming{a, p, r}})
-	if errors.Is(err, shop.ErrSoldOut) {
+	err = s.begin(ctx, &beginning{offer: offer, attempt: a, payment: &p, request: r})
+	if errors.Is(err, shop.ErrSoldOut) || errors.Is(err, shop.ErrShort) {
 		err = s.tookLast(ctx, offer.Link.Network, p.Authorization, err)
 	}
 	if errors.Is(err, errClaimed) { // by the same payment, at the same moment
@@ -78,18 +82,14 @@ func (s *Service) tookLast(ctx context.Context, n evm.Network, a x402.Authorizat
 	return errClaimed
 }
 
-// wanted is what the link costs, or cost while the offer that this payment answers was out.
-func (s *Service) wanted(ctx context.Context, offer shop.Offer, p x402.Payment) (x402.Requirement, error) {
-	want := s.Offered(offer)
+// then is the offer as it was when it was out that this payment answers: what it cost then is honoured.
+func (s *Service) then(ctx context.Context, offer shop.Offer, p x402.Payment) (shop.Offer, error) {
 	v := p.Authorization.Value
 	if v == nil || !v.IsInt64() {
-		return want, nil
+		return offer, nil
 	}
-	honoured, err := s.shop.Honours(ctx, offer.Link, money.USDC(v.Int64()))
-	if honoured {
-		want.Amount = money.USDC(v.Int64())
-	}
-	return want, err
+	then, _, err := s.shop.Honours(ctx, offer, money.USDC(v.Int64()))
+	return then, err
 }
 
 // Pay takes a payment for one purchase and waits for the chain.

@@ -50,6 +50,7 @@ func (s *Service) load(ctx context.Context, attempts []id.Attempt) ([]Purchase, 
 		if err != nil {
 			return nil, err
 		}
+		a.LinkMessage, a.LeadsTo = row.Message, row.LeadsTo
 		found[a.ID] = &Purchase{Attempt: a}
 	}
 	if err := s.loadPayments(ctx, found); err != nil {

@@ -17,6 +17,7 @@ import (
 	"xsynesis/ledger"
 	"xsynesis/postgres"
 	"xsynesis/queries"
+	"xsynesis/shop"
 	"xsynesis/webhook"
 )
 
@@ -113,36 +114,68 @@ type paid struct {
 	attempt    queries.Attempt
 	settlement queries.Settlement
 	lines      []queries.AttemptLine
-	sales      []id.Sale // of the lines
+	sales      []id.Sale             // of the lines
+	reserved   []queries.Reservation // the stock that became theirs
+	told       []webhook.Event       // beside what every payment tells
 }
 
 // sellTx moves purchases, writes their sales, tells of them and posts their entries. Balances and counters come last:
 // they are rows that are shared with other payments.
 func (s *Service) sellTx(ctx context.Context, tx pgx.Tx, rows []queries.Settlement) ([]paid, error) {
 	now := s.now()
-	all, err := paidTx(ctx, tx, now, rows)
+	all, err := s.paidTx(ctx, tx, now, rows)
 	if err != nil {
 		return nil, err
 	}
-	if err := saleTx(ctx, tx, now, all); err != nil {
+	if err := s.claimStockTx(ctx, tx, all); err != nil {
 		return nil, err
+	}
+	return all, s.bookTx(ctx, tx, now, all)
+}
+
+// bookTx writes the sales of purchases that are paid, tells of them, and enters their money.
+func (s *Service) bookTx(ctx context.Context, tx pgx.Tx, now time.Time, all []paid) error {
+	if err := saleTx(ctx, tx, now, all); err != nil {
+		return err
+	}
+	if err := giveKeysTx(ctx, tx, now, all); err != nil {
+		return err
 	}
 	var events []webhook.Event
-	postings := make([]ledger.Posting, len(all))
-	for i, p := range all {
-		events, postings[i] = append(events, p.events()...), posting(p.settlement)
+	var postings []ledger.Posting
+	for _, p := range all {
+		events = append(events, p.events()...)
+		if p.settlement.Amount > 0 {
+			postings = append(postings, posting(p.settlement))
+		}
 	}
 	if err := s.o.Webhooks.PublishTx(ctx, tx, now, events...); err != nil {
-		return nil, err
+		return err
 	}
 	if err := ledger.PostTx(ctx, tx, now, postings...); err != nil {
-		return nil, err
+		return err
 	}
-	return all, countTx(ctx, tx, now, all)
+	return countTx(ctx, tx, now, all)
+}
+
+// giveAwayTx sells what costs nothing: there is no settlement, and no money to enter.
+func (s *Service) giveAwayTx(ctx context.Context, tx pgx.Tx, attempt id.Attempt) error {
+	now := s.now()
+	moved, err := queries.New().AttemptsSettle(ctx, tx, queries.AttemptsSettleParams{
+		Ids: []string{string(attempt)}, Amounts: []int64{0}, Simulated: []bool{false}, Now: now,
+	})
+	if err != nil || len(moved) != 1 {
+		return fmt.Errorf("give %s away: %w", attempt, errors.Join(err, errUnsellable))
+	}
+	all := []paid{{attempt: moved[0]}}
+	if err := s.claimStockTx(ctx, tx, all); err != nil {
+		return err
+	}
+	return s.bookTx(ctx, tx, now, all)
 }
 
 // paidTx moves purchases to where their money brings them.
-func paidTx(ctx context.Context, tx pgx.Tx, now time.Time, rows []queries.Settlement) ([]paid, error) {
+func (s *Service) paidTx(ctx context.Context, tx pgx.Tx, now time.Time, rows []queries.Settlement) ([]paid, error) {
 	p := queries.AttemptsSettleParams{Now: now}
 	for _, row := range rows {
 		p.Ids = append(p.Ids, string(*row.AttemptID))
@@ -160,22 +193,28 @@ func paidTx(ctx context.Context, tx pgx.Tx, now time.Time, rows []queries.Settle
 			return nil, fmt.Errorf("%w: %s", errUnsellable, *row.AttemptID)
 		}
 		all[i] = paid{attempt: moved[n], settlement: row}
-		if err := retakeTx(ctx, tx, moved[n]); err != nil {
+		if err := s.retakeTx(ctx, tx, all[i]); err != nil {
 			return nil, err
 		}
 	}
 	return all, nil
 }
 
-// retakeTx takes one of a limited link's payments, if one is left, for a purchase that had given its own back.
-func retakeTx(ctx context.Context, tx pgx.Tx, a queries.Attempt) error {
+// retakeTx takes one of a limited link's payments for a purchase that had given its own back. If none is left, somebody
+// has to decide.
+func (s *Service) retakeTx(ctx context.Context, tx pgx.Tx, p paid) error {
+	a := p.attempt
 	if Status(a.Status) != SettledLate || a.LinkID == nil {
 		return nil
 	}
 	q := queries.New()
 	_, err := q.LinkTakePayment(ctx, tx, *a.LinkID)
-	if errors.Is(err, pgx.ErrNoRows) { // no limit, or none left
-		return nil
+	if errors.Is(err, pgx.ErrNoRows) {
+		limited, err := q.LinkLimited(ctx, tx, *a.LinkID)
+		if err != nil || !limited {
+			return err
+		}
+		return s.exceptTx(ctx, tx, p)
 	}
 	if err == nil {
 		err = q.AttemptHoldPayment(ctx, tx, a.ID)
@@ -216,6 +255,9 @@ func addSale(p *queries.SalesInsertParams, of paid, l queries.AttemptLine, sale 
 	p.Attempts = append(p.Attempts, string(a.ID))
 	p.Lines = append(p.Lines, l.Line)
 	p.Settlements = append(p.Settlements, string(row.ID))
+	p.Reservations = append(p.Reservations, string(of.reservation(l.Line)))
+	p.Kinds = append(p.Kinds, l.Kind)
+	p.Fulfilments = append(p.Fulfilments, fulfilment(a, l))
 	p.Links = append(p.Links, string(linkOf(a)))
 	p.Items = append(p.Items, l.ItemID)
 	p.ItemTitles = append(p.ItemTitles, l.Title)
@@ -229,6 +271,24 @@ func addSale(p *queries.SalesInsertParams, of paid, l queries.AttemptLine, sale 
 	p.Refs = append(p.Refs, a.Reference)
 	p.Late = append(p.Late, a.Status == string(SettledLate))
 	p.Simulated = append(p.Simulated, row.Simulated)
+}
+
+// reservation is the stock that a line claimed, or empty.
+func (p paid) reservation(line int16) id.Reservation {
+	for _, r := range p.reserved {
+		if r.Line == line {
+			return r.ID
+		}
+	}
+	return ""
+}
+
+// fulfilment is where a sale stands that somebody has to send; at a counter it is handed over.
+func fulfilment(a queries.Attempt, l queries.AttemptLine) string {
+	if shop.Kind(l.Kind) == shop.Physical && a.Channel != "till" {
+		return "unfulfilled"
+	}
+	return ""
 }
 
 func currency(row queries.Settlement) string {

@@ -37,6 +37,11 @@ type Sale struct {
 	Late             bool // the money came after the purchase's time
 	Simulated        bool
 	CreatedAt        time.Time
+	Kind             string     // of the item; empty for what is none
+	Fulfilment       string     // unfulfilled, fulfilled, or empty where nothing is sent
+	FulfilledAt      *time.Time // nil: not yet
+	FulfilledBy      string
+	FulfilmentNote   string // such as a tracking number
 }
 
 // salesOf makes sales of rows.

@@ -67,11 +67,11 @@ type Service struct {
 	o        Options
 
 	// What many ask for at the same time is done together.
-	entries   *postgres.Group[entry, struct{}]
-	leases    *postgres.Group[leasing, leased]
-	records   *postgres.Group[confirmation, queries.Attempt]
-	purchases *postgres.Group[id.Attempt, Purchase]
-	now       func() time.Time
+	beginnings *postgres.Group[*beginning, error]
+	leases     *postgres.Group[leasing, leased]
+	records    *postgres.Group[confirmation, queries.Attempt]
+	purchases  *postgres.Group[id.Attempt, Purchase]
+	now        func() time.Time
 }
 
 // New returns a service; jobs only needs to insert.
@@ -81,7 +81,7 @@ func New(pool *pgxpool.Pool, jobs *river.Client[pgx.Tx], o Options) *Service {
 		shop: o.Shop, hub: o.Hub, o: o, now: o.Now,
 		buyers: &buyerKeys{pool: pool, vault: o.Vault, now: o.Now},
 	}
-	s.entries = postgres.NewGroup(enterMost, s.enterAll)
+	s.beginnings = postgres.NewGroup(beginMost, s.beginAll)
 	s.leases = postgres.NewGroup(leaseMost, s.leaseAll)
 	s.records = postgres.NewGroup(recordMost, s.recordAll)
 	s.purchases = postgres.NewGroup(loadMost, s.load)
@@ -97,10 +97,13 @@ func (s *Service) Requirement(a Attempt) x402.Requirement {
 }
 
 // Quote is what must be paid at a link now; nothing is written.
-// Errors: [shop.ErrLinkExpired], [shop.ErrSoldOut], [ErrUnfunded].
+// Errors: those of [shop.Link.Open], [ErrFree], [ErrUnfunded].
 func (s *Service) Quote(ctx context.Context, o shop.Offer) (x402.Requirement, error) {
 	if err := o.Link.Open(s.now()); err != nil {
 		return x402.Requirement{}, err
+	}
+	if o.Amount == 0 {
+		return x402.Requirement{}, ErrFree
 	}
 	if err := s.Funded(ctx, o.Link.Network.ID); err != nil {
 		return x402.Requirement{}, err
@@ -111,8 +114,8 @@ func (s *Service) Quote(ctx context.Context, o shop.Offer) (x402.Requirement, er
 // Offered is what a link asks for now, whether or not it may still be paid.
 func (s *Service) Offered(o shop.Offer) x402.Requirement {
 	return x402.Requirement{
-		Token: o.Link.Network.Token, Amount: o.Link.Price, PayTo: common.HexToAddress(o.PayTo), MaxTimeout: shop.OfferTime,
-		Resource: x402.Resource{URL: s.o.PublicURL + "/link/" + o.Link.Token, Description: o.Link.Title, MimeType: "application/json"},
+		Token: o.Link.Network.Token, Amount: o.Amount, PayTo: common.HexToAddress(o.PayTo), MaxTimeout: shop.OfferTime,
+		Resource: x402.Resource{URL: s.o.PublicURL + "/link/" + o.Link.Token, Description: o.Title(), MimeType: "application/json"},
 	}
 }
 

@@ -244,7 +244,7 @@ func (s *Service) fail(ctx context.Context, row queries.Settlement, cause error)
 		if err != nil {
 			return err
 		}
-		if err := giveTx(ctx, tx, a); err != nil {
+		if err := s.giveTx(ctx, tx, a); err != nil {
 			return err
 		}
 		return s.tellFailedTx(ctx, tx, a, ended, voided)

@@ -213,15 +213,36 @@ func (s *canaryShop) sell(t *testing.T) {
 	session := s.do(t, http.MethodPost, "/api/create_payment_session", `{"link_token":"`+l.Token+`"}`, "Content-Type", "application/json", "Idempotency-Key", once)
 	require.Equal(t, http.StatusCreated, session.Status, session.Body)
 	s.found(t, "the token of a program's buyer", `\?k=(\w+)`, session)
-	var paid receipt
+	_, k, _ = strings.Cut(s.payAtOnce(t, l.URL).ReceiptURL, "?k=")
+	s.plant("the token of a buyer who paid at once", k)
+}
+
+// sellKey sells a licence key, which nobody sees but its buyer.
+func (s *canaryShop) sellKey(t *testing.T) {
+	t.Helper()
+	var item struct{ ID string }
+	var l link
+	key := s.plant("a licence key", rand.Text())
+	s.call(t, "/api/items/create", object{"title": "Canary game", "kind": "key", "price": "0.10"}, &item)
+	s.call(t, "/api/items/import_keys", object{"id": item.ID, "keys": []string{key}}, &struct{}{})
+	s.call(t, "/api/payment_links/create", object{"items": []object{{"item_id": item.ID}}}, &l)
+	address := s.payAtOnce(t, l.URL).ReceiptURL
+	_, k, _ := strings.Cut(address, "?k=")
+	s.plant("the token of a licence key's buyer", k)
+	require.Contains(t, s.get(t, address, "Accept", "text/html").Body, key)
+}
+
+// payAtOnce pays what a link offers, as programs do.
+func (s *canaryShop) payAtOnce(t *testing.T, url string) (paid receipt) {
+	t.Helper()
 	require.Eventually(t, func() bool { // the node is moody
-		offer := s.get(t, l.URL)
+		offer := s.get(t, url)
 		if offer.Status != http.StatusPaymentRequired {
 			return false
 		}
 		name, value := s.payment(t, s.buyer(t), 2, offer.required(t))
 		require.Eventually(t, func() bool {
-			a := s.get(t, l.URL, name, value)
+			a := s.get(t, url, name, value)
 			if a.Status == http.StatusOK {
 				paid = a.receipt(t)
 			}
@@ -229,8 +250,7 @@ func (s *canaryShop) sell(t *testing.T) {
 		}, time.Minute, 200*time.Millisecond)
 		return true
 	}, time.Minute, 200*time.Millisecond)
-	_, k, _ = strings.Cut(paid.ReceiptURL, "?k=")
-	s.plant("the token of a buyer who paid at once", k)
+	return paid
 }
 
 // blunder sends secrets where they do not belong.
@@ -289,6 +309,7 @@ func TestNoSecretTurnsUpWhereItIsNotShown(t *testing.T) {
 	operator := s.comeIn(t)
 	till := s.handOutKeys(t, e)
 	s.sell(t)
+	s.sellKey(t)
 	e.hears(t, "payment.completed", "")
 	s.blunder(t)
 
@@ -316,7 +337,8 @@ func TestNoSecretTurnsUpWhereItIsNotShown(t *testing.T) {
 		look("a webhook", string(sent.body)+fmt.Sprint(sent.header))
 	}
 
-	database := s.everyColumn(t)
+	require.Contains(t, s.text(t, `SELECT key FROM item_keys WHERE attempt_id IS NOT NULL`), s.canaries["a licence key"])
+	database := s.everyColumn(t, "item_keys")
 	look("the database", database)
 	look("a job", s.text(t, `SELECT string_agg(j::text, E'\n') FROM river_job j`))
 	logged, err := os.ReadFile(s.log)

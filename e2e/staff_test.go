@@ -101,7 +101,7 @@ func TestStaffComesWorksAndGoes(t *testing.T) {
 		tablet.press(tablet.Locator(fmt.Sprintf(`[data-key="%c"]`, digit)))
 	}
 	tablet.press(tablet.button("Unlock"))
-	tablet.sees(tablet.heading("Kim is at the till"))
+	tablet.sees(tablet.heading("New sale"))
 	tablet.clean("an unlocked till")
 
 	manager.open("/dashboard")

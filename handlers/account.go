@@ -350,7 +350,7 @@ func (h *Handlers) elsewhere(c echo.Context, r reply) string {
 		return views.WithReturn(views.SignInPath, h.pageOf(c))
 	case errors.Is(r.err, access.ErrStepUp):
 		return views.WithReturn(views.ConfirmPath, or(h.pageOf(c), h.refererOf(c)))
-	case errors.Is(r.err, errNoTill):
+	case errors.Is(r.err, errNoTill), errors.Is(r.err, errLocked):
 		return views.TillPath
 	case errors.Is(r.err, errNoShop):
 		return views.OnboardingPath

@@ -29,6 +29,7 @@ type apiCall struct {
 	content      []string          // other media types of the answer
 	headers      map[string]string // of the answer, with what they say
 	refusals     []int
+	upload       bool // takes a form with a file: the same again is the same upload
 	payment      bool // the payment itself makes it safe to repeat
 	browser      bool // begins or ends a browser's session: it reads the cookie, and no key
 	off          func(*Handlers) bool
@@ -82,7 +83,7 @@ func (a api) guard(call apiCall) echo.HandlerFunc {
 		case !who.May(call.scope), call.permission != "" && who.Role != "" && !who.Role.May(call.permission):
 			return errScope
 		}
-		if call.method != http.MethodPost || call.payment {
+		if call.method != http.MethodPost || call.payment || call.upload {
 			return call.run(a, c, who)
 		}
 		return a.once(c, call, who)
@@ -118,14 +119,14 @@ func noSimulation(h *Handlers) bool { return !h.DevSettle }
 
 // apiCalls is every call under /api.
 func apiCalls() []apiCall {
-	return slices.Concat(linkCalls(), purchaseCalls(), moneyCalls(), webhookCalls(), eventCalls(), authCalls())
+	return slices.Concat(linkCalls(), itemCalls(), purchaseCalls(), moneyCalls(), webhookCalls(), eventCalls(), authCalls())
 }
 
 func linkCalls() []apiCall {
 	return []apiCall{
 		{
 			method: http.MethodPost, path: "/api/payment_links/create", scope: access.LinksWrite, summary: "Put something on sale.",
-			request: linkRequest{}, required: []string{"title"}, status: 201, answer: linkJSON{}, refusals: []int{400, 401, 403, 409, 422}, run: api.createLink,
+			request: linkRequest{}, status: 201, answer: linkJSON{}, refusals: []int{400, 401, 403, 409, 422}, run: api.createLink,
 		},
 		{
 			method: http.MethodPost, path: "/api/payment_links/update", scope: access.LinksWrite,
@@ -136,6 +137,11 @@ func linkCalls() []apiCall {
 			method: http.MethodPost, path: "/api/payment_links/expire", scope: access.LinksWrite,
 			summary: "End a link now. Purchases under way may still be paid.",
 			request: rowRequest{}, required: []string{"id"}, status: 200, answer: linkJSON{}, refusals: []int{400, 401, 403, 404, 422}, run: api.expireLink,
+		},
+		{
+			method: http.MethodPost, path: "/api/payment_links/delete", scope: access.LinksWrite,
+			summary: "End a link and take it out of every list, for ever. What was bought with it stays.",
+			request: rowRequest{}, required: []string{"id"}, status: 200, answer: deletedJSON{}, refusals: []int{400, 401, 403, 404, 422}, run: api.deleteLink,
 		},
 		{
 			method: http.MethodGet, path: "/api/payment_links/list", scope: access.LinksRead, summary: "List payment links, newest first.",
@@ -161,14 +167,15 @@ func purchaseCalls() []apiCall {
 	return []apiCall{
 		{
 			method: http.MethodPost, path: "/api/create_payment_session",
-			summary: "Begin a purchase. With a shop's key only at its own links, and beyond the limits on unpaid purchases.",
-			request: sessionRequest{}, required: []string{"link_token"}, status: 201, answer: sessionJSON{},
+			summary: "Begin a purchase: at a payment link, or of items. All of it is held, or nothing. With a shop's key only of what is its own, " +
+				"beyond the limits on unpaid purchases, and with a discount where it likes. What costs nothing is settled at once.",
+			request: sessionRequest{}, status: 201, answer: sessionJSON{},
 			refusals: []int{400, 401, 404, 409, 410, 422, 429, 503}, run: api.createSession,
 		},
 		{
 			method: http.MethodGet, path: "/api/payment_attempts/{id}",
-			summary: "Where a purchase stands. The receipt is for its buyer, by k, and for the shop, by key.",
-			query:   []apiParam{{"k", "The buyer's token."}},
+			summary: "Where a purchase stands. The receipt is for its buyer, by k, for the shop, by key, and for who has the receipt's token.",
+			query:   []apiParam{{"k", "The buyer's token."}, {"receipt", "The receipt's token, which came along where the buyer was sent back: it shows no goods."}},
 			status:  200, answer: attemptJSON{}, refusals: []int{401, 404}, run: api.attempt,
 		},
 		{
@@ -202,6 +209,16 @@ func moneyCalls() []apiCall {
 			query: saleParams, status: 200, content: []string{"text/csv"}, refusals: []int{400, 401, 403},
 			headers: map[string]string{headerRows: "How many rows follow the column names.", headerTotal: "Their sum in base units, simulated money left out."},
 			run:     api.exportSales,
+		},
+		{
+			method: http.MethodPost, path: "/api/sales/fulfill", scope: access.SalesWrite,
+			summary: "Note that a sale was sent, with a note such as a tracking number. One that was sent before stays as it is.",
+			request: fulfilRequest{}, required: []string{"id"}, status: 200, answer: saleJSON{}, refusals: []int{400, 401, 403, 404, 409, 422}, run: api.fulfil,
+		},
+		{
+			method: http.MethodGet, path: "/api/exceptions/list", scope: access.SalesRead,
+			summary: "List payments that came for what could not be sold any more, newest first: somebody has to give them back, or find the goods.",
+			query:   listParams(), status: 200, answer: listJSON[exceptionJSON]{}, refusals: []int{400, 401, 403}, run: api.listExceptions,
 		},
 		{
 			method: http.MethodGet, path: "/api/balance", scope: access.SalesRead, summary: "What the shop's sales brought in, by network.",

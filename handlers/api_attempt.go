@@ -2,8 +2,11 @@ package handlers
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"net/http"
+	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common/hexutil"
@@ -81,6 +84,20 @@ type receiptJSON struct {
 	CartBound      bool            `json:"cart_bound"`
 	PayURL         string          `json:"pay_url"`
 	ReceiptURL     string          `json:"receipt_url"`
+	Goods          []goodsJSON     `json:"goods,omitempty"`
+	Message        string          `json:"message,omitempty"`
+	LeadsTo        string          `json:"leads_to,omitempty"`
+}
+
+// goodsJSON is what the buyer of a line gets at once.
+type goodsJSON struct {
+	Line   int      `json:"line"`
+	Title  string   `json:"title"`
+	URL    string   `json:"url,omitempty"`
+	Name   string   `json:"name,omitempty"`
+	Size   int64    `json:"size,omitempty"`
+	SHA256 string   `json:"sha256,omitempty"`
+	Keys   []string `json:"keys,omitempty"`
 }
 
 // attempt is a purchase for whoever knows its id; its receipt is for its buyer and its shop.
@@ -93,7 +110,40 @@ func (a api) attempt(c echo.Context, who access.Caller) error {
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, a.attemptJSON(c.Request().Context(), p, p.IsBuyer(c.QueryParam("k")), owns(who, p.Merchant, p.Livemode)))
+	ctx := c.Request().Context()
+	buyer, seller := p.IsBuyer(c.QueryParam("k")), owns(who, p.Merchant, p.Livemode)
+	j := a.attemptJSON(ctx, p, buyer, seller || a.Checkout.IsReceipt(ctx, p.Attempt, c.QueryParam("receipt")))
+	if j.Receipt != nil && (buyer || seller) {
+		if j.Receipt.Goods, err = a.goods(ctx, p, buyer); err != nil {
+			return err
+		}
+	}
+	return c.JSON(http.StatusOK, j)
+}
+
+// goods are what a paid purchase hands out at once; the files' addresses are for the buyer alone.
+func (h *Handlers) goods(ctx context.Context, p checkout.Purchase, buyer bool) ([]goodsJSON, error) {
+	all, err := h.Checkout.Goods(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	var out []goodsJSON
+	for _, g := range all {
+		j := goodsJSON{Line: g.Line, Title: g.Title, Keys: g.Keys}
+		if f := g.File; f != nil {
+			j.Name, j.Size, j.SHA256 = f.Name, f.Size, hex.EncodeToString(f.SHA256[:])
+			if buyer {
+				j.URL = h.PublicURL + FilePath(p.ID, g.Line, h.Checkout.BuyerToken(ctx, p.Attempt))
+			}
+		}
+		out = append(out, j)
+	}
+	return out, nil
+}
+
+// FilePath is where the buyer of a line fetches its file.
+func FilePath(attempt id.Attempt, line int, k string) string {
+	return "/pay/" + string(attempt) + "/files/" + strconv.Itoa(line) + "?k=" + url.QueryEscape(k)
 }
 
 func (a api) attemptJSON(ctx context.Context, p checkout.Purchase, buyer, seller bool) attemptJSON {
@@ -157,14 +207,22 @@ func (h *Handlers) receipt(ctx context.Context, p checkout.Purchase, withGoods b
 		j.Nonce, j.CartBound = p.Claim.Nonce.Hex(), p.Claim.Nonce == p.Nonce
 	}
 	if withGoods {
-		j.ReceiptURL = api{h}.payURL(ctx, p.Attempt)
+		j.ReceiptURL, j.Message, j.LeadsTo = api{h}.payURL(ctx, p.Attempt), p.LinkMessage, p.LeadsTo
 	}
 	return j
 }
 
-// payersReceipt is the receipt in the answer to the payment itself.
-func (h *Handlers) payersReceipt(ctx context.Context, p checkout.Purchase) receiptJSON {
-	return h.receipt(ctx, p, true)
+// sendReceipt answers with the receipt, and for the buyer with what he bought.
+func (h *Handlers) sendReceipt(c echo.Context, p checkout.Purchase, buyer bool) error {
+	ctx := c.Request().Context()
+	j := h.receipt(ctx, p, buyer)
+	if buyer {
+		var err error
+		if j.Goods, err = h.goods(ctx, p, true); err != nil {
+			return err
+		}
+	}
+	return c.JSON(http.StatusOK, j)
 }
 
 func cartOf(p checkout.Purchase) checkout.Cart {

@@ -69,7 +69,7 @@ func (a api) pay(c echo.Context, _ access.Caller) error {
 	}
 	name, value := a.paymentReceipt(p, payment).Header(payment.Version)
 	c.Response().Header().Set(name, value)
-	return c.JSON(http.StatusOK, a.payersReceipt(c.Request().Context(), p))
+	return a.sendReceipt(c, p, true)
 }
 
 // sentPayment reads the payment of a request: from a header of the protocol, or from its body.

@@ -34,17 +34,26 @@ type saleJSON struct {
 	Reference        string         `json:"reference"`
 	Late             bool           `json:"late"`
 	Simulated        bool           `json:"simulated"`
+	Kind             string         `json:"kind"`
+	Fulfilment       string         `json:"fulfilment"`
+	FulfilledAt      *time.Time     `json:"fulfilled_at"`
+	FulfilmentNote   string         `json:"fulfilment_note"`
 	Livemode         bool           `json:"livemode"`
 	CreatedAt        time.Time      `json:"created_at"`
 }
 
 func saleOf(s checkout.Sale) saleJSON {
-	return saleJSON{
+	j := saleJSON{
 		ID: s.ID, ItemID: s.ItemID, ItemTitle: s.ItemTitle, ReservationID: s.ReservationID, PaymentAttemptID: s.AttemptID,
 		SettlementID: s.SettlementID, LinkID: s.LinkID, Qty: s.Qty, Amount: s.Amount.Units(), AmountCents: s.Amount.Cents(),
 		Currency: s.Currency, PurchaserAddress: checksum(s.PurchaserAddress), Network: s.Network, Transaction: s.Transaction,
-		Channel: s.Channel, Reference: s.Reference, Late: s.Late, Simulated: s.Simulated, Livemode: s.Livemode, CreatedAt: s.CreatedAt.UTC(),
+		Channel: s.Channel, Reference: s.Reference, Late: s.Late, Simulated: s.Simulated, Kind: s.Kind, Fulfilment: s.Fulfilment,
+		FulfilledAt: utc(s.FulfilledAt), FulfilmentNote: s.FulfilmentNote, Livemode: s.Livemode, CreatedAt: s.CreatedAt.UTC(),
 	}
+	if s.PurchaserAddress == "" { // nobody pays for what costs nothing
+		j.PurchaserAddress = ""
+	}
+	return j
 }
 
 var saleParams = []apiParam{
@@ -198,4 +207,61 @@ func (a api) balance(c echo.Context, who access.Caller) error {
 		})
 	}
 	return c.JSON(http.StatusOK, out)
+}
+
+type fulfilRequest struct {
+	rowRequest
+	Note string `json:"note"`
+}
+
+func (a api) fulfil(c echo.Context, who access.Caller) error {
+	var request fulfilRequest
+	if err := decode(c, &request); err != nil {
+		return err
+	}
+	sale, err := rowID[id.Sale](request.ID)
+	if err != nil {
+		return err
+	}
+	s, err := a.Checkout.Fulfil(c.Request().Context(), who.Merchant, who.Livemode, sale, request.Note, program(c, who))
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, saleOf(s))
+}
+
+// exceptionJSON is a payment that somebody has to decide on.
+type exceptionJSON struct {
+	ID               id.Exception  `json:"id"`
+	Kind             string        `json:"kind"`
+	PaymentAttemptID id.Attempt    `json:"payment_attempt_id"`
+	Title            string        `json:"title"`
+	SettlementID     id.Settlement `json:"settlement_id"`
+	Payer            string        `json:"payer"`
+	Amount           string        `json:"amount"`
+	AmountCents      int64         `json:"amount_cents"`
+	Network          string        `json:"network"`
+	Transaction      string        `json:"transaction"`
+	Livemode         bool          `json:"livemode"`
+	CreatedAt        time.Time     `json:"created_at"`
+}
+
+func (a api) listExceptions(c echo.Context, who access.Caller) error {
+	page, err := listPage[id.Exception](c)
+	if err != nil {
+		return err
+	}
+	rows, err := a.Checkout.Exceptions(c.Request().Context(), who.Merchant, who.Livemode, id.Exception(page.Before), page.Limit)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, list(rows, page.Limit, func(e checkout.Exception) string { return string(e.ID) }, exceptionOf))
+}
+
+func exceptionOf(e checkout.Exception) exceptionJSON {
+	return exceptionJSON{
+		ID: e.ID, Kind: e.Kind, PaymentAttemptID: e.Attempt, Title: e.Title, SettlementID: e.Settlement, Payer: checksum(e.Payer),
+		Amount: e.Amount.Units(), AmountCents: e.Amount.Cents(), Network: e.Network, Transaction: e.Transaction, Livemode: e.Livemode,
+		CreatedAt: e.CreatedAt.UTC(),
+	}
 }

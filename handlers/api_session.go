@@ -12,6 +12,7 @@ import (
 	"xsynesis/access"
 	"xsynesis/checkout"
 	"xsynesis/id"
+	"xsynesis/money"
 	"xsynesis/shop"
 	"xsynesis/x402"
 )
@@ -19,6 +20,16 @@ import (
 // sessionRequest is what a program says to begin a purchase for a buyer.
 type sessionRequest struct {
 	LinkToken  string          `json:"link_token"`
+	Items      []wantJSON      `json:"items"`
+	Qty        int             `json:"qty"`
+	Amount     string          `json:"amount"`
+	Tip        string          `json:"tip"`
+	Discount   string          `json:"discount"`
+	Title      string          `json:"discount_title"`
+	Email      string          `json:"email"`
+	Name       string          `json:"name"`
+	Note       string          `json:"note"`
+	Shipping   *addressJSON    `json:"shipping_address"`
 	SuccessURL string          `json:"success_url"`
 	CancelURL  string          `json:"cancel_url"`
 	Reference  string          `json:"reference"`
@@ -26,7 +37,18 @@ type sessionRequest struct {
 }
 
 // sessionLater is what a purchase cannot carry yet.
-var sessionLater = []string{"endpoint_id", "endpoint_url", "items", "shipping_address", "email", "name", "note", "code"}
+var sessionLater = []string{"endpoint_id", "endpoint_url", "code"}
+
+// addressJSON is where goods are sent.
+type addressJSON struct {
+	Name       string `json:"name"`
+	Line1      string `json:"line1"`
+	Line2      string `json:"line2"`
+	PostalCode string `json:"postal_code"`
+	City       string `json:"city"`
+	State      string `json:"state"`
+	Country    string `json:"country"`
+}
 
 // sessionJSON is a purchase that may be paid now, with everything that a wallet needs.
 type sessionJSON struct {
@@ -34,7 +56,7 @@ type sessionJSON struct {
 	Status          checkout.Status      `json:"status"`
 	PayURL          string               `json:"pay_url"`
 	CartHash        string               `json:"cart_hash"`
-	Reservations    []string             `json:"reservations"`
+	Reservations    []id.Reservation     `json:"reservations"`
 	Amount          string               `json:"amount"`
 	AmountCents     int64                `json:"amount_cents"`
 	Currency        string               `json:"currency"`
@@ -59,9 +81,14 @@ func (a api) createSession(c echo.Context, who access.Caller) error {
 	begin.Once = who.Once
 	if who.Merchant == "" {
 		begin.From = c.RealIP()
+		if begin.Choice.Discount > 0 {
+			return errNotForPublic
+		}
 		if err := a.crowded(c, request.LinkToken); err != nil {
 			return err
 		}
+	} else if len(begin.Items) > 0 {
+		begin.Merchant, begin.Livemode = who.Merchant, who.Livemode
 	} else if err := a.checkOwnLink(c, who, request.LinkToken); err != nil {
 		return err
 	}
@@ -69,13 +96,30 @@ func (a api) createSession(c echo.Context, who access.Caller) error {
 	if err != nil {
 		return err
 	}
+	held, err := a.reservations(c, attempt)
+	if err != nil {
+		return err
+	}
 	want := a.Checkout.Requirement(attempt)
 	return c.JSON(http.StatusCreated, sessionJSON{
 		PaymentAttempt: attempt.ID, Status: attempt.Status, PayURL: a.payURL(c.Request().Context(), attempt), CartHash: attempt.CartHash.Hex(),
-		Reservations: []string{}, Amount: attempt.Amount.Units(), AmountCents: attempt.Amount.Cents(), Currency: usdc,
+		Reservations: held, Amount: attempt.Amount.Units(), AmountCents: attempt.Amount.Cents(), Currency: usdc,
 		Network: attempt.Network.ID, Livemode: attempt.Livemode, X402Version: 1, Accepts: acceptsV1(want), PaymentRequired: want.V2(),
 		TypedData: a.Checkout.TypedData(attempt), ExpiresAt: attempt.ExpiresAt.UTC(),
 	})
+}
+
+// reservations are the stock that a purchase holds.
+func (a api) reservations(c echo.Context, attempt checkout.Attempt) ([]id.Reservation, error) {
+	held := []id.Reservation{}
+	if !attempt.HoldsStock {
+		return held, nil
+	}
+	rows, err := a.Checkout.Reservations(c.Request().Context(), attempt.ID)
+	for _, r := range rows {
+		held = append(held, r.ID)
+	}
+	return held, err
 }
 
 // checkOwnLink hides the links of other shops, and of the other mode, from a shop's key.
@@ -89,8 +133,11 @@ func (a api) checkOwnLink(c echo.Context, who access.Caller, token string) error
 
 // begin makes a purchase's beginning of the request.
 func (r sessionRequest) begin() (checkout.Begin, error) {
-	if r.LinkToken == "" {
-		return checkout.Begin{}, &shop.FieldError{Field: "link_token", Message: "Say what is bought: the token of a payment link."}
+	switch {
+	case r.LinkToken == "" && len(r.Items) == 0:
+		return checkout.Begin{}, &shop.FieldError{Field: "link_token", Message: "Say what is bought: the token of a payment link, or items."}
+	case r.LinkToken != "" && r.Items != nil:
+		return checkout.Begin{}, &shop.FieldError{Field: "items", Message: "Give link_token or items."}
 	}
 	if utf8.RuneCountInString(r.Reference) > maxReference || !onOneLine(r.Reference) {
 		return checkout.Begin{}, &shop.FieldError{Field: "reference", Message: "Use at most 200 printable characters."}
@@ -99,9 +146,45 @@ func (r sessionRequest) begin() (checkout.Begin, error) {
 	if err != nil {
 		return checkout.Begin{}, err
 	}
+	items, err := wants(r.Items)
+	if err != nil {
+		return checkout.Begin{}, err
+	}
+	choice, err := r.choice()
+	if err != nil {
+		return checkout.Begin{}, err
+	}
 	return checkout.Begin{
-		Token: r.LinkToken, Channel: "api", SuccessURL: r.SuccessURL, CancelURL: r.CancelURL, Reference: r.Reference, Metadata: metadata,
+		Token: r.LinkToken, Items: items, Choice: choice, Buyer: r.buyer(), Channel: "api", SuccessURL: r.SuccessURL, CancelURL: r.CancelURL, Reference: r.Reference, Metadata: metadata,
 	}, nil
+}
+
+// choice reads how many, how much, and what the seller takes off.
+func (r sessionRequest) choice() (shop.Choice, error) {
+	choice := shop.Choice{Qty: r.Qty, DiscountTitle: r.Title}
+	for _, m := range []struct {
+		name, text string
+		into       *money.USDC
+	}{{"amount", r.Amount, &choice.Amount}, {"tip", r.Tip, &choice.Tip}, {"discount", r.Discount, &choice.Discount}} {
+		if m.text == "" {
+			continue
+		}
+		amount, err := money.ParseUSDC(m.text)
+		if err != nil {
+			return choice, &shop.FieldError{Field: m.name, Message: "Give an amount such as 12.50, with at most six decimals."}
+		}
+		*m.into = amount
+	}
+	return choice, nil
+}
+
+func (r sessionRequest) buyer() checkout.Buyer {
+	b := checkout.Buyer{Email: r.Email, Name: r.Name, Note: r.Note}
+	if r.Shipping != nil {
+		address := checkout.Address(*r.Shipping)
+		b.Shipping = &address
+	}
+	return b
 }
 
 // maxReference is how long a shop's own name for a purchase may be, in characters.

@@ -7,12 +7,15 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
+	"strings"
 
 	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
 
 	"xsynesis/checkout"
 	"xsynesis/id"
+	"xsynesis/money"
 	"xsynesis/shop"
 	"xsynesis/views"
 	"xsynesis/x402"
@@ -27,6 +30,9 @@ func (h *Handlers) buyerRoutes(e *echo.Echo) {
 	g.POST("/pay/:attempt", h.purchase)
 	g.OPTIONS("/pay/:attempt", nothing)
 	g.GET("/pay/:attempt/events", h.purchaseEvents)
+	e.POST("/pay/:attempt/openings", h.openPurchase)
+	e.POST("/pay/:attempt/tip", h.tip)
+	g.Match([]string{http.MethodGet, http.MethodHead}, "/pay/:attempt/files/:line", h.download)
 }
 
 func nothing(c echo.Context) error { return c.NoContent(http.StatusNoContent) }
@@ -37,8 +43,11 @@ func (h *Handlers) link(c echo.Context) error {
 	if sent, err := h.shelvedPage(c); sent {
 		return err
 	}
-	offer, err := h.Shop.Offer(c.Request().Context(), c.Param("token"))
+	offer, err := h.chosenOffer(c)
 	if err != nil {
+		return err
+	}
+	if sent, err := h.leadOn(c, offer.Link); sent || err != nil {
 		return err
 	}
 	if carriesPayment(c.Request()) {
@@ -62,7 +71,7 @@ func (h *Handlers) linkPage(c echo.Context, offer shop.Offer, want x402.Requirem
 	}
 	page, status := views.LinkPage(v), http.StatusGone
 	if v.Closed == "" && problem == nil {
-		return h.offerPage(c, offer.Link, want, page)
+		return h.offerPage(c, offer, want, page)
 	}
 	c.Response().Header().Set("Cache-Control", "private, no-cache")
 	if v.Closed == "" {
@@ -73,14 +82,16 @@ func (h *Handlers) linkPage(c echo.Context, offer shop.Offer, want x402.Requirem
 }
 
 // offerPage draws, keeps and sends the page of a link that can be paid.
-func (h *Handlers) offerPage(c echo.Context, l shop.Link, want x402.Requirement, page templ.Component) error {
+func (h *Handlers) offerPage(c echo.Context, o shop.Offer, want x402.Requirement, page templ.Component) error {
 	now := h.Now()
 	var b bytes.Buffer
 	if err := page.Render(c.Request().Context(), &b); err != nil {
 		return err
 	}
 	offer := x402.Header("Payment required", want)
-	h.shelf.put(l, now, offer, b.Bytes())
+	if c.Request().URL.RawQuery == "" {
+		h.shelf.put(o.Link, now, offer, b.Bytes())
+	}
 	return h.sendOffer(c, offer, b.Bytes())
 }
 
@@ -88,7 +99,7 @@ func (h *Handlers) offerPage(c echo.Context, l shop.Link, want x402.Requirement,
 func (h *Handlers) begin(c echo.Context) error {
 	c.Response().Header().Set("Vary", vary)
 	if carriesPayment(c.Request()) {
-		offer, err := h.Shop.Offer(c.Request().Context(), c.Param("token"))
+		offer, err := h.chosenOffer(c)
 		if err != nil {
 			return err
 		}
@@ -97,12 +108,56 @@ func (h *Handlers) begin(c echo.Context) error {
 	if err := h.crowded(c, c.Param("token")); err != nil {
 		return h.notBegun(c, err)
 	}
-	a, err := h.Checkout.Start(c.Request().Context(), checkout.Begin{Token: c.Param("token"), From: c.RealIP()})
+	choice, err := choiceOf(c.FormValue)
+	if err != nil {
+		return h.notBegun(c, err)
+	}
+	a, err := h.Checkout.Start(c.Request().Context(), checkout.Begin{
+		Token: c.Param("token"), Choice: choice, From: c.RealIP(),
+		Buyer: checkout.Buyer{Email: c.FormValue("email"), Name: c.FormValue("name"), Note: c.FormValue("note")},
+	})
 	if err != nil {
 		return h.notBegun(c, err)
 	}
 	c.Response().Header().Set("Cache-Control", "no-store")
 	return c.Redirect(http.StatusSeeOther, views.PurchasePath(string(a.ID), h.Checkout.BuyerToken(c.Request().Context(), a)))
+}
+
+// chosenOffer is what a link offers, with what the request's address chooses.
+func (h *Handlers) chosenOffer(c echo.Context) (shop.Offer, error) {
+	choice, err := choiceOf(c.QueryParam)
+	if err != nil {
+		return shop.Offer{}, err
+	}
+	offer, err := h.Shop.Offer(c.Request().Context(), c.Param("token"))
+	if err != nil {
+		return shop.Offer{}, err
+	}
+	return offer.Choose(choice)
+}
+
+// choiceOf reads how many and how much: from a link's address, or from its form.
+func choiceOf(value func(name string) string) (shop.Choice, error) {
+	var choice shop.Choice
+	if text := value("qty"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			return choice, &shop.FieldError{Field: "qty", Message: "Give a whole number from 1 on."}
+		}
+		choice.Qty = n
+	}
+	for name, into := range map[string]*money.USDC{"amount": &choice.Amount, "tip": &choice.Tip} {
+		text := strings.TrimSpace(value(name))
+		if text == "" {
+			continue
+		}
+		amount, err := money.ParseUSDC(text)
+		if err != nil {
+			return choice, &shop.FieldError{Field: name, Message: "Give an amount such as 12.50, with at most six decimals."}
+		}
+		*into = amount
+	}
+	return choice, nil
 }
 
 // notBegun shows the offer again, with the sentence that refuses it.
@@ -174,6 +229,18 @@ func (h *Handlers) payPurchase(c echo.Context, purchase checkout.Purchase) error
 }
 
 func (h *Handlers) purchasePage(c echo.Context, purchase checkout.Purchase) error {
+	next, err := h.tipped(c, purchase)
+	if err != nil {
+		return err
+	}
+	if next != "" {
+		return c.Redirect(http.StatusSeeOther, views.PurchasePath(string(next), ""))
+	}
+	return h.purchasePageWith(c, http.StatusOK, purchase, views.Field{})
+}
+
+// purchasePageWith is a purchase's page; tip is a refused one as it was typed.
+func (h *Handlers) purchasePageWith(c echo.Context, status int, purchase checkout.Purchase, tip views.Field) error {
 	k := c.QueryParam("k")
 	if !purchase.IsBuyer(k) {
 		k = ""
@@ -182,11 +249,16 @@ func (h *Handlers) purchasePage(c echo.Context, purchase checkout.Purchase) erro
 	if err != nil {
 		return err
 	}
+	if k != "" {
+		if err := h.viewBuyers(c, &v, purchase, k); err != nil {
+			return err
+		}
+	}
 	c.Response().Header().Set("Cache-Control", "private, no-cache")
 	if purchase.Status == checkout.Open {
 		c.Response().Header().Set(x402.HeaderRequired, x402.Header("Payment required", h.Checkout.Requirement(purchase.Attempt)))
 	}
-	return h.pageOr(c, pageStatus(purchase.Status), views.PurchaseFragment, views.PurchasePage(v))
+	return h.pageOr(c, max(status, pageStatus(purchase.Status)), views.PurchaseFragment, views.PurchasePage(v))
 }
 
 // pageStatus is 410 for purchases that are over unpaid; everything else is a page worth keeping.
@@ -206,7 +278,7 @@ func (h *Handlers) purchaseState(c echo.Context, purchase checkout.Purchase) err
 		return checkout.ErrPending
 	case checkout.Settled, checkout.SettledLate:
 		c.Response().Header().Set("Cache-Control", "private, no-store")
-		return c.JSON(http.StatusOK, h.receipt(c.Request().Context(), purchase, purchase.IsBuyer(c.QueryParam("k"))))
+		return h.sendReceipt(c, purchase, purchase.IsBuyer(c.QueryParam("k")))
 	case checkout.Reversed:
 		return checkout.ErrReversed
 	case checkout.Failed:
@@ -234,7 +306,7 @@ func (h *Handlers) answerPayment(c echo.Context, purchase checkout.Purchase, wan
 		name, value := h.paymentReceipt(purchase, p).Header(p.Version)
 		header.Set(name, value)
 		header.Set("Cache-Control", "private, no-store")
-		return c.JSON(http.StatusOK, h.payersReceipt(c.Request().Context(), purchase))
+		return h.sendReceipt(c, purchase, true)
 	}
 	if errors.Is(err, checkout.ErrPending) {
 		header.Set("Location", h.PublicURL+views.PurchasePath(string(purchase.ID), ""))

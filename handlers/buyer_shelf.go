@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -40,9 +41,9 @@ func (s *shelf) take(token string, now time.Time) (shelved, bool) {
 	return kept, ok && now.Before(kept.until)
 }
 
-// put keeps the page of a link, unless it can be sold out: that must show at once.
+// put keeps the page of a link, unless it can be sold out, which must show at once, or each of its openings is counted.
 func (s *shelf) put(l shop.Link, now time.Time, offer string, page []byte) {
-	if l.MaxPayments > 0 {
+	if l.MaxPayments > 0 || l.Gift != nil || l.LeadsTo.URL != "" || slices.ContainsFunc(l.Goods, func(g shop.Good) bool { return g.Limited }) {
 		return
 	}
 	until := now.Add(shelfTime)
@@ -66,7 +67,7 @@ func (s *shelf) forget(token string) {
 
 // shelvedPage answers with a kept page, if there is one.
 func (h *Handlers) shelvedPage(c echo.Context) (sent bool, err error) {
-	if carriesPayment(c.Request()) || !wantsPage(c.Request()) {
+	if carriesPayment(c.Request()) || !wantsPage(c.Request()) || c.Request().URL.RawQuery != "" {
 		return false, nil
 	}
 	kept, ok := h.shelf.take(c.Param("token"), h.Now())

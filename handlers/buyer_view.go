@@ -3,8 +3,12 @@ package handlers
 import (
 	"cmp"
 	"errors"
+	"net/url"
+	"strconv"
 	"strings"
 	"time"
+
+	"github.com/labstack/echo/v4"
 
 	"xsynesis/checkout"
 	"xsynesis/shop"
@@ -22,13 +26,17 @@ func (h *Handlers) offerView(o shop.Offer, problem error) (views.OfferView, erro
 		Token: o.Link.Token, URL: address, QR: qr, Test: !o.Link.Livemode, TestWallet: h.TestWallet,
 		Payee: views.Payee{Name: o.Shop, Domain: o.Domain, Address: checksum(o.PayTo)},
 		Cart: views.Cart{
-			Title: o.Link.Title, Note: o.Link.Description, Amount: o.Link.Price,
-			Lines: []views.CartLine{{Title: o.Link.Title, Quantity: 1, Amount: o.Link.Price}},
+			Title: o.Title(), Note: o.Link.Description, Amount: o.Amount, Lines: cartLines(o.Lines, o.Title()), Image: h.imageOf(o.Goods),
 		},
+		LeadsTo: o.Link.LeadsTo.Host(),
 	}
 	switch {
 	case errors.Is(problem, shop.ErrLinkExpired):
 		v.Closed = views.ClosedExpired
+	case errors.Is(problem, shop.ErrLinkPaused):
+		v.Closed = views.ClosedPaused
+	case errors.Is(problem, shop.ErrLinkEarly):
+		v.Closed = views.ClosedEarly
 	case errors.Is(problem, shop.ErrSoldOut):
 		v.Closed = views.ClosedSoldOut
 	case problem != nil:
@@ -49,14 +57,67 @@ func (h *Handlers) purchaseView(p checkout.Purchase, k string) (views.PurchaseVi
 	v := views.PurchaseView{
 		Attempt: string(p.ID), Status: string(p.Status), URL: address, PayURL: payURL, QR: qr, Number: number(p),
 		Network: p.Network.Name, AgainToken: p.LinkToken, Payee: views.Payee{Name: p.Shop, Domain: p.Domain, Address: p.PayTo.Hex()},
-		Cart: views.Cart{Title: p.Title, Amount: p.Amount, Lines: cartLines(p)}, Now: h.Now(), ExpiresAt: p.ExpiresAt,
+		Cart: views.Cart{Title: p.Title, Amount: p.Amount, Lines: cartLines(p.Lines, p.Title)}, Now: h.Now(), ExpiresAt: p.ExpiresAt,
 		Test: !p.Livemode, Simulated: p.Simulated, TestWallet: h.TestWallet, BackURL: p.SuccessURL, Receipt: number(p),
 	}
 	if p.Status == checkout.Open {
 		v.TypedData = h.Checkout.TypedData(p.Attempt)
+		v.AtTill, v.Tip = p.Channel == "till", tipView(p)
 	}
 	h.viewPayment(&v, p)
 	return v, nil
+}
+
+// viewBuyers adds what is for the buyer alone, once he has paid: his goods, his proof, and the way on.
+func (h *Handlers) viewBuyers(c echo.Context, v *views.PurchaseView, p checkout.Purchase, k string) error {
+	if !p.Status.Paid() {
+		return nil
+	}
+	goods, err := h.Checkout.Goods(c.Request().Context(), p)
+	if err != nil {
+		return err
+	}
+	v.Thanks, v.BackURL = p.LinkMessage, h.backURL(c, p)
+	for _, g := range goods {
+		handed := views.HandedGood{Title: g.Title, Keys: g.Keys}
+		if g.File != nil {
+			handed.Path, handed.Name, handed.Size = FilePath(p.ID, g.Line, k), g.File.Name, sizeOf(g.File.Size)
+		}
+		v.Goods = append(v.Goods, handed)
+	}
+	if path := onwardPath(p, k); path != "" {
+		v.OnwardPath, v.OnwardHost = path, shop.LeadsTo{URL: p.LeadsTo}.Host()
+	}
+	if _, ok := checkout.ReceiptOf(p); ok {
+		v.ProofPath = views.ReceiptPath(string(p.ID), k)
+	}
+	return nil
+}
+
+// backURL is where a paid page sends its buyer, with what the shop's site needs to see that he has paid.
+func (h *Handlers) backURL(c echo.Context, p checkout.Purchase) string {
+	u, err := url.Parse(p.SuccessURL)
+	if err != nil || p.SuccessURL == "" {
+		return p.SuccessURL
+	}
+	q := u.Query()
+	q.Set("payment_attempt", string(p.ID))
+	q.Set("receipt", h.Checkout.ReceiptToken(c.Request().Context(), p.Attempt))
+	u.RawQuery = q.Encode()
+	return u.String()
+}
+
+// sizeOf is a file's size as people read it: "2.4 MB".
+func sizeOf(bytes int64) string {
+	const kilo, mega = 1000, 1000 * 1000
+	switch {
+	case bytes < kilo:
+		return strconv.FormatInt(bytes, 10) + " bytes"
+	case bytes < mega:
+		return strconv.FormatInt(bytes/kilo, 10) + " kB"
+	default:
+		return strconv.FormatInt(bytes/mega, 10) + "." + strconv.FormatInt(bytes%mega/(mega/10), 10) + " MB"
+	}
 }
 
 // viewPayment adds what is known of the payment.
@@ -94,10 +155,18 @@ func number(p checkout.Purchase) string {
 	return strings.Join([]string{tail[:4], tail[4:]}, "-")
 }
 
-func cartLines(p checkout.Purchase) []views.CartLine {
-	lines := make([]views.CartLine, len(p.Lines))
-	for i, l := range p.Lines {
-		lines[i] = views.CartLine{Title: cmp.Or(l.Title, p.Title), Quantity: l.Qty, Amount: l.UnitAmount * amountOf(l.Qty)}
+// imageOf is the picture of what is sold first, or empty.
+func (h *Handlers) imageOf(goods []shop.Good) string {
+	if len(goods) == 0 || goods[0].Image == "" {
+		return ""
+	}
+	return h.PublicURL + ImagePath(goods[0].Image)
+}
+
+func cartLines(of []checkout.Line, title string) []views.CartLine {
+	lines := make([]views.CartLine, len(of))
+	for i, l := range of {
+		lines[i] = views.CartLine{Title: cmp.Or(l.Title, title), Quantity: l.Qty, Amount: l.UnitAmount * amountOf(l.Qty)}
 	}
 	return lines
 }

@@ -22,11 +22,14 @@ func (h *Handlers) deviceRoutes(e *echo.Echo) {
 	e.GET(views.TillsPath+"/:till/removal", h.may(access.ChangeStaff, h.confirmTillRemoval))
 	e.POST(views.TillsPath+"/:till/removal", h.may(access.ChangeStaff, h.removeTill))
 
+	e.POST(views.TillsPath+"/:till/locking", h.may(access.ChangeStaff, h.setTillLocking))
+
 	e.GET(views.TillPath, h.till)
 	e.POST(views.TillPairPath, h.pairTill)
 	e.POST(views.TillUnlockPath, h.atTill(h.unlockTill))
 	e.POST(views.TillLockPath, h.atTill(h.lockTill))
 	e.GET(views.TillEventsPath, h.atTill(h.tillEvents))
+	h.posRoutes(e)
 }
 
 func (h *Handlers) newTill(c echo.Context, s seller) error {
@@ -92,6 +95,12 @@ func (h *Handlers) removeTill(c echo.Context, s seller) error {
 	return h.staffChanged(c, s, h.Access.RevokeDevice(c.Request().Context(), s.Session, browserOf(c), d.ID))
 }
 
+// setTillLocking says whether a tablet locks itself after each sale.
+func (h *Handlers) setTillLocking(c echo.Context, s seller) error {
+	each := c.FormValue("locks") == "each"
+	return h.staffChanged(c, s, h.Access.SetLocksEach(c.Request().Context(), s.Session, browserOf(c), id.Device(c.Param("till")), each))
+}
+
 // A tablet keeps two secrets: which tablet it is, for as long as it stays one, and who unlocked it.
 const (
 	deviceCookie = "device"
@@ -133,6 +142,9 @@ func (h *Handlers) till(c echo.Context) error {
 	h.learnTill(h.kept(c, deviceCookie), d.ID)
 	s, err := h.Tills.Unlocked(ctx, d, h.kept(c, tillCookie), !isScript(c.Request()))
 	if errors.Is(err, access.ErrDenied) {
+		if isScript(c.Request()) && c.Request().Header.Get("HX-Target") != views.LiveFragment { // not of the lock screen
+			return leaveTill(c)
+		}
 		return h.lockScreen(c, d, http.StatusOK, id.Person(c.QueryParam("person")), "")
 	}
 	if err != nil {
@@ -142,7 +154,7 @@ func (h *Handlers) till(c echo.Context) error {
 		// Also without scripts the page looks by itself whether it is locked.
 		c.Response().Header().Set("Refresh", strconv.Itoa(int(access.TillIdle.Seconds())+1))
 	}
-	return h.livePage(c, views.Till(views.TillView{Shop: d.Shop, Till: d.Name, Cashier: s.PersonName, Test: h.Development, Live: views.TillPath}))
+	return h.register(c, h.cashier(c, d, s))
 }
 
 func (h *Handlers) lockScreen(c echo.Context, d access.Device, status int, chosen id.Person, problem string) error {

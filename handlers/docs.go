@@ -79,8 +79,9 @@ var conventions = []views.ReferenceText{
 // sections names the parts of the reference, by the first word of a call's path after /api.
 var sections = map[string]string{
 	"payment_links": "Payment links", "link": "Payment links", "qr": "Payment links",
+	"items": "Items", "uploads": "Items",
 	"create_payment_session": "Purchases", "payment_attempts": "Purchases", "dev": "Purchases",
-	"settlements": "Money", "sales": "Money", "sales.csv": "Money", "balance": "Money",
+	"settlements": "Money", "sales": "Money", "sales.csv": "Money", "balance": "Money", "exceptions": "Money",
 	"auth":     "Signing in",
 	"webhooks": "Webhooks", "events": "Webhooks", "notices": "Webhooks",
 }

@@ -26,6 +26,7 @@ var (
 	errKeyForm      = errors.New("handlers: malformed idempotency key")
 	errNoShop       = errors.New("handlers: a person without a shop")
 	errNoTill       = errors.New("handlers: not a paired tablet")
+	errLocked       = errors.New("handlers: a locked till")
 	errTooOften     = errors.New("handlers: wrong too often")
 	errTooMany      = errors.New("handlers: asked too often")
 	errCrowded      = errors.New("handlers: too many begin at one link")
@@ -53,11 +54,16 @@ var replies = []reply{
 	{webhook.ErrNotFound, 404, "not_found", "There is nothing at this address."},
 	{id.ErrMalformed, 404, "not_found", "There is nothing at this address."},
 	{shop.ErrLinkExpired, 410, "link_expired", "This payment link has expired."},
+	{shop.ErrLinkPaused, 409, "link_paused", "The shop takes no payments for this now."},
+	{shop.ErrLinkEarly, 409, "link_not_open", "This cannot be paid yet."},
 	{shop.ErrSoldOut, 409, "sold_out", "Everything this link offers is sold or being paid for."},
+	{shop.ErrShort, 409, "insufficient_stock", "There is not enough of this left. Nothing was held."},
+	{shop.ErrTooLarge, 413, "too_large", "Pictures may have 10 MB, and files 200 MB."},
 	{shop.ErrNoPayee, 409, "no_receiving_address", "The shop has no address to be paid at yet."},
 	{shop.ErrChanged, 409, "changed_meanwhile", "Somebody changed this since the page was opened. Look at it, and send it again."},
 	{shop.ErrNotReady, 409, "not_ready_for_live", "Real money needs a receiving address on a live network that is proven to be yours."},
 	{shop.ErrUnproven, 409, "address_unproven", "The shop has not proven its receiving address yet."},
+	{checkout.ErrFree, 409, "free", "This costs nothing: begin it without a payment."},
 	{checkout.ErrExpired, 410, "expired", "The time to pay this purchase is over."},
 	{checkout.ErrFailed, 410, "payment_failed", "The payment could not be carried out any more. Nothing was taken; begin again."},
 	{checkout.ErrInProgress, 409, "attempt_in_progress", "Somebody else is paying this purchase right now."},
@@ -66,6 +72,10 @@ var replies = []reply{
 	{checkout.ErrPending, 503, "settlement_pending", "The network has not answered yet. Do not pay again."},
 	{checkout.ErrReversed, 409, "reversed", "The network took this payment back."},
 	{checkout.ErrNotOpen, 409, "not_open", "This purchase is no longer open."},
+	{checkout.ErrCharged, 409, "charged", "This sale is being paid, or is paid."},
+	{checkout.ErrTicketChanged, 409, "changed_meanwhile", "This sale was changed meanwhile. Look at it, and charge again."},
+	{checkout.ErrTotal, 409, "price_changed", "A price has changed. Look at the total, and charge again."},
+	{checkout.ErrDecided, 409, "decided", "Somebody has decided about this payment already."},
 	{checkout.ErrTooManyUnpaid, 429, "too_many_unpaid", "Too many unpaid purchases hold this offer. Pay one of them, or try again later."},
 	{checkout.ErrUnfunded, 503, "relayer_unfunded", "Payments are paused for a moment. Nothing was charged."},
 	{evm.ErrUnavailable, 503, "network_unavailable", "The payment network does not answer. Nothing was charged."},
@@ -95,6 +105,7 @@ var replies = []reply{
 	{access.ErrPINForm, 400, "invalid_field", pinProblem},
 	{access.ErrPairing, 422, "pairing_refused", "This code is wrong, was used, or is too old. Ask for a new one."},
 	{errNoTill, 403, "no_till", "This tablet belongs to no shop any more."},
+	{errLocked, 403, "till_locked", "The till is locked. Unlock it with a PIN."},
 	{errNoShop, 403, "no_shop", "You do not belong to a shop yet."},
 	{errTooOften, 429, "too_many_tries", "That was wrong too often. Try again in a minute."},
 	{errTooMany, 429, "too_many_requests", "That was more than one visitor may ask for at once. Wait a moment, and try again."},

@@ -94,13 +94,19 @@ func keyScope(call apiCall, who access.Caller, body []byte) string {
 		return string(who.Merchant) + " test"
 	}
 	var target struct {
-		Link string `json:"link_token"`
+		Link  string     `json:"link_token"`
+		Items []wantJSON `json:"items"`
 	}
 	_ = json.Unmarshal(body, &target) // whatever cannot be read is refused by the call itself
-	if _, err := id.ParseToken(target.Link); err != nil {
-		target.Link = "?"
+	if _, err := id.ParseToken(target.Link); err == nil {
+		return call.path + " " + target.Link
 	}
-	return call.path + " " + target.Link
+	if len(target.Items) > 0 {
+		if item, err := id.Parse[id.Item](target.Items[0].ItemID); err == nil {
+			return call.path + " " + string(item)
+		}
+	}
+	return call.path + " ?"
 }
 
 // keep runs the call and stores its answer before anybody sees it, so that a lost connection loses nothing.

@@ -57,7 +57,10 @@ func (h *Handlers) keyRow(k access.Key) views.KeyRow {
 
 // scopeWords say what a key may do.
 var scopeWords = map[access.Scope]string{
-	access.LinksRead: "Read payment links", access.LinksWrite: "Make and change payment links", access.SalesRead: "Read sales, settlements and the balance",
+	access.LinksRead: "Read payment links", access.LinksWrite: "Make and change payment links",
+	access.ItemsRead: "Read items and their stock", access.ItemsWrite: "Make and change items and their stock",
+	access.SalesRead:    "Read sales, settlements and the balance",
+	access.SalesWrite:   "Note which sales were sent",
 	access.WebhooksRead: "Read webhooks and deliveries", access.WebhooksWrite: "Change webhooks and send events again", access.EventsRead: "Read events",
 	access.PaymentsDev: "Simulate payments, where that is on",
 }

@@ -57,6 +57,14 @@ func (s schemas) operation(call apiCall) doc {
 		"operationId": strings.ToLower(call.method) + "_" + name, "summary": call.summary, "tags": []string{section(call.path)},
 		"parameters": parameters(call), "responses": s.responses(call), "security": security(call),
 	}
+	if call.upload {
+		op["requestBody"] = doc{"required": true, "content": doc{echo.MIMEMultipartForm: doc{"schema": doc{
+			"type": "object", "required": []string{"file"}, "properties": doc{
+				"purpose": doc{"type": "string", "enum": []string{"image", "file"}, "description": "What it is for; `image` if not given. It stands before the file."},
+				"file":    doc{"type": "string", "format": "binary", "description": "The file."},
+			},
+		}}}}
+	}
 	if call.request != nil {
 		schema := s.of(reflect.TypeOf(call.request))
 		if call.required != nil {
@@ -94,7 +102,7 @@ func parameters(call apiCall) []doc {
 		for _, name := range []string{"PAYMENT-SIGNATURE", "X-PAYMENT"} {
 			out = append(out, doc{"name": name, "in": "header", "description": "A payment as x402 sends it.", "schema": text})
 		}
-	case call.method == http.MethodPost && !call.browser:
+	case call.method == http.MethodPost && !call.browser && !call.upload:
 		out = append(out, doc{
 			"name": headerKey, "in": "header", "schema": doc{"type": "string", "maxLength": maxKey},
 			"description": "The same key with the same body gets the first answer again. At least 22 characters without a shop's key.",

@@ -6,11 +6,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
+	"testing"
 
 	"github.com/stretchr/testify/require"
 
@@ -21,6 +23,8 @@ import (
 var kinds = map[string]string{
 	":link": "link", ":webhook": "webhook", ":delivery": "delivery", ":replay": "replay", ":attempt": "attempt", ":key": "key", ":person": "person",
 	":invite": "invite", ":till": "till", ":passkey": "passkey", ":address": "address", ":session": "session",
+	":upload": "picture", ":line": "line",
+	":number": "line", "/pos/:token": "link token", "/pos/:token/events": "link token",
 	"/link/:token": "link token", "/api/link/:token": "link token", "/invite/:token": "invite token",
 	"/api/payment_attempts/:id": "attempt", "/api/payment_attempts/:id/pay": "attempt",
 	"/api/webhooks/deliveries/:id": "delivery", "/api/webhooks/replays/:id": "replay",
@@ -53,10 +57,11 @@ func (w *accessWorld) target(path string, ids rows) string {
 	return strings.Join(parts, "/")
 }
 
-// content is what a request carries: a query, a form or a JSON object.
+// content is what a request carries: a query, a form, a JSON object, or a form with a file.
 type content struct {
 	query, form url.Values
 	json        object
+	file        []byte
 }
 
 // ask makes one request, from an address of its own, as a program that takes JSON does.
@@ -73,6 +78,8 @@ func (w *accessWorld) ask(r rule, ids rows, carries content, more ...with) reply
 		text, err := json.Marshal(carries.json)
 		require.NoError(w.t, err)
 		body, media = bytes.NewReader(text), "application/json"
+	case carries.file != nil:
+		body, media = withFile(w.t, carries.file)
 	case !r.safe():
 		body, media = strings.NewReader(carries.form.Encode()), "application/x-www-form-urlencoded"
 	}
@@ -97,6 +104,19 @@ func (w *accessWorld) ask(r rule, ids rows, carries content, more ...with) reply
 
 // readers are who takes an answer, by what they ask for.
 var readers = map[string]with{"a program": header("Accept", "application/json"), "a page": page, "a script": header("HX-Request", "true")}
+
+// withFile is a form with a file, as browsers send it.
+func withFile(t *testing.T, content []byte) (body io.Reader, media string) {
+	t.Helper()
+	var form bytes.Buffer
+	m := multipart.NewWriter(&form)
+	part, err := m.CreateFormFile("file", "cup.png")
+	require.NoError(t, err)
+	_, err = part.Write(content)
+	require.NoError(t, err)
+	require.NoError(t, m.Close())
+	return &form, m.FormDataContentType()
+}
 
 // passerBy leaves a stream as soon as it has begun.
 type passerBy struct {

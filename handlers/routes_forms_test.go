@@ -29,6 +29,20 @@ func naming(name, kind string, rest ...any) func(*accessWorld, rows) content {
 	}
 }
 
+// namingItems is a JSON object that names one of the things that a shop sells.
+func namingItems() func(*accessWorld, rows) content {
+	return func(_ *accessWorld, ids rows) content {
+		return content{json: object{"items": []object{{"item_id": ids("item")}}}}
+	}
+}
+
+// renaming is a JSON object about an item that names another row.
+func renaming(name, kind string) func(*accessWorld, rows) content {
+	return func(_ *accessWorld, ids rows) content {
+		return content{json: object{"id": ids("item"), name: ids(kind)}}
+	}
+}
+
 // toSign is what scripts of our pages send to have something signed.
 var toSign = object{"address": payTo, "chain_id": 84532}
 
@@ -41,6 +55,7 @@ const pin = "8529"
 var carried = map[string]func(*accessWorld, rows) content{
 	"POST /login/codes":              filled("code", "0000-0000-0000-0000"),
 	"POST /login/passkeys":           posted(object{"answer": object{}}),
+	"POST /verify":                   filled("receipt", "{}"),
 	"POST /join":                     filled("name", "Eve", "shop", "Hers"),
 	"POST /join/passkeys/challenges": posted(object{"name": "Eve"}),
 	"POST /join/passkeys":            posted(object{"answer": object{}}),
@@ -55,6 +70,16 @@ var carried = map[string]func(*accessWorld, rows) content{
 	"POST /account/confirm/wallets":            posted(unsigned),
 	"POST /account/confirm/codes":              filled("code", "0000-0000-0000-0000"),
 	"POST /account/shop":                       func(_ *accessWorld, ids rows) content { return fields("shop", ids("shop")) },
+
+	"POST /pay/:attempt/tip": filled("tip", "1.00"),
+
+	"POST /pos/ticket/lines":         func(_ *accessWorld, ids rows) content { return fields("item", ids("item")) },
+	"POST /pos/ticket/lines/:number": filled("qty", "2"),
+	"POST /pos/ticket/discount":      filled("percent", "10"),
+	"POST /pos/ticket/reference":     filled("reference", "Table 4"),
+	"POST /pos/charges":              filled("once", "tkt_0", "total", "1"),
+
+	"POST /dashboard/staff/tills/:till/locking": filled("locks", "each"),
 
 	"POST /onboarding/shop":  filled("name", "Another"),
 	"POST /onboarding/money": filled("address", payTo, "network", sepolia),
@@ -96,12 +121,19 @@ var carried = map[string]func(*accessWorld, rows) content{
 	"POST /api/payment_links/create":   posted(object{"title": "Tea", "price": "2.50"}),
 	"POST /api/payment_links/update":   naming("id", "link", "title", "Tea"),
 	"POST /api/payment_links/expire":   naming("id", "link"),
+	"POST /api/payment_links/delete":   naming("id", "link"),
 	"GET /api/qr":                      func(_ *accessWorld, ids rows) content { return query("token", ids("link token")) },
 	"POST /api/create_payment_session": naming("link_token", "link token"),
 	"POST /api/payment_attempts/:id/pay": posted(object{"signature": "0x" + strings.Repeat("00", 65), "authorization": object{
 		"from": payTo, "to": payTo, "value": "1", "validAfter": "0", "validBefore": "1", "nonce": "0x" + strings.Repeat("00", 32),
 	}}),
 	"POST /api/dev/settle":             naming("payment_attempt_id", "attempt"),
+	"POST /api/items/create":           posted(object{"title": "Tea", "kind": "physical", "price": "2.50"}),
+	"POST /api/items/update":           naming("id", "item", "title", "Tea"),
+	"POST /api/items/archive":          naming("id", "item"),
+	"POST /api/items/import_keys":      naming("id", "list of keys", "keys", []string{"AAA-1"}),
+	"POST /api/uploads/create":         func(w *accessWorld, _ rows) content { return content{file: pictureOf(w.t, 3, 3)} },
+	"POST /api/sales/fulfill":          naming("id", "sale", "note", "Parcel 7"),
 	"POST /api/webhooks/register":      posted(object{"url": "http://127.0.0.1:1/hook"}),
 	"POST /api/webhooks/update":        naming("id", "webhook", "description", "Orders"),
 	"POST /api/webhooks/unregister":    naming("id", "webhook"),
@@ -138,6 +170,27 @@ var others = map[string][]func(*accessWorld, rows) content{
 		func(_ *accessWorld, ids rows) content { return query("after", ids("event")) },
 		func(_ *accessWorld, ids rows) content { return query("cursor", ids("event")) },
 	},
+	"POST /api/payment_links/create": {
+		namingItems(),
+		naming("file", "file", "title", "Tea", "price", "2.50"),
+		naming("key_item_id", "list of keys", "title", "Tea", "price", "2.50"),
+	},
+	"POST /api/payment_links/update": {
+		func(_ *accessWorld, ids rows) content {
+			return content{json: object{"id": ids("link"), "items": []object{{"item_id": ids("item")}}}}
+		},
+		func(_ *accessWorld, ids rows) content {
+			return content{json: object{"id": ids("link"), "file": ids("file"), "key_item_id": ids("list of keys")}}
+		},
+	},
+	"POST /api/create_payment_session": {namingItems()},
+	"POST /api/items/create": {
+		naming("edition_of", "item", "title", "Tea", "kind", "physical", "price", "2.50"),
+		naming("image", "picture", "title", "Tea", "kind", "physical", "price", "2.50"),
+		naming("file", "file", "title", "Tea", "kind", "file", "price", "2.50"),
+	},
+	"POST /api/items/update":           {renaming("edition_of", "item"), renaming("image", "picture"), renaming("file", "file")},
+	"GET /api/sales.csv":               {func(_ *accessWorld, ids rows) content { return query("item_id", ids("item")) }},
 	"POST /api/webhooks/update":        {naming("webhook_subscription_id", "webhook", "active", false)},
 	"POST /api/webhooks/unregister":    {naming("webhook_subscription_id", "webhook")},
 	"POST /api/webhooks/rotate_secret": {naming("webhook_subscription_id", "webhook")},

@@ -1,7 +1,9 @@
 package handlers_test
 
 import (
+	"bytes"
 	"encoding/base64"
+	"strings"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -40,6 +42,8 @@ func unknown() rows {
 		"till": string(id.New[id.Device](now)), "session": string(id.New[id.Session](now)), "notice": string(id.New[id.Notice](now)),
 		"change": string(id.New[id.PayeeChange](now)), "shop": string(id.New[id.Merchant](now)), "event": string(id.New[id.Event](now)),
 		"passkey": base64.RawURLEncoding.EncodeToString([]byte(id.NewToken())[:20]), "address": "0x00000000000000000000000000000000000000aA",
+		"item": string(id.New[id.Item](now)), "list of keys": string(id.New[id.Item](now)), "picture": string(id.New[id.Upload](now)),
+		"file": string(id.New[id.Upload](now)), "sale": string(id.New[id.Sale](now)), "line": "0",
 	}
 	return func(kind string) string { return ids[kind] }
 }
@@ -84,8 +88,44 @@ func (w *accessWorld) make(kind string, p somebody) string {
 		w.exec(`INSERT INTO payee_changes (id, merchant_id, network, address, created_at, effective_at) VALUES ($1, $2, $3, $4, now(), now() + '1 day')`,
 			change, w.shop, sepolia, "0x15d34aaf54267db7d7c367839aaf71a00a2c6a65")
 		return string(change)
+	case "item", "list of keys", "picture", "file", "sale", "line":
+		return w.makeOfShelf(kind)
 	default:
 		return w.makeOfBusiness(kind)
+	}
+}
+
+// makeOfShelf makes what there is to buy, and what was bought of it.
+func (w *accessWorld) makeOfShelf(kind string) string {
+	w.t.Helper()
+	ctx := w.t.Context()
+	switch kind {
+	case "item", "list of keys":
+		form := shop.ItemForm{Title: "Beans", Kind: shop.Physical, Price: 1_000_000}
+		if kind == "list of keys" {
+			form.Kind = shop.LicenceKey
+		}
+		item, err := w.shops.CreateItem(ctx, w.shop, false, form, actorOfTests)
+		require.NoError(w.t, err)
+		return string(item.ID)
+	case "picture":
+		u, err := w.shops.UploadImage(ctx, w.shop, "cup.png", bytes.NewReader(pictureOf(w.t, 2, 2)), actorOfTests)
+		require.NoError(w.t, err)
+		return string(u.ID)
+	case "file":
+		u, err := w.shops.UploadFile(ctx, w.shop, "book.txt", strings.NewReader("text"), actorOfTests)
+		require.NoError(w.t, err)
+		return string(u.ID)
+	case "sale":
+		a, err := w.checkout.Start(ctx, checkout.Begin{Items: []shop.Want{{Item: id.Item(w.makeOfShelf("item")), Qty: 1}}, Channel: "api"})
+		require.NoError(w.t, err)
+		_, err = w.checkout.Simulate(ctx, w.shop, a.ID, checkout.Direct)
+		require.NoError(w.t, err)
+		var sale string
+		require.NoError(w.t, w.pool.QueryRow(ctx, `SELECT id FROM sales WHERE attempt_id = $1`, a.ID).Scan(&sale))
+		return sale
+	default: // the line of a purchase
+		return "0"
 	}
 }
 

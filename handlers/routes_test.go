@@ -161,7 +161,7 @@ func TestAKeyOpensWhatItsScopesSayAndNothingElse(t *testing.T) {
 			try(r, r.cells["owner"], w.key(w.shop, false, scope))
 			try(r, "no", w.key(w.shop, false, rest...))
 			try(r, r.cells["other"], foreign)
-			if r.cells["other"] == "none" {
+			if r.cells["other"] == "none" && !strings.HasPrefix(r.path, "/api/items/") { // which are of both modes
 				try(r, "none", w.key(w.shop, true, scope)) // of the other mode
 			}
 		}

@@ -30,6 +30,8 @@ func (h *Handlers) sellerRoutes(e *echo.Echo) {
 	e.POST(views.LinksPath+"/:link/edit", h.may(access.ChangeLinks, h.updateLink))
 	e.GET(views.LinksPath+"/:link/expire", h.may(access.ChangeLinks, h.confirmExpire))
 	e.POST(views.LinksPath+"/:link/expire", h.may(access.ChangeLinks, h.expireLink))
+	e.GET(views.LinksPath+"/:link/deletion", h.may(access.ChangeLinks, h.confirmDeletion))
+	e.POST(views.LinksPath+"/:link/deletion", h.may(access.ChangeLinks, h.deleteLink))
 	h.webhookRoutes(e)
 	h.noticeRoutes(e)
 	h.settingsRoutes(e)

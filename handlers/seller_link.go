@@ -42,6 +42,10 @@ func (h *Handlers) linkState(l shop.Link) string {
 		return "expired"
 	case errors.Is(err, shop.ErrSoldOut):
 		return "sold_out"
+	case errors.Is(err, shop.ErrLinkPaused):
+		return "paused"
+	case errors.Is(err, shop.ErrLinkEarly):
+		return "scheduled"
 	default:
 		return "open"
 	}
@@ -75,7 +79,11 @@ func (h *Handlers) editLink(c echo.Context, s seller) error {
 	v := views.LinkFormView{
 		DashboardView: h.frame(c, s, "Edit link", views.SectionLinks, false), Link: l.ID, Zone: zone,
 		Title: views.Field{Value: l.Title}, Description: views.Field{Value: l.Description}, Price: views.Field{Value: l.Price.String()},
-		SuccessURL: views.Field{Value: l.SuccessURL}, Reference: views.Field{Value: l.Reference},
+		SuccessURL: views.Field{Value: l.SuccessURL}, Reference: views.Field{Value: l.Reference}, Message: views.Field{Value: l.After.Message},
+		LeadsTo: views.Field{Value: l.LeadsTo.URL}, LeadsAll: l.LeadsTo.All,
+	}
+	if l.StartsAt != nil {
+		v.Starts.Value = l.StartsAt.UTC().Format(formTime)
 	}
 	if l.MaxPayments > 0 {
 		v.MaxPayments.Value = strconv.Itoa(l.MaxPayments)
@@ -94,7 +102,11 @@ func (h *Handlers) updateLink(c echo.Context, s seller) error {
 	form, err := linkForm(c)
 	if err == nil {
 		write := func(f *shop.LinkForm) error {
-			form.Metadata = f.Metadata // which the page does not show
+			form.Metadata, form.Items, form.Open = f.Metadata, f.Items, f.Open // which the page does not show
+			form.Paused, form.After.File, form.After.KeyItem = f.Paused, f.After.File, f.After.KeyItem
+			if form.Items != nil || form.Open != nil {
+				form.Price = f.Price
+			}
 			*f = form
 			return nil
 		}
@@ -114,10 +126,13 @@ func (h *Handlers) updateLink(c echo.Context, s seller) error {
 func linkForm(c echo.Context) (shop.LinkForm, error) {
 	f := shop.LinkForm{
 		Title: c.FormValue("title"), Description: c.FormValue("description"), SuccessURL: strings.TrimSpace(c.FormValue("success_url")),
-		Reference: c.FormValue("reference"),
+		Reference: c.FormValue("reference"), After: shop.After{Message: c.FormValue("message")},
+		LeadsTo: shop.LeadsTo{URL: strings.TrimSpace(c.FormValue("leads_to"))},
 	}
+	f.LeadsTo.All = f.LeadsTo.URL != "" && c.FormValue("require_payment") == ""
 	var err error
-	if f.Price, err = money.ParseUSDC(strings.TrimSpace(c.FormValue("price"))); err != nil {
+	price := strings.TrimSpace(c.FormValue("price"))
+	if f.Price, err = money.ParseUSDC(price); err != nil && (price != "" || !f.LeadsTo.All) {
 		return f, &shop.FieldError{Field: "price", Message: "Give an amount such as 12.50, with at most six decimals."}
 	}
 	if text := strings.TrimSpace(c.FormValue("max_payments")); text != "" {
@@ -125,14 +140,24 @@ func linkForm(c echo.Context) (shop.LinkForm, error) {
 			return f, &shop.FieldError{Field: "max_payments", Message: "Give a whole number of payments, or leave it empty."}
 		}
 	}
-	if text := c.FormValue("expires_at"); text != "" {
-		at, err := time.Parse(formTime, text)
-		if err != nil {
-			return f, &shop.FieldError{Field: "expires_at", Message: "Give a day and a time, or leave it empty."}
-		}
-		f.ExpiresAt = &at
+	if f.StartsAt, err = formMoment(c, "starts_at"); err != nil {
+		return f, err
 	}
-	return f, nil
+	f.ExpiresAt, err = formMoment(c, "expires_at")
+	return f, err
+}
+
+// formMoment reads a moment, or nil where none is given.
+func formMoment(c echo.Context, name string) (*time.Time, error) {
+	text := c.FormValue(name)
+	if text == "" {
+		return nil, nil //nolint:nilnil // no moment is no mistake
+	}
+	at, err := time.Parse(formTime, text)
+	if err != nil {
+		return nil, &shop.FieldError{Field: name, Message: "Give a day and a time, or leave it empty."}
+	}
+	return &at, nil
 }
 
 // linkFormAgain shows the form as it was sent, with what is wrong with it.
@@ -140,8 +165,10 @@ func (h *Handlers) linkFormAgain(c echo.Context, s seller, heading string, link 
 	v := views.LinkFormView{DashboardView: h.frame(c, s, heading, views.SectionLinks, false), Link: link, Zone: zone}
 	fields := map[string]*views.Field{
 		"title": &v.Title, "description": &v.Description, "price": &v.Price, "max_payments": &v.MaxPayments,
-		"expires_at": &v.Expires, "success_url": &v.SuccessURL, "reference": &v.Reference,
+		"starts_at": &v.Starts, "expires_at": &v.Expires, "success_url": &v.SuccessURL, "reference": &v.Reference,
+		"message": &v.Message, "leads_to": &v.LeadsTo,
 	}
+	v.LeadsAll = c.FormValue("leads_to") != "" && c.FormValue("require_payment") == ""
 	for name, field := range fields {
 		field.Value = c.FormValue(name)
 	}
@@ -189,7 +216,11 @@ func (h *Handlers) showLink(c echo.Context, s seller) error {
 		DashboardView: h.frame(c, s, l.Title, views.SectionLinks, true), Link: l.ID, Token: l.Token, Title: l.Title,
 		Description: l.Description, Price: l.Price, State: h.linkState(l), URL: h.PublicURL + views.LinkPath(l.Token),
 		Paid: int(totals.Payments), Limit: l.MaxPayments, Received: totals.Received, LastPaid: totals.LastPaidAt, Created: l.CreatedAt.UTC(),
-		SuccessURL: l.SuccessURL, Reference: l.Reference, DevSettle: h.DevSettle, Attempts: attemptRows(attempts),
+		SuccessURL: l.SuccessURL, Message: l.After.Message, LeadsTo: l.LeadsTo.URL, LeadsAll: l.LeadsTo.All, Clicks: totals.Clicks.All,
+		Led: totals.Clicks.Led, Reference: l.Reference, DevSettle: h.DevSettle, Attempts: attemptRows(attempts),
+	}
+	if l.StartsAt != nil {
+		v.Starts = l.StartsAt.UTC()
 	}
 	if l.ExpiresAt != nil {
 		v.Expires = l.ExpiresAt.UTC()
@@ -234,6 +265,30 @@ func (h *Handlers) expireLink(c echo.Context, s seller) error {
 	}
 	h.shelf.forget(l.Token)
 	return c.Redirect(http.StatusSeeOther, views.LinkDetailPath(l.ID))
+}
+
+func (h *Handlers) confirmDeletion(c echo.Context, s seller) error {
+	l, err := h.ownLink(c, s)
+	if err != nil {
+		return err
+	}
+	return h.Page(c, http.StatusOK, views.Confirm(views.ConfirmView{
+		DashboardView: h.frame(c, s, "Delete link", views.SectionLinks, false), Subject: l.Title, Amount: l.Price,
+		Consequence: "Its address leads nowhere any more, and it is in no list. Its sales and receipts stay.",
+		Action:      views.LinkDeletionPath(l.ID), Verb: "Delete link", Back: views.LinkDetailPath(l.ID),
+	}))
+}
+
+func (h *Handlers) deleteLink(c echo.Context, s seller) error {
+	l, err := h.ownLink(c, s)
+	if err != nil {
+		return err
+	}
+	if err := h.Shop.DeleteLink(c.Request().Context(), s.Merchant, l.ID, actor(c, s)); err != nil {
+		return err
+	}
+	h.shelf.forget(l.Token)
+	return c.Redirect(http.StatusSeeOther, views.LinksPath)
 }
 
 // simulate pays an open purchase with money that was never there.

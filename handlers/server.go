@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -81,6 +82,17 @@ type Handlers struct {
 // maxBody is the largest request body, before any handler reads it.
 const maxBody = "256K"
 
+// limitBody refuses what is too large, before any handler reads it; files have a limit of their own.
+func limitBody(next echo.HandlerFunc) echo.HandlerFunc {
+	ordinary, files := middleware.BodyLimit(maxBody)(next), middleware.BodyLimit(strconv.Itoa(maxUpload)+"B")(next)
+	return func(c echo.Context) error {
+		if c.Path() == uploadPath {
+			return files(c)
+		}
+		return ordinary(c)
+	}
+}
+
 // New returns the whole site.
 func New(o Options) *echo.Echo {
 	o.Patience = cmp.Or(o.Patience, patience)
@@ -97,7 +109,7 @@ func New(o Options) *echo.Echo {
 		h.measures = newMeasures(o.Health)
 		e.Use(h.measures.count)
 	}
-	e.Use(h.log, middleware.Recover(), h.secure, h.timed, h.checkHost, readable, h.sameOrigin, middleware.BodyLimit(maxBody), h.limit, whole)
+	e.Use(h.log, middleware.Recover(), h.secure, h.timed, h.checkHost, readable, h.sameOrigin, limitBody, h.limit, whole)
 	h.routes(e)
 	return e
 }
@@ -107,7 +119,9 @@ func (h *Handlers) routes(e *echo.Echo) {
 	e.Match([]string{http.MethodGet, http.MethodHead}, "/favicon.ico", echo.WrapHandler(static.Handler()))
 	e.GET("/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
 	e.GET("/readyz", h.ready)
+	e.Match([]string{http.MethodGet, http.MethodHead}, "/images/:upload", h.image)
 	h.buyerRoutes(e)
+	h.receiptRoutes(e)
 	h.signInRoutes(e)
 	h.accountRoutes(e)
 	h.onboardingRoutes(e)

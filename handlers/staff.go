@@ -53,7 +53,7 @@ func (h *Handlers) staff(c echo.Context, s seller) error {
 		v.Invites = append(v.Invites, views.InviteRow{Invite: i.ID, Name: i.Name, Role: i.Role.Sheet().Name, Inviter: i.Inviter, Expires: i.Expires.UTC()})
 	}
 	for _, d := range tills {
-		v.Tills = append(v.Tills, views.TillRow{Till: d.ID, Name: d.Name, PairedBy: d.PairedBy, Seen: d.Seen.UTC()})
+		v.Tills = append(v.Tills, views.TillRow{Till: d.ID, Locks: d.LocksEach, Name: d.Name, PairedBy: d.PairedBy, Seen: d.Seen.UTC()})
 	}
 	return h.livePage(c, views.Staff(v))
 }

@@ -57,6 +57,12 @@ type (
 	Invite string
 	// BuyerKey is what buyers' tokens are derived from, sealed.
 	BuyerKey string
+	// Reservation is stock that a purchase holds.
+	Reservation string
+	// Upload is a picture or a file of a seller.
+	Upload string
+	// Exception is money that came for what could not be sold any more.
+	Exception string
 )
 
 // Prefix returns "sel_".
@@ -121,6 +127,15 @@ func (Invite) Prefix() string { return "inv_" }
 
 // Prefix returns "byk_".
 func (BuyerKey) Prefix() string { return "byk_" }
+
+// Prefix returns "res_".
+func (Reservation) Prefix() string { return "res_" }
+
+// Prefix returns "upl_".
+func (Upload) Prefix() string { return "upl_" }
+
+// Prefix returns "exc_".
+func (Exception) Prefix() string { return "exc_" }
 
 type kind interface {
 	~string

@@ -1,24 +1,27 @@
 -- name: AttemptsInsert :exec
 -- Rows side by side in arrays: many purchases that begin at once are written by one statement.
 INSERT INTO attempts (id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, title,
-    cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, success_url, cancel_url, reference, metadata,
+    cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, holds_stock, direct, success_url, cancel_url, reference, metadata,
     once, expires_at, created_at, updated_at)
 SELECT unnest(@ids::text[]), unnest(@merchants::text[]), nullif(unnest(@links::text[]), ''), unnest(@channels::text[]), unnest(@livemodes::bool[]),
     unnest(@statuses::text[]), unnest(@networks::text[]), unnest(@assets::text[]), unnest(@payees::text[]), unnest(@amounts::bigint[]), unnest(@titles::text[]),
     unnest(@cart_salts::bytea[]), unnest(@cart_hashes::bytea[]), unnest(@nonces::text[]), unnest(@buyer_token_hashes::bytea[]),
-    unnest(@from_addresses::text[]), unnest(@hold_payments::bool[]), unnest(@directs::bool[]), unnest(@success_urls::text[]),
+    unnest(@from_addresses::text[]), unnest(@hold_payments::bool[]), unnest(@hold_stocks::bool[]), unnest(@directs::bool[]), unnest(@success_urls::text[]),
     unnest(@cancel_urls::text[]), unnest(@refs::text[]), unnest(@metadata::jsonb[]), unnest(@onces::bytea[]),
     unnest(@expires_at::timestamptz[]), unnest(@created_at::timestamptz[]), unnest(@created_at::timestamptz[]);
 
 -- name: AttemptLinesInsert :exec
-INSERT INTO attempt_lines (attempt_id, line, item_id, title, qty, unit_amount)
-SELECT unnest(@attempts::text[]), unnest(@lines::smallint[]), unnest(@items::text[]), unnest(@titles::text[]), unnest(@quantities::int[]), unnest(@unit_amounts::bigint[]);
+INSERT INTO attempt_lines (attempt_id, line, item_id, title, kind, file_id, qty, unit_amount)
+SELECT unnest(@attempts::text[]), unnest(@lines::smallint[]), unnest(@items::text[]), unnest(@titles::text[]), unnest(@kinds::text[]), unnest(@files::text[]),
+    unnest(@quantities::int[]), unnest(@unit_amounts::bigint[]);
 
 -- name: AttemptLines :many
 SELECT * FROM attempt_lines WHERE attempt_id = ANY (@attempts::text[]) ORDER BY attempt_id, line;
 
 -- name: AttemptsByID :many
-SELECT sqlc.embed(attempts), sqlc.embed(merchants), coalesce(links.token, '')::text AS link_token
+-- What its link's shop tells and where it leads is as it is now; a link that was deleted is not shown again.
+SELECT sqlc.embed(attempts), sqlc.embed(merchants), CASE WHEN links.deleted_at IS NULL THEN coalesce(links.token, '') ELSE '' END::text AS link_token,
+    coalesce(links.message, '')::text AS message, coalesce(links.leads_to, '')::text AS leads_to
 FROM attempts
 JOIN merchants ON merchants.id = attempts.merchant_id
 LEFT JOIN links ON links.id = attempts.link_id
@@ -34,15 +37,19 @@ WHERE id = @id AND status = ANY (@was::text[])
 RETURNING *;
 
 -- name: AttemptClaim :one
--- Only open attempts whose time is not over may be paid.
+-- Only open attempts whose time is not over may be paid. What they hold of stock is nobody else's from now on.
+WITH paying AS (UPDATE reservations SET unpaid_from = '' WHERE reservations.attempt_id = @id AND unpaid_from <> '')
 UPDATE attempts SET status = 'settling', refusal = '', updated_at = @now::timestamptz
-WHERE id = @id AND status = 'open' AND expires_at > @now::timestamptz
-RETURNING *;
+WHERE attempts.id = @id AND attempts.status = 'open' AND expires_at > @now::timestamptz
+RETURNING attempts.*;
 
 -- name: AttemptReopen :one
+WITH waiting AS (
+    UPDATE reservations SET unpaid_from = a.from_address FROM attempts a
+    WHERE a.id = @id AND a.status = 'settling' AND reservations.attempt_id = a.id AND reservations.status = 'held')
 UPDATE attempts SET status = 'open', refusals = refusals + 1, refusal = @refusal, updated_at = @now::timestamptz
-WHERE id = @id AND status = 'settling'
-RETURNING *;
+WHERE attempts.id = @id AND attempts.status = 'settling'
+RETURNING attempts.*;
 
 -- name: AttemptsSettle :many
 UPDATE attempts SET
@@ -62,6 +69,9 @@ UPDATE attempts SET holds_payment = false WHERE id = @id AND holds_payment;
 
 -- name: AttemptHoldPayment :exec
 UPDATE attempts SET holds_payment = true WHERE id = @id;
+
+-- name: AttemptHoldStock :exec
+UPDATE attempts SET holds_stock = @holds WHERE id = ANY (@ids::text[]) AND holds_stock <> @holds;
 
 -- name: AttemptUnpaidCount :one
 SELECT count(*)::int FROM attempts
@@ -118,3 +128,20 @@ UPDATE claims SET looked_at = @now::timestamptz WHERE id = @id;
 
 -- name: AttemptByOnce :one
 SELECT id FROM attempts WHERE once = @once;
+
+-- name: BuyersInsert :exec
+INSERT INTO attempt_buyers (attempt_id, email, name, note, shipping)
+SELECT unnest(@attempts::text[]), unnest(@emails::text[]), unnest(@names::text[]), unnest(@notes::text[]), nullif(unnest(@shippings::text[]), '')::jsonb;
+
+-- name: BuyerOfAttempt :one
+SELECT * FROM attempt_buyers WHERE attempt_id = @attempt_id;
+
+-- name: ExceptionInsert :exec
+INSERT INTO exceptions (id, merchant_id, livemode, kind, attempt_id, settlement_id, payer, amount, network, transaction, created_at)
+VALUES (@id, @merchant_id, @livemode, @kind, @attempt_id, @settlement_id, @payer, @amount, @network, @transaction, @created_at)
+ON CONFLICT (kind, settlement_id) DO NOTHING;
+
+-- name: ExceptionList :many
+SELECT sqlc.embed(exceptions), attempts.title FROM exceptions JOIN attempts ON attempts.id = exceptions.attempt_id
+WHERE exceptions.merchant_id = @merchant_id AND exceptions.livemode = @livemode AND exceptions.resolved_at IS NULL AND exceptions.id < @before::text
+ORDER BY exceptions.id DESC LIMIT @most;

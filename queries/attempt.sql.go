@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"xsynesis/id"
+	"xsynesis/money"
 )
 
 const attemptByOnce = `-- name: AttemptByOnce :one
@@ -24,9 +25,10 @@ func (q *Queries) AttemptByOnce(ctx context.Context, db DBTX, once []byte) (id.A
 }
 
 const attemptClaim = `-- name: AttemptClaim :one
+WITH paying AS (UPDATE reservations SET unpaid_from = '' WHERE reservations.attempt_id = $2 AND unpaid_from <> '')
 UPDATE attempts SET status = 'settling', refusal = '', updated_at = $1::timestamptz
-WHERE id = $2 AND status = 'open' AND expires_at > $1::timestamptz
-RETURNING id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, amount_received, title, cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, refusals, refusal, simulated, success_url, cancel_url, reference, metadata, once, expires_at, created_at, updated_at, settled_at
+WHERE attempts.id = $2 AND attempts.status = 'open' AND expires_at > $1::timestamptz
+RETURNING attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock
 `
 
 type AttemptClaimParams struct {
@@ -34,7 +36,7 @@ type AttemptClaimParams struct {
 	ID  id.Attempt
 }
 
-// Only open attempts whose time is not over may be paid.
+// Only open attempts whose time is not over may be paid. What they hold of stock is nobody else's from now on.
 func (q *Queries) AttemptClaim(ctx context.Context, db DBTX, arg AttemptClaimParams) (Attempt, error) {
 	row := db.QueryRow(ctx, attemptClaim, arg.Now, arg.ID)
 	var i Attempt
@@ -70,6 +72,7 @@ func (q *Queries) AttemptClaim(ctx context.Context, db DBTX, arg AttemptClaimPar
 		&i.CreatedAt,
 		&i.UpdatedAt,
 		&i.SettledAt,
+		&i.HoldsStock,
 	)
 	return i, err
 }
@@ -77,7 +80,7 @@ func (q *Queries) AttemptClaim(ctx context.Context, db DBTX, arg AttemptClaimPar
 const attemptExpire = `-- name: AttemptExpire :one
 UPDATE attempts SET status = 'expired', updated_at = $1::timestamptz
 WHERE id = $2 AND status = 'open' AND expires_at <= $1::timestamptz
-RETURNING id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, amount_received, title, cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, refusals, refusal, simulated, success_url, cancel_url, reference, metadata, once, expires_at, created_at, updated_at, settled_at
+RETURNING id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, amount_received, title, cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, refusals, refusal, simulated, success_url, cancel_url, reference, metadata, once, expires_at, created_at, updated_at, settled_at, holds_stock
 `
 
 type AttemptExpireParams struct {
@@ -120,12 +123,13 @@ func (q *Queries) AttemptExpire(ctx context.Context, db DBTX, arg AttemptExpireP
 		&i.CreatedAt,
 		&i.UpdatedAt,
 		&i.SettledAt,
+		&i.HoldsStock,
 	)
 	return i, err
 }
 
 const attemptForUpdate = `-- name: AttemptForUpdate :one
-SELECT id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, amount_received, title, cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, refusals, refusal, simulated, success_url, cancel_url, reference, metadata, once, expires_at, created_at, updated_at, settled_at FROM attempts WHERE id = $1 FOR UPDATE
+SELECT id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, amount_received, title, cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, refusals, refusal, simulated, success_url, cancel_url, reference, metadata, once, expires_at, created_at, updated_at, settled_at, holds_stock FROM attempts WHERE id = $1 FOR UPDATE
 `
 
 func (q *Queries) AttemptForUpdate(ctx context.Context, db DBTX, argID id.Attempt) (Attempt, error) {
@@ -163,6 +167,7 @@ func (q *Queries) AttemptForUpdate(ctx context.Context, db DBTX, argID id.Attemp
 		&i.CreatedAt,
 		&i.UpdatedAt,
 		&i.SettledAt,
+		&i.HoldsStock,
 	)
 	return i, err
 }
@@ -188,8 +193,22 @@ func (q *Queries) AttemptHoldPayment(ctx context.Context, db DBTX, argID id.Atte
 	return err
 }
 
+const attemptHoldStock = `-- name: AttemptHoldStock :exec
+UPDATE attempts SET holds_stock = $1 WHERE id = ANY ($2::text[]) AND holds_stock <> $1
+`
+
+type AttemptHoldStockParams struct {
+	Holds bool
+	Ids   []string
+}
+
+func (q *Queries) AttemptHoldStock(ctx context.Context, db DBTX, arg AttemptHoldStockParams) error {
+	_, err := db.Exec(ctx, attemptHoldStock, arg.Holds, arg.Ids)
+	return err
+}
+
 const attemptLines = `-- name: AttemptLines :many
-SELECT attempt_id, line, item_id, title, qty, unit_amount FROM attempt_lines WHERE attempt_id = ANY ($1::text[]) ORDER BY attempt_id, line
+SELECT attempt_id, line, item_id, title, qty, unit_amount, kind, file_id FROM attempt_lines WHERE attempt_id = ANY ($1::text[]) ORDER BY attempt_id, line
 `
 
 func (q *Queries) AttemptLines(ctx context.Context, db DBTX, attempts []string) ([]AttemptLine, error) {
@@ -208,6 +227,8 @@ func (q *Queries) AttemptLines(ctx context.Context, db DBTX, attempts []string) 
 			&i.Title,
 			&i.Qty,
 			&i.UnitAmount,
+			&i.Kind,
+			&i.FileID,
 		); err != nil {
 			return nil, err
 		}
@@ -220,8 +241,9 @@ func (q *Queries) AttemptLines(ctx context.Context, db DBTX, attempts []string) 
 }
 
 const attemptLinesInsert = `-- name: AttemptLinesInsert :exec
-INSERT INTO attempt_lines (attempt_id, line, item_id, title, qty, unit_amount)
-SELECT unnest($1::text[]), unnest($2::smallint[]), unnest($3::text[]), unnest($4::text[]), unnest($5::int[]), unnest($6::bigint[])
+INSERT INTO attempt_lines (attempt_id, line, item_id, title, kind, file_id, qty, unit_amount)
+SELECT unnest($1::text[]), unnest($2::smallint[]), unnest($3::text[]), unnest($4::text[]), unnest($5::text[]), unnest($6::text[]),
+    unnest($7::int[]), unnest($8::bigint[])
 `
 
 type AttemptLinesInsertParams struct {
@@ -229,6 +251,8 @@ type AttemptLinesInsertParams struct {
 	Lines       []int16
 	Items       []string
 	Titles      []string
+	Kinds       []string
+	Files       []string
 	Quantities  []int32
 	UnitAmounts []int64
 }
@@ -239,6 +263,8 @@ func (q *Queries) AttemptLinesInsert(ctx context.Context, db DBTX, arg AttemptLi
 		arg.Lines,
 		arg.Items,
 		arg.Titles,
+		arg.Kinds,
+		arg.Files,
 		arg.Quantities,
 		arg.UnitAmounts,
 	)
@@ -246,7 +272,7 @@ func (q *Queries) AttemptLinesInsert(ctx context.Context, db DBTX, arg AttemptLi
 }
 
 const attemptListOfLink = `-- name: AttemptListOfLink :many
-SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, coalesce(claims.payer, '')::text AS payer
+SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, coalesce(claims.payer, '')::text AS payer
 FROM attempts LEFT JOIN claims ON claims.attempt_id = attempts.id AND claims.released_at IS NULL
 WHERE attempts.merchant_id = $1 AND attempts.link_id = $2 ORDER BY attempts.id DESC LIMIT $3
 `
@@ -303,6 +329,7 @@ func (q *Queries) AttemptListOfLink(ctx context.Context, db DBTX, arg AttemptLis
 			&i.Attempt.CreatedAt,
 			&i.Attempt.UpdatedAt,
 			&i.Attempt.SettledAt,
+			&i.Attempt.HoldsStock,
 			&i.Payer,
 		); err != nil {
 			return nil, err
@@ -316,7 +343,7 @@ func (q *Queries) AttemptListOfLink(ctx context.Context, db DBTX, arg AttemptLis
 }
 
 const attemptListUnderWay = `-- name: AttemptListUnderWay :many
-SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, coalesce(claims.payer, '')::text AS payer
+SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, coalesce(claims.payer, '')::text AS payer
 FROM attempts LEFT JOIN claims ON claims.attempt_id = attempts.id AND claims.released_at IS NULL
 WHERE attempts.merchant_id = $1 AND attempts.livemode = $2 AND attempts.status IN ('settling', 'unknown')
 ORDER BY attempts.id DESC LIMIT $3
@@ -374,6 +401,7 @@ func (q *Queries) AttemptListUnderWay(ctx context.Context, db DBTX, arg AttemptL
 			&i.Attempt.CreatedAt,
 			&i.Attempt.UpdatedAt,
 			&i.Attempt.SettledAt,
+			&i.Attempt.HoldsStock,
 			&i.Payer,
 		); err != nil {
 			return nil, err
@@ -389,7 +417,7 @@ func (q *Queries) AttemptListUnderWay(ctx context.Context, db DBTX, arg AttemptL
 const attemptMove = `-- name: AttemptMove :one
 UPDATE attempts SET status = $1, updated_at = $2::timestamptz
 WHERE id = $3 AND status = ANY ($4::text[])
-RETURNING id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, amount_received, title, cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, refusals, refusal, simulated, success_url, cancel_url, reference, metadata, once, expires_at, created_at, updated_at, settled_at
+RETURNING id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, amount_received, title, cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, refusals, refusal, simulated, success_url, cancel_url, reference, metadata, once, expires_at, created_at, updated_at, settled_at, holds_stock
 `
 
 type AttemptMoveParams struct {
@@ -440,6 +468,7 @@ func (q *Queries) AttemptMove(ctx context.Context, db DBTX, arg AttemptMoveParam
 		&i.CreatedAt,
 		&i.UpdatedAt,
 		&i.SettledAt,
+		&i.HoldsStock,
 	)
 	return i, err
 }
@@ -459,9 +488,12 @@ func (q *Queries) AttemptOldestUnpaid(ctx context.Context, db DBTX, linkID *id.L
 }
 
 const attemptReopen = `-- name: AttemptReopen :one
+WITH waiting AS (
+    UPDATE reservations SET unpaid_from = a.from_address FROM attempts a
+    WHERE a.id = $3 AND a.status = 'settling' AND reservations.attempt_id = a.id AND reservations.status = 'held')
 UPDATE attempts SET status = 'open', refusals = refusals + 1, refusal = $1, updated_at = $2::timestamptz
-WHERE id = $3 AND status = 'settling'
-RETURNING id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, amount_received, title, cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, refusals, refusal, simulated, success_url, cancel_url, reference, metadata, once, expires_at, created_at, updated_at, settled_at
+WHERE attempts.id = $3 AND attempts.status = 'settling'
+RETURNING attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock
 `
 
 type AttemptReopenParams struct {
@@ -505,6 +537,7 @@ func (q *Queries) AttemptReopen(ctx context.Context, db DBTX, arg AttemptReopenP
 		&i.CreatedAt,
 		&i.UpdatedAt,
 		&i.SettledAt,
+		&i.HoldsStock,
 	)
 	return i, err
 }
@@ -538,7 +571,8 @@ func (q *Queries) AttemptUnpaidOfLink(ctx context.Context, db DBTX, linkID *id.L
 }
 
 const attemptsByID = `-- name: AttemptsByID :many
-SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, merchants.id, merchants.slug, merchants.name, merchants.domain, merchants.created_at, merchants.went_live_at, coalesce(links.token, '')::text AS link_token
+SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, merchants.id, merchants.slug, merchants.name, merchants.domain, merchants.created_at, merchants.went_live_at, CASE WHEN links.deleted_at IS NULL THEN coalesce(links.token, '') ELSE '' END::text AS link_token,
+    coalesce(links.message, '')::text AS message, coalesce(links.leads_to, '')::text AS leads_to
 FROM attempts
 JOIN merchants ON merchants.id = attempts.merchant_id
 LEFT JOIN links ON links.id = attempts.link_id
@@ -549,8 +583,11 @@ type AttemptsByIDRow struct {
 	Attempt   Attempt
 	Merchant  Merchant
 	LinkToken string
+	Message   string
+	LeadsTo   string
 }
 
+// What its link's shop tells and where it leads is as it is now; a link that was deleted is not shown again.
 func (q *Queries) AttemptsByID(ctx context.Context, db DBTX, ids []string) ([]AttemptsByIDRow, error) {
 	rows, err := db.Query(ctx, attemptsByID, ids)
 	if err != nil {
@@ -592,6 +629,7 @@ func (q *Queries) AttemptsByID(ctx context.Context, db DBTX, ids []string) ([]At
 			&i.Attempt.CreatedAt,
 			&i.Attempt.UpdatedAt,
 			&i.Attempt.SettledAt,
+			&i.Attempt.HoldsStock,
 			&i.Merchant.ID,
 			&i.Merchant.Slug,
 			&i.Merchant.Name,
@@ -599,6 +637,8 @@ func (q *Queries) AttemptsByID(ctx context.Context, db DBTX, ids []string) ([]At
 			&i.Merchant.CreatedAt,
 			&i.Merchant.WentLiveAt,
 			&i.LinkToken,
+			&i.Message,
+			&i.LeadsTo,
 		); err != nil {
 			return nil, err
 		}
@@ -612,14 +652,14 @@ func (q *Queries) AttemptsByID(ctx context.Context, db DBTX, ids []string) ([]At
 
 const attemptsInsert = `-- name: AttemptsInsert :exec
 INSERT INTO attempts (id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, title,
-    cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, success_url, cancel_url, reference, metadata,
+    cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, holds_stock, direct, success_url, cancel_url, reference, metadata,
     once, expires_at, created_at, updated_at)
 SELECT unnest($1::text[]), unnest($2::text[]), nullif(unnest($3::text[]), ''), unnest($4::text[]), unnest($5::bool[]),
     unnest($6::text[]), unnest($7::text[]), unnest($8::text[]), unnest($9::text[]), unnest($10::bigint[]), unnest($11::text[]),
     unnest($12::bytea[]), unnest($13::bytea[]), unnest($14::text[]), unnest($15::bytea[]),
-    unnest($16::text[]), unnest($17::bool[]), unnest($18::bool[]), unnest($19::text[]),
-    unnest($20::text[]), unnest($21::text[]), unnest($22::jsonb[]), unnest($23::bytea[]),
-    unnest($24::timestamptz[]), unnest($25::timestamptz[]), unnest($25::timestamptz[])
+    unnest($16::text[]), unnest($17::bool[]), unnest($18::bool[]), unnest($19::bool[]), unnest($20::text[]),
+    unnest($21::text[]), unnest($22::text[]), unnest($23::jsonb[]), unnest($24::bytea[]),
+    unnest($25::timestamptz[]), unnest($26::timestamptz[]), unnest($26::timestamptz[])
 `
 
 type AttemptsInsertParams struct {
@@ -640,6 +680,7 @@ type AttemptsInsertParams struct {
 	BuyerTokenHashes [][]byte
 	FromAddresses    []string
 	HoldPayments     []bool
+	HoldStocks       []bool
 	Directs          []bool
 	SuccessUrls      []string
 	CancelUrls       []string
@@ -670,6 +711,7 @@ func (q *Queries) AttemptsInsert(ctx context.Context, db DBTX, arg AttemptsInser
 		arg.BuyerTokenHashes,
 		arg.FromAddresses,
 		arg.HoldPayments,
+		arg.HoldStocks,
 		arg.Directs,
 		arg.SuccessUrls,
 		arg.CancelUrls,
@@ -688,7 +730,7 @@ UPDATE attempts SET
     amount_received = came.amount, simulated = came.simulated, settled_at = $1::timestamptz, updated_at = $1::timestamptz
 FROM (SELECT unnest($2::text[]) AS id, unnest($3::bigint[]) AS amount, unnest($4::bool[]) AS simulated) came
 WHERE attempts.id = came.id AND status IN ('open', 'settling', 'unknown', 'expired', 'cancelled')
-RETURNING attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at
+RETURNING attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock
 `
 
 type AttemptsSettleParams struct {
@@ -744,6 +786,7 @@ func (q *Queries) AttemptsSettle(ctx context.Context, db DBTX, arg AttemptsSettl
 			&i.CreatedAt,
 			&i.UpdatedAt,
 			&i.SettledAt,
+			&i.HoldsStock,
 		); err != nil {
 			return nil, err
 		}
@@ -753,6 +796,47 @@ func (q *Queries) AttemptsSettle(ctx context.Context, db DBTX, arg AttemptsSettl
 		return nil, err
 	}
 	return items, nil
+}
+
+const buyerOfAttempt = `-- name: BuyerOfAttempt :one
+SELECT attempt_id, email, name, note, shipping FROM attempt_buyers WHERE attempt_id = $1
+`
+
+func (q *Queries) BuyerOfAttempt(ctx context.Context, db DBTX, attemptID id.Attempt) (AttemptBuyer, error) {
+	row := db.QueryRow(ctx, buyerOfAttempt, attemptID)
+	var i AttemptBuyer
+	err := row.Scan(
+		&i.AttemptID,
+		&i.Email,
+		&i.Name,
+		&i.Note,
+		&i.Shipping,
+	)
+	return i, err
+}
+
+const buyersInsert = `-- name: BuyersInsert :exec
+INSERT INTO attempt_buyers (attempt_id, email, name, note, shipping)
+SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::text[]), unnest($4::text[]), nullif(unnest($5::text[]), '')::jsonb
+`
+
+type BuyersInsertParams struct {
+	Attempts  []string
+	Emails    []string
+	Names     []string
+	Notes     []string
+	Shippings []string
+}
+
+func (q *Queries) BuyersInsert(ctx context.Context, db DBTX, arg BuyersInsertParams) error {
+	_, err := db.Exec(ctx, buyersInsert,
+		arg.Attempts,
+		arg.Emails,
+		arg.Names,
+		arg.Notes,
+		arg.Shippings,
+	)
+	return err
 }
 
 const claimByAuthorization = `-- name: ClaimByAuthorization :one
@@ -996,6 +1080,101 @@ func (q *Queries) ClaimsLiving(ctx context.Context, db DBTX, attempts []string) 
 			&i.ReleasedAt,
 			&i.Refusal,
 			&i.LookedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const exceptionInsert = `-- name: ExceptionInsert :exec
+INSERT INTO exceptions (id, merchant_id, livemode, kind, attempt_id, settlement_id, payer, amount, network, transaction, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+ON CONFLICT (kind, settlement_id) DO NOTHING
+`
+
+type ExceptionInsertParams struct {
+	ID           id.Exception
+	MerchantID   id.Merchant
+	Livemode     bool
+	Kind         string
+	AttemptID    id.Attempt
+	SettlementID id.Settlement
+	Payer        string
+	Amount       money.USDC
+	Network      string
+	Transaction  string
+	CreatedAt    time.Time
+}
+
+func (q *Queries) ExceptionInsert(ctx context.Context, db DBTX, arg ExceptionInsertParams) error {
+	_, err := db.Exec(ctx, exceptionInsert,
+		arg.ID,
+		arg.MerchantID,
+		arg.Livemode,
+		arg.Kind,
+		arg.AttemptID,
+		arg.SettlementID,
+		arg.Payer,
+		arg.Amount,
+		arg.Network,
+		arg.Transaction,
+		arg.CreatedAt,
+	)
+	return err
+}
+
+const exceptionList = `-- name: ExceptionList :many
+SELECT exceptions.id, exceptions.merchant_id, exceptions.livemode, exceptions.kind, exceptions.attempt_id, exceptions.settlement_id, exceptions.payer, exceptions.amount, exceptions.network, exceptions.transaction, exceptions.created_at, exceptions.resolved_at, exceptions.resolution, attempts.title FROM exceptions JOIN attempts ON attempts.id = exceptions.attempt_id
+WHERE exceptions.merchant_id = $1 AND exceptions.livemode = $2 AND exceptions.resolved_at IS NULL AND exceptions.id < $3::text
+ORDER BY exceptions.id DESC LIMIT $4
+`
+
+type ExceptionListParams struct {
+	MerchantID id.Merchant
+	Livemode   bool
+	Before     string
+	Most       int32
+}
+
+type ExceptionListRow struct {
+	Exception Exception
+	Title     string
+}
+
+func (q *Queries) ExceptionList(ctx context.Context, db DBTX, arg ExceptionListParams) ([]ExceptionListRow, error) {
+	rows, err := db.Query(ctx, exceptionList,
+		arg.MerchantID,
+		arg.Livemode,
+		arg.Before,
+		arg.Most,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ExceptionListRow{}
+	for rows.Next() {
+		var i ExceptionListRow
+		if err := rows.Scan(
+			&i.Exception.ID,
+			&i.Exception.MerchantID,
+			&i.Exception.Livemode,
+			&i.Exception.Kind,
+			&i.Exception.AttemptID,
+			&i.Exception.SettlementID,
+			&i.Exception.Payer,
+			&i.Exception.Amount,
+			&i.Exception.Network,
+			&i.Exception.Transaction,
+			&i.Exception.CreatedAt,
+			&i.Exception.ResolvedAt,
+			&i.Exception.Resolution,
+			&i.Title,
 		); err != nil {
 			return nil, err
 		}

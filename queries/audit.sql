@@ -31,6 +31,7 @@ WHERE coalesce(s.amount, 0) <> CASE WHEN a.status IN ('settled', 'settled_late',
 SELECT (a.id || ' is ' || a.status || ', its settlement is ' || coalesce(s.status, 'missing'))::text
 FROM attempts a LEFT JOIN settlements s ON s.attempt_id = a.id AND s.status <> 'failed'
 WHERE CASE
+    WHEN a.amount = 0 THEN s.status IS NOT NULL
     WHEN a.status IN ('settled', 'settled_late') THEN coalesce(s.status, '') NOT IN ('confirmed', 'final')
     WHEN a.status IN ('settling', 'unknown') THEN coalesce(s.status, '') NOT IN ('queued', 'signed', 'broadcast', 'requested')
     ELSE s.status IS NOT NULL END;
@@ -91,3 +92,27 @@ WHERE v.network = @network AND v.hash = ANY (@transactions::text[]) AND s.status
 UNION
 SELECT payer, pay_to, amount, log_index, transaction FROM settlements
 WHERE network = @network AND transaction = ANY (@transactions::text[]) AND status <> 'failed';
+
+-- name: AuditStock :many
+-- Sold, held and free are what was put in: what a counter says is taken, its purchases hold or have bought.
+SELECT (s.item_id || CASE WHEN s.livemode THEN ' live' ELSE ' test' END || ' counts ' || s.taken::text || ' taken of ' || s.put::text
+    || ', its purchases hold ' || coalesce(r.held, 0)::text || ' and bought ' || coalesce(r.sold, 0)::text)::text
+FROM item_stock s LEFT JOIN (
+    SELECT item_id, livemode, sum(qty) FILTER (WHERE status = 'held') AS held, sum(qty) FILTER (WHERE status = 'claimed') AS sold
+    FROM reservations GROUP BY 1, 2) r USING (item_id, livemode)
+WHERE s.taken <> coalesce(r.held, 0) + coalesce(r.sold, 0) OR s.taken > s.put OR s.taken < 0;
+
+-- name: AuditReservations :many
+-- Stock is held by purchases that may still be paid, and was claimed by those that are.
+SELECT (r.id || ' is ' || r.status || ', its purchase ' || a.id || ' is ' || a.status)::text
+FROM reservations r JOIN attempts a ON a.id = r.attempt_id
+WHERE r.status = 'held' AND a.status NOT IN ('open', 'settling', 'unknown')
+   OR r.status = 'claimed' AND a.status NOT IN ('settled', 'settled_late', 'reversed')
+   OR r.status <> 'released' AND NOT a.holds_stock
+   OR r.unpaid_from <> CASE WHEN a.status = 'open' THEN a.from_address ELSE '' END AND r.status = 'held';
+
+-- name: AuditReserved :many
+-- A sale that names a reservation is the one that claimed it, for as many.
+SELECT (s.id || ' of ' || s.qty::text || ' names ' || s.reservation_id || ', which is ' || coalesce(r.status || ' for ' || r.qty::text, 'not there'))::text
+FROM sales s LEFT JOIN reservations r ON r.id = s.reservation_id AND r.attempt_id = s.attempt_id AND r.line = s.line
+WHERE s.reservation_id <> '' AND (r.id IS NULL OR r.status <> 'claimed' OR r.qty <> s.qty OR r.item_id <> s.item_id);

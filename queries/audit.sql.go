@@ -376,6 +376,63 @@ func (q *Queries) AuditRelayGaps(ctx context.Context, db DBTX) ([]string, error)
 	return items, nil
 }
 
+const auditReservations = `-- name: AuditReservations :many
+SELECT (r.id || ' is ' || r.status || ', its purchase ' || a.id || ' is ' || a.status)::text
+FROM reservations r JOIN attempts a ON a.id = r.attempt_id
+WHERE r.status = 'held' AND a.status NOT IN ('open', 'settling', 'unknown')
+   OR r.status = 'claimed' AND a.status NOT IN ('settled', 'settled_late', 'reversed')
+   OR r.status <> 'released' AND NOT a.holds_stock
+   OR r.unpaid_from <> CASE WHEN a.status = 'open' THEN a.from_address ELSE '' END AND r.status = 'held'
+`
+
+// Stock is held by purchases that may still be paid, and was claimed by those that are.
+func (q *Queries) AuditReservations(ctx context.Context, db DBTX) ([]string, error) {
+	rows, err := db.Query(ctx, auditReservations)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var column_1 string
+		if err := rows.Scan(&column_1); err != nil {
+			return nil, err
+		}
+		items = append(items, column_1)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const auditReserved = `-- name: AuditReserved :many
+SELECT (s.id || ' of ' || s.qty::text || ' names ' || s.reservation_id || ', which is ' || coalesce(r.status || ' for ' || r.qty::text, 'not there'))::text
+FROM sales s LEFT JOIN reservations r ON r.id = s.reservation_id AND r.attempt_id = s.attempt_id AND r.line = s.line
+WHERE s.reservation_id <> '' AND (r.id IS NULL OR r.status <> 'claimed' OR r.qty <> s.qty OR r.item_id <> s.item_id)
+`
+
+// A sale that names a reservation is the one that claimed it, for as many.
+func (q *Queries) AuditReserved(ctx context.Context, db DBTX) ([]string, error) {
+	rows, err := db.Query(ctx, auditReserved)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var column_1 string
+		if err := rows.Scan(&column_1); err != nil {
+			return nil, err
+		}
+		items = append(items, column_1)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const auditSales = `-- name: AuditSales :many
 SELECT (a.id || ' is ' || a.status || ' over ' || a.amount::text || ', its sales sum to ' || coalesce(s.amount, 0)::text)::text
 FROM attempts a LEFT JOIN (SELECT attempt_id, sum(amount)::bigint AS amount FROM sales GROUP BY attempt_id) s ON s.attempt_id = a.id
@@ -407,6 +464,7 @@ const auditStates = `-- name: AuditStates :many
 SELECT (a.id || ' is ' || a.status || ', its settlement is ' || coalesce(s.status, 'missing'))::text
 FROM attempts a LEFT JOIN settlements s ON s.attempt_id = a.id AND s.status <> 'failed'
 WHERE CASE
+    WHEN a.amount = 0 THEN s.status IS NOT NULL
     WHEN a.status IN ('settled', 'settled_late') THEN coalesce(s.status, '') NOT IN ('confirmed', 'final')
     WHEN a.status IN ('settling', 'unknown') THEN coalesce(s.status, '') NOT IN ('queued', 'signed', 'broadcast', 'requested')
     ELSE s.status IS NOT NULL END
@@ -415,6 +473,36 @@ WHERE CASE
 // What a purchase is agrees with what its money does.
 func (q *Queries) AuditStates(ctx context.Context, db DBTX) ([]string, error) {
 	rows, err := db.Query(ctx, auditStates)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var column_1 string
+		if err := rows.Scan(&column_1); err != nil {
+			return nil, err
+		}
+		items = append(items, column_1)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const auditStock = `-- name: AuditStock :many
+SELECT (s.item_id || CASE WHEN s.livemode THEN ' live' ELSE ' test' END || ' counts ' || s.taken::text || ' taken of ' || s.put::text
+    || ', its purchases hold ' || coalesce(r.held, 0)::text || ' and bought ' || coalesce(r.sold, 0)::text)::text
+FROM item_stock s LEFT JOIN (
+    SELECT item_id, livemode, sum(qty) FILTER (WHERE status = 'held') AS held, sum(qty) FILTER (WHERE status = 'claimed') AS sold
+    FROM reservations GROUP BY 1, 2) r USING (item_id, livemode)
+WHERE s.taken <> coalesce(r.held, 0) + coalesce(r.sold, 0) OR s.taken > s.put OR s.taken < 0
+`
+
+// Sold, held and free are what was put in: what a counter says is taken, its purchases hold or have bought.
+func (q *Queries) AuditStock(ctx context.Context, db DBTX) ([]string, error) {
+	rows, err := db.Query(ctx, auditStock)
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,9 @@
 -- name: LinkInsert :one
 -- A key that made a link before gives that link again.
-INSERT INTO links (id, merchant_id, token, livemode, title, description, price, network, expires_at, max_payments, success_url, reference, metadata, once, created_at, updated_at)
-VALUES (@id, @merchant_id, @token, @livemode, @title, @description, @price, @network, @expires_at, @max_payments, @success_url, @reference, @metadata, @once, @created_at, @created_at)
+INSERT INTO links (id, merchant_id, token, livemode, title, description, sells, price, presets, network, starts_at, expires_at, paused_at, max_payments,
+    success_url, message, file_id, key_item_id, leads_to, leads_all, reference, metadata, once, created_at, updated_at)
+VALUES (@id, @merchant_id, @token, @livemode, @title, @description, @sells, @price, @presets, @network, @starts_at, @expires_at, @paused_at, @max_payments,
+    @success_url, @message, @file_id, @key_item_id, @leads_to, @leads_all, @reference, @metadata, @once, @created_at, @created_at)
 ON CONFLICT (once) DO UPDATE SET once = excluded.once
 RETURNING id;
 
@@ -9,21 +11,25 @@ RETURNING id;
 -- Another address counts from its time on, whether or not it was moved into its place yet; where money is real, only
 -- once it is proven.
 SELECT sqlc.embed(links), sqlc.embed(merchants), payees.address AS pay_to, payees.proven_at,
-    due.address AS due_pay_to, due.proven_at AS due_proven_at
+    due.address AS due_pay_to, due.proven_at AS due_proven_at,
+    CASE WHEN links.sells = 'items' THEN link_goods(links.id, links.livemode) END::jsonb AS goods,
+    CASE WHEN links.key_item_id IS NOT NULL THEN link_gift(links.id, links.livemode) END::jsonb AS gift
 FROM links
 JOIN merchants ON merchants.id = links.merchant_id
 LEFT JOIN payees ON payees.merchant_id = links.merchant_id AND payees.network = links.network
 LEFT JOIN payee_changes due ON due.merchant_id = links.merchant_id AND due.network = links.network
     AND due.applied_at IS NULL AND due.cancelled_at IS NULL AND due.effective_at <= @now::timestamptz
     AND (due.proven_at IS NOT NULL OR NOT links.livemode)
-WHERE links.token = @token;
+WHERE links.token = @token AND links.deleted_at IS NULL;
 
 -- name: LinkByID :one
-SELECT * FROM links WHERE merchant_id = @merchant_id AND id = @id;
+SELECT sqlc.embed(links), CASE WHEN links.sells = 'items' THEN link_goods(links.id, links.livemode) END::jsonb AS goods,
+    CASE WHEN links.key_item_id IS NOT NULL THEN link_gift(links.id, links.livemode) END::jsonb AS gift
+FROM links WHERE merchant_id = @merchant_id AND id = @id AND deleted_at IS NULL;
 
 -- name: LinkForUpdate :one
 -- Sales refer to the link meanwhile, and must not wait for it.
-SELECT * FROM links WHERE merchant_id = @merchant_id AND id = @id FOR NO KEY UPDATE;
+SELECT * FROM links WHERE merchant_id = @merchant_id AND id = @id AND deleted_at IS NULL FOR NO KEY UPDATE;
 
 -- name: LinkPaymentsTaken :one
 -- What holds a payment now; a purchase that begins without one meanwhile never gives one back.
@@ -35,8 +41,9 @@ UPDATE attempts SET holds_payment = true
 WHERE link_id = @link_id AND NOT holds_payment AND status IN ('open', 'settling', 'unknown', 'settled', 'settled_late');
 
 -- name: LinkUpdate :one
-UPDATE links SET title = @title, description = @description, price = @price, expires_at = @expires_at,
-    max_payments = @max_payments, payments_taken = @payments_taken, success_url = @success_url,
+UPDATE links SET title = @title, description = @description, sells = @sells, price = @price, presets = @presets, starts_at = @starts_at, expires_at = @expires_at,
+    paused_at = @paused_at, max_payments = @max_payments, payments_taken = @payments_taken, success_url = @success_url, message = @message,
+    file_id = @file_id, key_item_id = @key_item_id, leads_to = @leads_to, leads_all = @leads_all,
     reference = @reference, metadata = @metadata, updated_at = @updated_at,
     end_told = end_told AND (expired_at IS NOT NULL OR expires_at IS NOT DISTINCT FROM @expires_at)
 WHERE merchant_id = @merchant_id AND id = @id
@@ -47,6 +54,16 @@ UPDATE links SET expired_at = coalesce(expired_at, @now::timestamptz), end_told 
 WHERE merchant_id = @merchant_id AND id = @id
 RETURNING *;
 
+-- name: LinkDelete :exec
+UPDATE links SET deleted_at = @now::timestamptz, updated_at = @now::timestamptz WHERE merchant_id = @merchant_id AND id = @id;
+
+-- name: LinkClick :exec
+INSERT INTO link_clicks (link_id, slot, clicks, led) VALUES (@link_id, @slot, 1, @led)
+ON CONFLICT (link_id, slot) DO UPDATE SET clicks = link_clicks.clicks + 1, led = link_clicks.led + excluded.led;
+
+-- name: LinkClicks :many
+SELECT link_id, sum(clicks)::bigint AS clicks, sum(led)::bigint AS led FROM link_clicks WHERE link_id = ANY (@links::text[]) GROUP BY link_id;
+
 -- name: LinksEnd :many
 -- Links whose time is over, and of whose end nobody was told.
 UPDATE links SET end_told = true WHERE id IN (
@@ -55,25 +72,29 @@ UPDATE links SET end_told = true WHERE id IN (
 RETURNING *;
 
 -- name: LinkList :many
-SELECT sqlc.embed(links), coalesce(t.payments, 0)::bigint AS payments, coalesce(t.received, 0)::bigint AS received, coalesce(t.last_paid_at, 'epoch')::timestamptz AS last_paid_at
+SELECT sqlc.embed(links), coalesce(t.payments, 0)::bigint AS payments, coalesce(t.received, 0)::bigint AS received, coalesce(t.last_paid_at, 'epoch')::timestamptz AS last_paid_at,
+    CASE WHEN links.sells = 'items' THEN link_goods(links.id, links.livemode) END::jsonb AS goods,
+    CASE WHEN links.key_item_id IS NOT NULL THEN link_gift(links.id, links.livemode) END::jsonb AS gift
 FROM links
 LEFT JOIN LATERAL (
     SELECT sum(link_totals.payments)::bigint AS payments, sum(link_totals.amount)::bigint AS received, max(link_totals.last_paid_at) AS last_paid_at
     FROM link_totals WHERE link_totals.link_id = links.id
 ) t ON true
-WHERE links.merchant_id = @merchant_id AND links.livemode = @livemode AND links.id < @before::text
+WHERE links.merchant_id = @merchant_id AND links.livemode = @livemode AND links.deleted_at IS NULL AND links.id < @before::text
 ORDER BY links.id DESC
 LIMIT @most;
 
 -- name: LinkListAfter :many
 -- The page before: read upwards, to be turned round.
-SELECT sqlc.embed(links), coalesce(t.payments, 0)::bigint AS payments, coalesce(t.received, 0)::bigint AS received, coalesce(t.last_paid_at, 'epoch')::timestamptz AS last_paid_at
+SELECT sqlc.embed(links), coalesce(t.payments, 0)::bigint AS payments, coalesce(t.received, 0)::bigint AS received, coalesce(t.last_paid_at, 'epoch')::timestamptz AS last_paid_at,
+    CASE WHEN links.sells = 'items' THEN link_goods(links.id, links.livemode) END::jsonb AS goods,
+    CASE WHEN links.key_item_id IS NOT NULL THEN link_gift(links.id, links.livemode) END::jsonb AS gift
 FROM links
 LEFT JOIN LATERAL (
     SELECT sum(link_totals.payments)::bigint AS payments, sum(link_totals.amount)::bigint AS received, max(link_totals.last_paid_at) AS last_paid_at
     FROM link_totals WHERE link_totals.link_id = links.id
 ) t ON true
-WHERE links.merchant_id = @merchant_id AND links.livemode = @livemode AND links.id > @after::text
+WHERE links.merchant_id = @merchant_id AND links.livemode = @livemode AND links.deleted_at IS NULL AND links.id > @after::text
 ORDER BY links.id ASC
 LIMIT @most;
 
@@ -109,3 +130,15 @@ SELECT EXISTS (SELECT FROM link_prices WHERE link_id = @link_id AND price = @pri
 
 -- name: LinkTaken :one
 SELECT payments_taken FROM links WHERE id = @id;
+
+-- name: LinkLimited :one
+SELECT (max_payments IS NOT NULL)::bool FROM links WHERE id = @id;
+
+-- name: LinkLinesSet :exec
+WITH gone AS (DELETE FROM link_lines WHERE link_lines.link_id = @link_id AND line >= cardinality(@items::text[]))
+INSERT INTO link_lines (link_id, line, item_id, qty)
+SELECT @link_id, unnest(@lines::smallint[]), unnest(@items::text[]), unnest(@quantities::int[])
+ON CONFLICT (link_id, line) DO UPDATE SET item_id = excluded.item_id, qty = excluded.qty;
+
+-- name: LinkLines :many
+SELECT * FROM link_lines WHERE link_id = @link_id ORDER BY line;

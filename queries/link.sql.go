@@ -14,7 +14,9 @@ import (
 )
 
 const linkByID = `-- name: LinkByID :one
-SELECT id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at FROM links WHERE merchant_id = $1 AND id = $2
+SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.end_told, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, links.sells, links.presets, links.starts_at, links.paused_at, links.deleted_at, links.message, links.file_id, links.key_item_id, links.leads_to, links.leads_all, CASE WHEN links.sells = 'items' THEN link_goods(links.id, links.livemode) END::jsonb AS goods,
+    CASE WHEN links.key_item_id IS NOT NULL THEN link_gift(links.id, links.livemode) END::jsonb AS gift
+FROM links WHERE merchant_id = $1 AND id = $2 AND deleted_at IS NULL
 `
 
 type LinkByIDParams struct {
@@ -22,43 +24,63 @@ type LinkByIDParams struct {
 	ID         id.Link
 }
 
-func (q *Queries) LinkByID(ctx context.Context, db DBTX, arg LinkByIDParams) (Link, error) {
+type LinkByIDRow struct {
+	Link  Link
+	Goods []byte
+	Gift  []byte
+}
+
+func (q *Queries) LinkByID(ctx context.Context, db DBTX, arg LinkByIDParams) (LinkByIDRow, error) {
 	row := db.QueryRow(ctx, linkByID, arg.MerchantID, arg.ID)
-	var i Link
+	var i LinkByIDRow
 	err := row.Scan(
-		&i.ID,
-		&i.MerchantID,
-		&i.Token,
-		&i.Livemode,
-		&i.Title,
-		&i.Description,
-		&i.Price,
-		&i.Network,
-		&i.ExpiresAt,
-		&i.ExpiredAt,
-		&i.EndTold,
-		&i.MaxPayments,
-		&i.PaymentsTaken,
-		&i.SuccessUrl,
-		&i.Reference,
-		&i.Metadata,
-		&i.Once,
-		&i.CreatedAt,
-		&i.UpdatedAt,
+		&i.Link.ID,
+		&i.Link.MerchantID,
+		&i.Link.Token,
+		&i.Link.Livemode,
+		&i.Link.Title,
+		&i.Link.Description,
+		&i.Link.Price,
+		&i.Link.Network,
+		&i.Link.ExpiresAt,
+		&i.Link.ExpiredAt,
+		&i.Link.EndTold,
+		&i.Link.MaxPayments,
+		&i.Link.PaymentsTaken,
+		&i.Link.SuccessUrl,
+		&i.Link.Reference,
+		&i.Link.Metadata,
+		&i.Link.Once,
+		&i.Link.CreatedAt,
+		&i.Link.UpdatedAt,
+		&i.Link.Sells,
+		&i.Link.Presets,
+		&i.Link.StartsAt,
+		&i.Link.PausedAt,
+		&i.Link.DeletedAt,
+		&i.Link.Message,
+		&i.Link.FileID,
+		&i.Link.KeyItemID,
+		&i.Link.LeadsTo,
+		&i.Link.LeadsAll,
+		&i.Goods,
+		&i.Gift,
 	)
 	return i, err
 }
 
 const linkByToken = `-- name: LinkByToken :one
-SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.end_told, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, merchants.id, merchants.slug, merchants.name, merchants.domain, merchants.created_at, merchants.went_live_at, payees.address AS pay_to, payees.proven_at,
-    due.address AS due_pay_to, due.proven_at AS due_proven_at
+SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.end_told, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, links.sells, links.presets, links.starts_at, links.paused_at, links.deleted_at, links.message, links.file_id, links.key_item_id, links.leads_to, links.leads_all, merchants.id, merchants.slug, merchants.name, merchants.domain, merchants.created_at, merchants.went_live_at, payees.address AS pay_to, payees.proven_at,
+    due.address AS due_pay_to, due.proven_at AS due_proven_at,
+    CASE WHEN links.sells = 'items' THEN link_goods(links.id, links.livemode) END::jsonb AS goods,
+    CASE WHEN links.key_item_id IS NOT NULL THEN link_gift(links.id, links.livemode) END::jsonb AS gift
 FROM links
 JOIN merchants ON merchants.id = links.merchant_id
 LEFT JOIN payees ON payees.merchant_id = links.merchant_id AND payees.network = links.network
 LEFT JOIN payee_changes due ON due.merchant_id = links.merchant_id AND due.network = links.network
     AND due.applied_at IS NULL AND due.cancelled_at IS NULL AND due.effective_at <= $1::timestamptz
     AND (due.proven_at IS NOT NULL OR NOT links.livemode)
-WHERE links.token = $2
+WHERE links.token = $2 AND links.deleted_at IS NULL
 `
 
 type LinkByTokenParams struct {
@@ -73,6 +95,8 @@ type LinkByTokenRow struct {
 	ProvenAt    *time.Time
 	DuePayTo    *string
 	DueProvenAt *time.Time
+	Goods       []byte
+	Gift        []byte
 }
 
 // Another address counts from its time on, whether or not it was moved into its place yet; where money is real, only
@@ -100,6 +124,16 @@ func (q *Queries) LinkByToken(ctx context.Context, db DBTX, arg LinkByTokenParam
 		&i.Link.Once,
 		&i.Link.CreatedAt,
 		&i.Link.UpdatedAt,
+		&i.Link.Sells,
+		&i.Link.Presets,
+		&i.Link.StartsAt,
+		&i.Link.PausedAt,
+		&i.Link.DeletedAt,
+		&i.Link.Message,
+		&i.Link.FileID,
+		&i.Link.KeyItemID,
+		&i.Link.LeadsTo,
+		&i.Link.LeadsAll,
 		&i.Merchant.ID,
 		&i.Merchant.Slug,
 		&i.Merchant.Name,
@@ -110,14 +144,77 @@ func (q *Queries) LinkByToken(ctx context.Context, db DBTX, arg LinkByTokenParam
 		&i.ProvenAt,
 		&i.DuePayTo,
 		&i.DueProvenAt,
+		&i.Goods,
+		&i.Gift,
 	)
 	return i, err
+}
+
+const linkClick = `-- name: LinkClick :exec
+INSERT INTO link_clicks (link_id, slot, clicks, led) VALUES ($1, $2, 1, $3)
+ON CONFLICT (link_id, slot) DO UPDATE SET clicks = link_clicks.clicks + 1, led = link_clicks.led + excluded.led
+`
+
+type LinkClickParams struct {
+	LinkID id.Link
+	Slot   int16
+	Led    int64
+}
+
+func (q *Queries) LinkClick(ctx context.Context, db DBTX, arg LinkClickParams) error {
+	_, err := db.Exec(ctx, linkClick, arg.LinkID, arg.Slot, arg.Led)
+	return err
+}
+
+const linkClicks = `-- name: LinkClicks :many
+SELECT link_id, sum(clicks)::bigint AS clicks, sum(led)::bigint AS led FROM link_clicks WHERE link_id = ANY ($1::text[]) GROUP BY link_id
+`
+
+type LinkClicksRow struct {
+	LinkID id.Link
+	Clicks int64
+	Led    int64
+}
+
+func (q *Queries) LinkClicks(ctx context.Context, db DBTX, links []string) ([]LinkClicksRow, error) {
+	rows, err := db.Query(ctx, linkClicks, links)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []LinkClicksRow{}
+	for rows.Next() {
+		var i LinkClicksRow
+		if err := rows.Scan(&i.LinkID, &i.Clicks, &i.Led); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const linkDelete = `-- name: LinkDelete :exec
+UPDATE links SET deleted_at = $1::timestamptz, updated_at = $1::timestamptz WHERE merchant_id = $2 AND id = $3
+`
+
+type LinkDeleteParams struct {
+	Now        time.Time
+	MerchantID id.Merchant
+	ID         id.Link
+}
+
+func (q *Queries) LinkDelete(ctx context.Context, db DBTX, arg LinkDeleteParams) error {
+	_, err := db.Exec(ctx, linkDelete, arg.Now, arg.MerchantID, arg.ID)
+	return err
 }
 
 const linkExpire = `-- name: LinkExpire :one
 UPDATE links SET expired_at = coalesce(expired_at, $1::timestamptz), end_told = true, updated_at = $1::timestamptz
 WHERE merchant_id = $2 AND id = $3
-RETURNING id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at
+RETURNING id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at, sells, presets, starts_at, paused_at, deleted_at, message, file_id, key_item_id, leads_to, leads_all
 `
 
 type LinkExpireParams struct {
@@ -149,12 +246,22 @@ func (q *Queries) LinkExpire(ctx context.Context, db DBTX, arg LinkExpireParams)
 		&i.Once,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Sells,
+		&i.Presets,
+		&i.StartsAt,
+		&i.PausedAt,
+		&i.DeletedAt,
+		&i.Message,
+		&i.FileID,
+		&i.KeyItemID,
+		&i.LeadsTo,
+		&i.LeadsAll,
 	)
 	return i, err
 }
 
 const linkForUpdate = `-- name: LinkForUpdate :one
-SELECT id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at FROM links WHERE merchant_id = $1 AND id = $2 FOR NO KEY UPDATE
+SELECT id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at, sells, presets, starts_at, paused_at, deleted_at, message, file_id, key_item_id, leads_to, leads_all FROM links WHERE merchant_id = $1 AND id = $2 AND deleted_at IS NULL FOR NO KEY UPDATE
 `
 
 type LinkForUpdateParams struct {
@@ -186,6 +293,16 @@ func (q *Queries) LinkForUpdate(ctx context.Context, db DBTX, arg LinkForUpdateP
 		&i.Once,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Sells,
+		&i.Presets,
+		&i.StartsAt,
+		&i.PausedAt,
+		&i.DeletedAt,
+		&i.Message,
+		&i.FileID,
+		&i.KeyItemID,
+		&i.LeadsTo,
+		&i.LeadsAll,
 	)
 	return i, err
 }
@@ -212,8 +329,10 @@ func (q *Queries) LinkHold(ctx context.Context, db DBTX, linkID *id.Link) error 
 }
 
 const linkInsert = `-- name: LinkInsert :one
-INSERT INTO links (id, merchant_id, token, livemode, title, description, price, network, expires_at, max_payments, success_url, reference, metadata, once, created_at, updated_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15)
+INSERT INTO links (id, merchant_id, token, livemode, title, description, sells, price, presets, network, starts_at, expires_at, paused_at, max_payments,
+    success_url, message, file_id, key_item_id, leads_to, leads_all, reference, metadata, once, created_at, updated_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
+    $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $24)
 ON CONFLICT (once) DO UPDATE SET once = excluded.once
 RETURNING id
 `
@@ -225,11 +344,20 @@ type LinkInsertParams struct {
 	Livemode    bool
 	Title       string
 	Description string
+	Sells       string
 	Price       money.USDC
+	Presets     []int64
 	Network     string
+	StartsAt    *time.Time
 	ExpiresAt   *time.Time
+	PausedAt    *time.Time
 	MaxPayments *int32
 	SuccessUrl  string
+	Message     string
+	FileID      *id.Upload
+	KeyItemID   *id.Item
+	LeadsTo     string
+	LeadsAll    bool
 	Reference   string
 	Metadata    []byte
 	Once        []byte
@@ -245,11 +373,20 @@ func (q *Queries) LinkInsert(ctx context.Context, db DBTX, arg LinkInsertParams)
 		arg.Livemode,
 		arg.Title,
 		arg.Description,
+		arg.Sells,
 		arg.Price,
+		arg.Presets,
 		arg.Network,
+		arg.StartsAt,
 		arg.ExpiresAt,
+		arg.PausedAt,
 		arg.MaxPayments,
 		arg.SuccessUrl,
+		arg.Message,
+		arg.FileID,
+		arg.KeyItemID,
+		arg.LeadsTo,
+		arg.LeadsAll,
 		arg.Reference,
 		arg.Metadata,
 		arg.Once,
@@ -260,14 +397,80 @@ func (q *Queries) LinkInsert(ctx context.Context, db DBTX, arg LinkInsertParams)
 	return id, err
 }
 
+const linkLimited = `-- name: LinkLimited :one
+SELECT (max_payments IS NOT NULL)::bool FROM links WHERE id = $1
+`
+
+func (q *Queries) LinkLimited(ctx context.Context, db DBTX, argID id.Link) (bool, error) {
+	row := db.QueryRow(ctx, linkLimited, argID)
+	var column_1 bool
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
+const linkLines = `-- name: LinkLines :many
+SELECT link_id, line, item_id, qty FROM link_lines WHERE link_id = $1 ORDER BY line
+`
+
+func (q *Queries) LinkLines(ctx context.Context, db DBTX, linkID id.Link) ([]LinkLine, error) {
+	rows, err := db.Query(ctx, linkLines, linkID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []LinkLine{}
+	for rows.Next() {
+		var i LinkLine
+		if err := rows.Scan(
+			&i.LinkID,
+			&i.Line,
+			&i.ItemID,
+			&i.Qty,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const linkLinesSet = `-- name: LinkLinesSet :exec
+WITH gone AS (DELETE FROM link_lines WHERE link_lines.link_id = $1 AND line >= cardinality($3::text[]))
+INSERT INTO link_lines (link_id, line, item_id, qty)
+SELECT $1, unnest($2::smallint[]), unnest($3::text[]), unnest($4::int[])
+ON CONFLICT (link_id, line) DO UPDATE SET item_id = excluded.item_id, qty = excluded.qty
+`
+
+type LinkLinesSetParams struct {
+	LinkID     id.Link
+	Lines      []int16
+	Items      []string
+	Quantities []int32
+}
+
+func (q *Queries) LinkLinesSet(ctx context.Context, db DBTX, arg LinkLinesSetParams) error {
+	_, err := db.Exec(ctx, linkLinesSet,
+		arg.LinkID,
+		arg.Lines,
+		arg.Items,
+		arg.Quantities,
+	)
+	return err
+}
+
 const linkList = `-- name: LinkList :many
-SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.end_told, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, coalesce(t.payments, 0)::bigint AS payments, coalesce(t.received, 0)::bigint AS received, coalesce(t.last_paid_at, 'epoch')::timestamptz AS last_paid_at
+SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.end_told, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, links.sells, links.presets, links.starts_at, links.paused_at, links.deleted_at, links.message, links.file_id, links.key_item_id, links.leads_to, links.leads_all, coalesce(t.payments, 0)::bigint AS payments, coalesce(t.received, 0)::bigint AS received, coalesce(t.last_paid_at, 'epoch')::timestamptz AS last_paid_at,
+    CASE WHEN links.sells = 'items' THEN link_goods(links.id, links.livemode) END::jsonb AS goods,
+    CASE WHEN links.key_item_id IS NOT NULL THEN link_gift(links.id, links.livemode) END::jsonb AS gift
 FROM links
 LEFT JOIN LATERAL (
     SELECT sum(link_totals.payments)::bigint AS payments, sum(link_totals.amount)::bigint AS received, max(link_totals.last_paid_at) AS last_paid_at
     FROM link_totals WHERE link_totals.link_id = links.id
 ) t ON true
-WHERE links.merchant_id = $1 AND links.livemode = $2 AND links.id < $3::text
+WHERE links.merchant_id = $1 AND links.livemode = $2 AND links.deleted_at IS NULL AND links.id < $3::text
 ORDER BY links.id DESC
 LIMIT $4
 `
@@ -284,6 +487,8 @@ type LinkListRow struct {
 	Payments   int64
 	Received   int64
 	LastPaidAt time.Time
+	Goods      []byte
+	Gift       []byte
 }
 
 func (q *Queries) LinkList(ctx context.Context, db DBTX, arg LinkListParams) ([]LinkListRow, error) {
@@ -320,9 +525,21 @@ func (q *Queries) LinkList(ctx context.Context, db DBTX, arg LinkListParams) ([]
 			&i.Link.Once,
 			&i.Link.CreatedAt,
 			&i.Link.UpdatedAt,
+			&i.Link.Sells,
+			&i.Link.Presets,
+			&i.Link.StartsAt,
+			&i.Link.PausedAt,
+			&i.Link.DeletedAt,
+			&i.Link.Message,
+			&i.Link.FileID,
+			&i.Link.KeyItemID,
+			&i.Link.LeadsTo,
+			&i.Link.LeadsAll,
 			&i.Payments,
 			&i.Received,
 			&i.LastPaidAt,
+			&i.Goods,
+			&i.Gift,
 		); err != nil {
 			return nil, err
 		}
@@ -335,13 +552,15 @@ func (q *Queries) LinkList(ctx context.Context, db DBTX, arg LinkListParams) ([]
 }
 
 const linkListAfter = `-- name: LinkListAfter :many
-SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.end_told, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, coalesce(t.payments, 0)::bigint AS payments, coalesce(t.received, 0)::bigint AS received, coalesce(t.last_paid_at, 'epoch')::timestamptz AS last_paid_at
+SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.end_told, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, links.sells, links.presets, links.starts_at, links.paused_at, links.deleted_at, links.message, links.file_id, links.key_item_id, links.leads_to, links.leads_all, coalesce(t.payments, 0)::bigint AS payments, coalesce(t.received, 0)::bigint AS received, coalesce(t.last_paid_at, 'epoch')::timestamptz AS last_paid_at,
+    CASE WHEN links.sells = 'items' THEN link_goods(links.id, links.livemode) END::jsonb AS goods,
+    CASE WHEN links.key_item_id IS NOT NULL THEN link_gift(links.id, links.livemode) END::jsonb AS gift
 FROM links
 LEFT JOIN LATERAL (
     SELECT sum(link_totals.payments)::bigint AS payments, sum(link_totals.amount)::bigint AS received, max(link_totals.last_paid_at) AS last_paid_at
     FROM link_totals WHERE link_totals.link_id = links.id
 ) t ON true
-WHERE links.merchant_id = $1 AND links.livemode = $2 AND links.id > $3::text
+WHERE links.merchant_id = $1 AND links.livemode = $2 AND links.deleted_at IS NULL AND links.id > $3::text
 ORDER BY links.id ASC
 LIMIT $4
 `
@@ -358,6 +577,8 @@ type LinkListAfterRow struct {
 	Payments   int64
 	Received   int64
 	LastPaidAt time.Time
+	Goods      []byte
+	Gift       []byte
 }
 
 // The page before: read upwards, to be turned round.
@@ -395,9 +616,21 @@ func (q *Queries) LinkListAfter(ctx context.Context, db DBTX, arg LinkListAfterP
 			&i.Link.Once,
 			&i.Link.CreatedAt,
 			&i.Link.UpdatedAt,
+			&i.Link.Sells,
+			&i.Link.Presets,
+			&i.Link.StartsAt,
+			&i.Link.PausedAt,
+			&i.Link.DeletedAt,
+			&i.Link.Message,
+			&i.Link.FileID,
+			&i.Link.KeyItemID,
+			&i.Link.LeadsTo,
+			&i.Link.LeadsAll,
 			&i.Payments,
 			&i.Received,
 			&i.LastPaidAt,
+			&i.Goods,
+			&i.Gift,
 		); err != nil {
 			return nil, err
 		}
@@ -525,22 +758,32 @@ func (q *Queries) LinkTotalsAdd(ctx context.Context, db DBTX, arg LinkTotalsAddP
 }
 
 const linkUpdate = `-- name: LinkUpdate :one
-UPDATE links SET title = $1, description = $2, price = $3, expires_at = $4,
-    max_payments = $5, payments_taken = $6, success_url = $7,
-    reference = $8, metadata = $9, updated_at = $10,
-    end_told = end_told AND (expired_at IS NOT NULL OR expires_at IS NOT DISTINCT FROM $4)
-WHERE merchant_id = $11 AND id = $12
-RETURNING id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at
+UPDATE links SET title = $1, description = $2, sells = $3, price = $4, presets = $5, starts_at = $6, expires_at = $7,
+    paused_at = $8, max_payments = $9, payments_taken = $10, success_url = $11, message = $12,
+    file_id = $13, key_item_id = $14, leads_to = $15, leads_all = $16,
+    reference = $17, metadata = $18, updated_at = $19,
+    end_told = end_told AND (expired_at IS NOT NULL OR expires_at IS NOT DISTINCT FROM $7)
+WHERE merchant_id = $20 AND id = $21
+RETURNING id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at, sells, presets, starts_at, paused_at, deleted_at, message, file_id, key_item_id, leads_to, leads_all
 `
 
 type LinkUpdateParams struct {
 	Title         string
 	Description   string
+	Sells         string
 	Price         money.USDC
+	Presets       []int64
+	StartsAt      *time.Time
 	ExpiresAt     *time.Time
+	PausedAt      *time.Time
 	MaxPayments   *int32
 	PaymentsTaken int32
 	SuccessUrl    string
+	Message       string
+	FileID        *id.Upload
+	KeyItemID     *id.Item
+	LeadsTo       string
+	LeadsAll      bool
 	Reference     string
 	Metadata      []byte
 	UpdatedAt     time.Time
@@ -552,11 +795,20 @@ func (q *Queries) LinkUpdate(ctx context.Context, db DBTX, arg LinkUpdateParams)
 	row := db.QueryRow(ctx, linkUpdate,
 		arg.Title,
 		arg.Description,
+		arg.Sells,
 		arg.Price,
+		arg.Presets,
+		arg.StartsAt,
 		arg.ExpiresAt,
+		arg.PausedAt,
 		arg.MaxPayments,
 		arg.PaymentsTaken,
 		arg.SuccessUrl,
+		arg.Message,
+		arg.FileID,
+		arg.KeyItemID,
+		arg.LeadsTo,
+		arg.LeadsAll,
 		arg.Reference,
 		arg.Metadata,
 		arg.UpdatedAt,
@@ -584,6 +836,16 @@ func (q *Queries) LinkUpdate(ctx context.Context, db DBTX, arg LinkUpdateParams)
 		&i.Once,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Sells,
+		&i.Presets,
+		&i.StartsAt,
+		&i.PausedAt,
+		&i.DeletedAt,
+		&i.Message,
+		&i.FileID,
+		&i.KeyItemID,
+		&i.LeadsTo,
+		&i.LeadsAll,
 	)
 	return i, err
 }
@@ -592,7 +854,7 @@ const linksEnd = `-- name: LinksEnd :many
 UPDATE links SET end_told = true WHERE id IN (
     SELECT l.id FROM links l WHERE NOT l.end_told AND l.expires_at <= $1::timestamptz
     ORDER BY l.expires_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED)
-RETURNING id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at
+RETURNING id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at, sells, presets, starts_at, paused_at, deleted_at, message, file_id, key_item_id, leads_to, leads_all
 `
 
 type LinksEndParams struct {
@@ -630,6 +892,16 @@ func (q *Queries) LinksEnd(ctx context.Context, db DBTX, arg LinksEndParams) ([]
 			&i.Once,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.Sells,
+			&i.Presets,
+			&i.StartsAt,
+			&i.PausedAt,
+			&i.DeletedAt,
+			&i.Message,
+			&i.FileID,
+			&i.KeyItemID,
+			&i.LeadsTo,
+			&i.LeadsAll,
 		); err != nil {
 			return nil, err
 		}

@@ -13,7 +13,7 @@ import (
 )
 
 const deviceByHash = `-- name: DeviceByHash :one
-SELECT devices.id, devices.merchant_id, devices.name, devices.hash, devices.paired_by, devices.created_at, devices.seen_at, devices.revoked_at, merchants.name AS shop
+SELECT devices.id, devices.merchant_id, devices.name, devices.hash, devices.paired_by, devices.created_at, devices.seen_at, devices.revoked_at, devices.locks_each, merchants.name AS shop
 FROM devices JOIN merchants ON merchants.id = devices.merchant_id
 WHERE devices.hash = $1 AND devices.revoked_at IS NULL
 `
@@ -27,6 +27,7 @@ type DeviceByHashRow struct {
 	CreatedAt  time.Time
 	SeenAt     time.Time
 	RevokedAt  *time.Time
+	LocksEach  bool
 	Shop       string
 }
 
@@ -42,6 +43,7 @@ func (q *Queries) DeviceByHash(ctx context.Context, db DBTX, hash []byte) (Devic
 		&i.CreatedAt,
 		&i.SeenAt,
 		&i.RevokedAt,
+		&i.LocksEach,
 		&i.Shop,
 	)
 	return i, err
@@ -74,7 +76,7 @@ func (q *Queries) DeviceInsert(ctx context.Context, db DBTX, arg DeviceInsertPar
 }
 
 const deviceList = `-- name: DeviceList :many
-SELECT devices.id, devices.merchant_id, devices.name, devices.hash, devices.paired_by, devices.created_at, devices.seen_at, devices.revoked_at, persons.name AS pairer
+SELECT devices.id, devices.merchant_id, devices.name, devices.hash, devices.paired_by, devices.created_at, devices.seen_at, devices.revoked_at, devices.locks_each, persons.name AS pairer
 FROM devices JOIN persons ON persons.id = devices.paired_by
 WHERE devices.merchant_id = $1 AND devices.revoked_at IS NULL
 ORDER BY devices.id DESC
@@ -89,6 +91,7 @@ type DeviceListRow struct {
 	CreatedAt  time.Time
 	SeenAt     time.Time
 	RevokedAt  *time.Time
+	LocksEach  bool
 	Pairer     string
 }
 
@@ -110,6 +113,7 @@ func (q *Queries) DeviceList(ctx context.Context, db DBTX, merchantID id.Merchan
 			&i.CreatedAt,
 			&i.SeenAt,
 			&i.RevokedAt,
+			&i.LocksEach,
 			&i.Pairer,
 		); err != nil {
 			return nil, err
@@ -124,7 +128,7 @@ func (q *Queries) DeviceList(ctx context.Context, db DBTX, merchantID id.Merchan
 
 const deviceRevoke = `-- name: DeviceRevoke :one
 UPDATE devices SET revoked_at = $1::timestamptz WHERE id = $2 AND merchant_id = $3 AND revoked_at IS NULL
-RETURNING id, merchant_id, name, hash, paired_by, created_at, seen_at, revoked_at
+RETURNING id, merchant_id, name, hash, paired_by, created_at, seen_at, revoked_at, locks_each
 `
 
 type DeviceRevokeParams struct {
@@ -145,6 +149,7 @@ func (q *Queries) DeviceRevoke(ctx context.Context, db DBTX, arg DeviceRevokePar
 		&i.CreatedAt,
 		&i.SeenAt,
 		&i.RevokedAt,
+		&i.LocksEach,
 	)
 	return i, err
 }

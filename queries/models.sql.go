@@ -59,6 +59,15 @@ type Attempt struct {
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
 	SettledAt      *time.Time
+	HoldsStock     bool
+}
+
+type AttemptBuyer struct {
+	AttemptID id.Attempt
+	Email     string
+	Name      string
+	Note      string
+	Shipping  []byte
 }
 
 type AttemptLine struct {
@@ -68,6 +77,8 @@ type AttemptLine struct {
 	Title      string
 	Qty        int32
 	UnitAmount money.USDC
+	Kind       string
+	FileID     id.Upload
 }
 
 type AuditRow struct {
@@ -163,6 +174,15 @@ type Device struct {
 	CreatedAt  time.Time
 	SeenAt     time.Time
 	RevokedAt  *time.Time
+	LocksEach  bool
+}
+
+type Download struct {
+	AttemptID id.Attempt
+	Line      int16
+	UploadID  id.Upload
+	Times     int32
+	LastAt    time.Time
 }
 
 type Entry struct {
@@ -202,6 +222,22 @@ type EventSequence struct {
 	Last       int64
 }
 
+type Exception struct {
+	ID           id.Exception
+	MerchantID   id.Merchant
+	Livemode     bool
+	Kind         string
+	AttemptID    id.Attempt
+	SettlementID id.Settlement
+	Payer        string
+	Amount       money.USDC
+	Network      string
+	Transaction  string
+	CreatedAt    time.Time
+	ResolvedAt   *time.Time
+	Resolution   string
+}
+
 type IdempotencyKey struct {
 	Scope       string
 	Key         string
@@ -228,6 +264,54 @@ type Invite struct {
 	Admitted   int32
 }
 
+type Item struct {
+	ID          id.Item
+	MerchantID  id.Merchant
+	Title       string
+	Description string
+	Kind        string
+	Pricing     string
+	Price       money.USDC
+	Sku         string
+	Barcode     string
+	Category    string
+	ImageID     *id.Upload
+	FileID      *id.Upload
+	EditionOf   *id.Item
+	Edition     string
+	LowStock    *int32
+	Once        []byte
+	ArchivedAt  *time.Time
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
+}
+
+type ItemKey struct {
+	ID        int64
+	ItemID    id.Item
+	Livemode  bool
+	Key       string
+	AttemptID *id.Attempt
+	Line      *int16
+	CreatedAt time.Time
+	GivenAt   *time.Time
+}
+
+type ItemPrice struct {
+	ItemID id.Item
+	Price  money.USDC
+	Until  time.Time
+}
+
+type ItemStock struct {
+	ItemID   id.Item
+	Livemode bool
+	Limited  bool
+	Put      int32
+	Taken    int32
+	LowTold  bool
+}
+
 type Link struct {
 	ID            id.Link
 	MerchantID    id.Merchant
@@ -248,6 +332,30 @@ type Link struct {
 	Once          []byte
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
+	Sells         string
+	Presets       []int64
+	StartsAt      *time.Time
+	PausedAt      *time.Time
+	DeletedAt     *time.Time
+	Message       string
+	FileID        *id.Upload
+	KeyItemID     *id.Item
+	LeadsTo       string
+	LeadsAll      bool
+}
+
+type LinkClick struct {
+	LinkID id.Link
+	Slot   int16
+	Clicks int64
+	Led    int64
+}
+
+type LinkLine struct {
+	LinkID id.Link
+	Line   int16
+	ItemID id.Item
+	Qty    int32
 }
 
 type LinkPrice struct {
@@ -434,6 +542,20 @@ type Replay struct {
 	EndedAt        *time.Time
 }
 
+type Reservation struct {
+	ID         id.Reservation
+	MerchantID id.Merchant
+	AttemptID  id.Attempt
+	Line       int16
+	ItemID     id.Item
+	Livemode   bool
+	Qty        int32
+	Status     string
+	UnpaidFrom string
+	CreatedAt  time.Time
+	UpdatedAt  time.Time
+}
+
 type Sale struct {
 	ID               id.Sale
 	MerchantID       id.Merchant
@@ -456,6 +578,11 @@ type Sale struct {
 	Late             bool
 	Simulated        bool
 	CreatedAt        time.Time
+	Kind             string
+	Fulfilment       string
+	FulfilledAt      *time.Time
+	FulfilledBy      string
+	FulfilmentNote   string
 }
 
 type SalesDay struct {
@@ -558,6 +685,27 @@ type SubscriptionSlot struct {
 	LeaseUntil     *time.Time
 }
 
+type Till struct {
+	DeviceID id.Device
+	Version  int64
+	Ticket   []byte
+	Parked   []byte
+	ChargeID id.Attempt
+}
+
+type TillCharge struct {
+	AttemptID   id.Attempt
+	DeviceID    id.Device
+	PersonID    id.Person
+	Cashier     string
+	FirstID     id.Attempt
+	NextID      id.Attempt
+	OpenedAt    *time.Time
+	CancelledAt *time.Time
+	Decision    string
+	DecidedAt   *time.Time
+}
+
 type Try struct {
 	DeliveryID     id.Delivery
 	Number         int32
@@ -578,6 +726,26 @@ type Try struct {
 	Answer         []byte
 	AnswerBytes    int64
 	NextTryAt      *time.Time
+}
+
+type Upload struct {
+	ID          id.Upload
+	MerchantID  id.Merchant
+	Purpose     string
+	Name        string
+	ContentType string
+	Size        int64
+	Sha256      []byte
+	Width       int32
+	Height      int32
+	Complete    bool
+	CreatedAt   time.Time
+}
+
+type UploadPiece struct {
+	UploadID id.Upload
+	Piece    int32
+	Content  []byte
 }
 
 type Wallet struct {

@@ -1,8 +1,9 @@
 -- name: SalesInsert :exec
-INSERT INTO sales (id, merchant_id, livemode, attempt_id, line, settlement_id, link_id, item_id, item_title, qty, amount, currency,
+INSERT INTO sales (id, merchant_id, livemode, attempt_id, line, settlement_id, reservation_id, link_id, item_id, item_title, kind, fulfilment, qty, amount, currency,
     purchaser_address, network, transaction, channel, reference, late, simulated, created_at)
 SELECT unnest(@ids::text[]), unnest(@merchants::text[]), unnest(@livemodes::bool[]), unnest(@attempts::text[]), unnest(@lines::smallint[]),
-    unnest(@settlements::text[]), nullif(unnest(@links::text[]), ''), unnest(@items::text[]), unnest(@item_titles::text[]), unnest(@quantities::int[]),
+    nullif(unnest(@settlements::text[]), ''), unnest(@reservations::text[]), nullif(unnest(@links::text[]), ''), unnest(@items::text[]), unnest(@item_titles::text[]),
+    unnest(@kinds::text[]), unnest(@fulfilments::text[]), unnest(@quantities::int[]),
     unnest(@amounts::bigint[]), unnest(@currencies::text[]), unnest(@purchasers::text[]), unnest(@networks::text[]), unnest(@transactions::text[]),
     unnest(@channels::text[]), unnest(@refs::text[]), unnest(@late::bool[]), unnest(@simulated::bool[]), @created_at;
 

@@ -52,7 +52,7 @@ func (q *Queries) SaleControl(ctx context.Context, db DBTX, arg SaleControlParam
 }
 
 const saleList = `-- name: SaleList :many
-SELECT id, merchant_id, livemode, attempt_id, line, settlement_id, reservation_id, link_id, item_id, item_title, qty, amount, currency, purchaser_address, network, transaction, channel, reference, late, simulated, created_at FROM sales
+SELECT id, merchant_id, livemode, attempt_id, line, settlement_id, reservation_id, link_id, item_id, item_title, qty, amount, currency, purchaser_address, network, transaction, channel, reference, late, simulated, created_at, kind, fulfilment, fulfilled_at, fulfilled_by, fulfilment_note FROM sales
 WHERE merchant_id = $1 AND livemode = $2
   AND created_at >= $3::timestamptz AND created_at < $4::timestamptz
   AND (created_at, id) < ($5::timestamptz, $6::text)
@@ -118,6 +118,11 @@ func (q *Queries) SaleList(ctx context.Context, db DBTX, arg SaleListParams) ([]
 			&i.Late,
 			&i.Simulated,
 			&i.CreatedAt,
+			&i.Kind,
+			&i.Fulfilment,
+			&i.FulfilledAt,
+			&i.FulfilledBy,
+			&i.FulfilmentNote,
 		); err != nil {
 			return nil, err
 		}
@@ -130,7 +135,7 @@ func (q *Queries) SaleList(ctx context.Context, db DBTX, arg SaleListParams) ([]
 }
 
 const saleListAfter = `-- name: SaleListAfter :many
-SELECT id, merchant_id, livemode, attempt_id, line, settlement_id, reservation_id, link_id, item_id, item_title, qty, amount, currency, purchaser_address, network, transaction, channel, reference, late, simulated, created_at FROM sales
+SELECT id, merchant_id, livemode, attempt_id, line, settlement_id, reservation_id, link_id, item_id, item_title, qty, amount, currency, purchaser_address, network, transaction, channel, reference, late, simulated, created_at, kind, fulfilment, fulfilled_at, fulfilled_by, fulfilment_note FROM sales
 WHERE merchant_id = $1 AND livemode = $2
   AND created_at >= $3::timestamptz AND created_at < $4::timestamptz
   AND (created_at, id) > ($5::timestamptz, $6::text)
@@ -196,6 +201,11 @@ func (q *Queries) SaleListAfter(ctx context.Context, db DBTX, arg SaleListAfterP
 			&i.Late,
 			&i.Simulated,
 			&i.CreatedAt,
+			&i.Kind,
+			&i.Fulfilment,
+			&i.FulfilledAt,
+			&i.FulfilledBy,
+			&i.FulfilmentNote,
 		); err != nil {
 			return nil, err
 		}
@@ -208,7 +218,7 @@ func (q *Queries) SaleListAfter(ctx context.Context, db DBTX, arg SaleListAfterP
 }
 
 const saleOfAttempt = `-- name: SaleOfAttempt :many
-SELECT id, merchant_id, livemode, attempt_id, line, settlement_id, reservation_id, link_id, item_id, item_title, qty, amount, currency, purchaser_address, network, transaction, channel, reference, late, simulated, created_at FROM sales WHERE attempt_id = $1 ORDER BY line
+SELECT id, merchant_id, livemode, attempt_id, line, settlement_id, reservation_id, link_id, item_id, item_title, qty, amount, currency, purchaser_address, network, transaction, channel, reference, late, simulated, created_at, kind, fulfilment, fulfilled_at, fulfilled_by, fulfilment_note FROM sales WHERE attempt_id = $1 ORDER BY line
 `
 
 func (q *Queries) SaleOfAttempt(ctx context.Context, db DBTX, attemptID id.Attempt) ([]Sale, error) {
@@ -242,6 +252,11 @@ func (q *Queries) SaleOfAttempt(ctx context.Context, db DBTX, attemptID id.Attem
 			&i.Late,
 			&i.Simulated,
 			&i.CreatedAt,
+			&i.Kind,
+			&i.Fulfilment,
+			&i.FulfilledAt,
+			&i.FulfilledBy,
+			&i.FulfilmentNote,
 		); err != nil {
 			return nil, err
 		}
@@ -335,12 +350,13 @@ func (q *Queries) SalesDaysAdd(ctx context.Context, db DBTX, arg SalesDaysAddPar
 }
 
 const salesInsert = `-- name: SalesInsert :exec
-INSERT INTO sales (id, merchant_id, livemode, attempt_id, line, settlement_id, link_id, item_id, item_title, qty, amount, currency,
+INSERT INTO sales (id, merchant_id, livemode, attempt_id, line, settlement_id, reservation_id, link_id, item_id, item_title, kind, fulfilment, qty, amount, currency,
     purchaser_address, network, transaction, channel, reference, late, simulated, created_at)
 SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::bool[]), unnest($4::text[]), unnest($5::smallint[]),
-    unnest($6::text[]), nullif(unnest($7::text[]), ''), unnest($8::text[]), unnest($9::text[]), unnest($10::int[]),
-    unnest($11::bigint[]), unnest($12::text[]), unnest($13::text[]), unnest($14::text[]), unnest($15::text[]),
-    unnest($16::text[]), unnest($17::text[]), unnest($18::bool[]), unnest($19::bool[]), $20
+    nullif(unnest($6::text[]), ''), unnest($7::text[]), nullif(unnest($8::text[]), ''), unnest($9::text[]), unnest($10::text[]),
+    unnest($11::text[]), unnest($12::text[]), unnest($13::int[]),
+    unnest($14::bigint[]), unnest($15::text[]), unnest($16::text[]), unnest($17::text[]), unnest($18::text[]),
+    unnest($19::text[]), unnest($20::text[]), unnest($21::bool[]), unnest($22::bool[]), $23
 `
 
 type SalesInsertParams struct {
@@ -350,9 +366,12 @@ type SalesInsertParams struct {
 	Attempts     []string
 	Lines        []int16
 	Settlements  []string
+	Reservations []string
 	Links        []string
 	Items        []string
 	ItemTitles   []string
+	Kinds        []string
+	Fulfilments  []string
 	Quantities   []int32
 	Amounts      []int64
 	Currencies   []string
@@ -374,9 +393,12 @@ func (q *Queries) SalesInsert(ctx context.Context, db DBTX, arg SalesInsertParam
 		arg.Attempts,
 		arg.Lines,
 		arg.Settlements,
+		arg.Reservations,
 		arg.Links,
 		arg.Items,
 		arg.ItemTitles,
+		arg.Kinds,
+		arg.Fulfilments,
 		arg.Quantities,
 		arg.Amounts,
 		arg.Currencies,

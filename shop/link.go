@@ -27,6 +27,10 @@ var (
 	ErrNotFound = errors.New("shop: not found")
 	// ErrLinkExpired is returned by [Link.Open] when a link's time is over or its seller ended it.
 	ErrLinkExpired = errors.New("shop: link expired")
+	// ErrLinkPaused is returned by [Link.Open] while its seller has paused a link.
+	ErrLinkPaused = errors.New("shop: link paused")
+	// ErrLinkEarly is returned by [Link.Open] before a link's time has come.
+	ErrLinkEarly = errors.New("shop: link not open yet")
 	// ErrSoldOut is returned when every payment that a link allows is taken.
 	ErrSoldOut = errors.New("shop: sold out")
 	// ErrNoPayee is returned when a shop has no address to be paid at on a network.
@@ -51,67 +55,101 @@ type Link struct {
 	Livemode      bool
 	Title         string
 	Description   string
-	Price         money.USDC
+	Sells         Sells
+	Price         money.USDC   // of items: their sum now; of an open amount: the least
+	Presets       []money.USDC // of an open amount: what is proposed
+	Goods         []Good       // of items: what they are now
 	Network       evm.Network
+	StartsAt      *time.Time
 	ExpiresAt     *time.Time
 	ExpiredAt     *time.Time
+	PausedAt      *time.Time
 	MaxPayments   int // 0: no limit
 	PaymentsTaken int // counted only while there is a limit
 	SuccessURL    string
+	After         After
+	Gift          *Good // of After.KeyItem: what it is now
+	LeadsTo       LeadsTo
 	Reference     string
 	Metadata      json.RawMessage
 	CreatedAt     time.Time
 }
 
-// Open tells whether a purchase may be begun now: nil, [ErrLinkExpired] or [ErrSoldOut].
-func (l Link) Open(now time.Time) error {
-	if l.ExpiredAt != nil || l.ExpiresAt != nil && !now.Before(*l.ExpiresAt) {
+// Sells is what a link stands for.
+type Sells string
+
+// What a link may stand for.
+const (
+	SellsAmount Sells = "amount" // a title and a price of its own
+	SellsItems  Sells = "items"  // items, at their prices
+	SellsOpen   Sells = "open"   // what the buyer gives: tips, donations
+)
+
+// Timely tells whether a link's seller wants it to be paid now: nil, [ErrLinkExpired], [ErrLinkPaused] or [ErrLinkEarly].
+func (l Link) Timely(now time.Time) error {
+	switch {
+	case l.ExpiredAt != nil || l.ExpiresAt != nil && !now.Before(*l.ExpiresAt):
 		return ErrLinkExpired
-	}
-	if l.MaxPayments > 0 && l.PaymentsTaken >= l.MaxPayments {
-		return ErrSoldOut
+	case l.PausedAt != nil:
+		return ErrLinkPaused
+	case l.StartsAt != nil && now.Before(*l.StartsAt):
+		return ErrLinkEarly
 	}
 	return nil
 }
 
-// OfferTime is how long a 402 may be paid at the price that it named (maxTimeoutSeconds).
-const OfferTime = 300 * time.Second
-
-// Honours tells whether the link cost this much while an offer may still be out.
-func (s *Service) Honours(ctx context.Context, link Link, price money.USDC) (bool, error) {
-	if link.Price == price {
-		return true, nil
+// Open tells whether a purchase may be begun now: nil, [ErrSoldOut], or what [Link.Timely] says.
+func (l Link) Open(now time.Time) error {
+	if err := l.Timely(now); err != nil {
+		return err
 	}
-	ok, err := queries.New().LinkPriceHonoured(ctx, s.pool, queries.LinkPriceHonouredParams{LinkID: link.ID, Price: price, Now: s.now()})
-	if err != nil {
-		return false, fmt.Errorf("former prices of %s: %w", link.ID, err)
+	if l.MaxPayments > 0 && l.PaymentsTaken >= l.MaxPayments || l.Gift.gone() {
+		return ErrSoldOut
 	}
-	return ok, nil
+	for _, g := range l.Goods {
+		if g.gone() {
+			return ErrSoldOut
+		}
+	}
+	return nil
 }
 
-// Offer is what a buyer needs to know of a link: what, from whom, and who is paid.
-type Offer struct {
-	Link     Link
-	Merchant id.Merchant
-	Shop     string // the merchant's name
-	Domain   string
-	PayTo    string // lower-case hex
+// Archived tells whether something that it sells is off the shelf.
+func (l Link) Archived() bool {
+	return l.Gift != nil && l.Gift.Archived || slices.ContainsFunc(l.Goods, func(g Good) bool { return g.Archived })
 }
 
 // LinkForm is what a seller writes about a link.
 type LinkForm struct {
 	Title       string
 	Description string
-	Price       money.USDC
+	Price       money.USDC // 0 where the link sells items or an open amount
+	Items       []Want     // what it sells at their prices; nil for something that is no item
+	Open        *OpenAmount
 	Network     string // CAIP-2; empty is the shop's only network
+	StartsAt    *time.Time
 	ExpiresAt   *time.Time
+	Paused      bool
 	MaxPayments int
 	SuccessURL  string
+	After       After
+	LeadsTo     LeadsTo
 	Reference   string
 	Metadata    json.RawMessage
 	// Once is an idempotency key, hashed with its scope: it makes one link, for ever. Nil for none.
 	Once []byte
 }
+
+// OpenAmount lets the buyer decide how much he gives.
+type OpenAmount struct {
+	Min     money.USDC   // 0 is a cent
+	Presets []money.USDC // what is proposed, the first before the others
+}
+
+const (
+	cent       = money.One / 100
+	maxPresets = 6
+)
 
 const (
 	maxTitle       = 120
@@ -133,14 +171,18 @@ func (f *LinkForm) check(now time.Time) error {
 		return &FieldError{"title", "Use letters, figures and signs on one line."}
 	case utf8.RuneCountInString(f.Description) > maxDescription || !printable(f.Description, "\n\r\t"):
 		return &FieldError{"description", fmt.Sprintf("Use at most %d printable characters.", maxDescription)}
-	case f.Price <= 0:
-		return &FieldError{"price", "The price must be more than zero."}
-	case f.Price > maxPrice:
-		return &FieldError{"price", fmt.Sprintf("The price can be at most %s USDC.", maxPrice.Grouped())}
 	case f.MaxPayments < 0 || f.MaxPayments > 1_000_000_000:
 		return &FieldError{"max_payments", "Give a whole number of payments, or leave it empty."}
 	case f.ExpiresAt != nil && !f.ExpiresAt.After(now):
 		return &FieldError{"expires_at", "Choose a time that is still to come."}
+	case f.StartsAt != nil && f.ExpiresAt != nil && !f.StartsAt.Before(*f.ExpiresAt):
+		return &FieldError{"starts_at", "Choose a time before the end."}
+	}
+	if err := f.checkOffer(); err != nil {
+		return err
+	}
+	if err := f.checkAfter(); err != nil {
+		return err
 	}
 	if err := errors.Join(CheckReference(f.Reference), CheckReturnURL("success_url", f.SuccessURL)); err != nil {
 		return err
@@ -148,6 +190,58 @@ func (f *LinkForm) check(now time.Time) error {
 	var err error
 	f.Metadata, err = CheckMetadata(f.Metadata)
 	return err
+}
+
+// checkOffer checks what a link sells: an amount, items, or what the buyer gives.
+func (f *LinkForm) checkOffer() error {
+	switch {
+	case f.Items != nil && f.Open != nil:
+		return &FieldError{"open_amount", "A link sells items or an open amount."}
+	case f.Items != nil:
+		return f.checkItems()
+	case f.Open != nil:
+		return f.Open.check(f.Price)
+	case f.Price < 0, f.Price == 0 && !f.LeadsTo.All:
+		return &FieldError{"price", "The price must be more than zero."}
+	case f.Price > maxPrice:
+		return &FieldError{"price", fmt.Sprintf("The price can be at most %s USDC.", maxPrice.Grouped())}
+	}
+	return nil
+}
+
+func (f *LinkForm) checkItems() error {
+	if f.Price != 0 {
+		return &FieldError{"price", "Items have their own prices."}
+	}
+	if len(f.Items) == 0 || len(f.Items) > maxLines {
+		return &FieldError{"items", fmt.Sprintf("Name 1 to %d items.", maxLines)}
+	}
+	for _, w := range f.Items {
+		if w.Qty < 1 || w.Qty > maxQty {
+			return &FieldError{"items", fmt.Sprintf("qty is a whole number from 1 to %d.", maxQty)}
+		}
+	}
+	return nil
+}
+
+func (o *OpenAmount) check(price money.USDC) error {
+	if o.Min == 0 {
+		o.Min = cent
+	}
+	switch {
+	case price != 0:
+		return &FieldError{"price", "The buyer decides on the price."}
+	case o.Min < 0 || o.Min > maxPrice:
+		return &FieldError{"open_amount", fmt.Sprintf("The least amount is above zero, and at most %s USDC.", maxPrice.Grouped())}
+	case len(o.Presets) > maxPresets:
+		return &FieldError{"open_amount", fmt.Sprintf("Propose at most %d amounts.", maxPresets)}
+	}
+	for _, p := range o.Presets {
+		if p < o.Min || p > maxPrice {
+			return &FieldError{"open_amount", "What is proposed is not less than the least amount."}
+		}
+	}
+	return nil
 }
 
 // Service is the counter at which sellers set up what they sell.
@@ -166,7 +260,13 @@ func New(pool *pgxpool.Pool, networks *evm.Registry, hooks *webhook.Service, now
 // CreateLink puts something on sale. Errors: [*FieldError], [ErrNoPayee], [ErrUnproven].
 func (s *Service) CreateLink(ctx context.Context, merchant id.Merchant, livemode bool, f LinkForm, by audit.By) (Link, error) {
 	now := s.now()
+	if err := s.fillTitle(ctx, merchant, livemode, &f); err != nil {
+		return Link{}, err
+	}
 	if err := f.check(now); err != nil {
+		return Link{}, err
+	}
+	if err := s.ownGifts(ctx, s.pool, merchant, f.After); err != nil {
 		return Link{}, err
 	}
 	payee, err := s.payee(ctx, merchant, livemode, f.Network)
@@ -174,15 +274,22 @@ func (s *Service) CreateLink(ctx context.Context, merchant id.Merchant, livemode
 		return Link{}, err
 	}
 	f.Network = payee.Network
+	sells, price, presets := f.offered()
 	fresh := id.New[id.Link](now)
 	var link id.Link
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
 		if link, err = queries.New().LinkInsert(ctx, tx, queries.LinkInsertParams{
 			ID: fresh, MerchantID: merchant, Token: id.NewToken(), Livemode: livemode, Title: f.Title, Description: f.Description,
-			Price: f.Price, Network: f.Network, ExpiresAt: f.ExpiresAt, MaxPayments: limit(f.MaxPayments), SuccessUrl: f.SuccessURL,
-			Reference: f.Reference, Metadata: f.Metadata, Once: f.Once, CreatedAt: now,
+			Sells: string(sells), Price: price, Presets: presets, Network: f.Network, StartsAt: f.StartsAt, ExpiresAt: f.ExpiresAt, PausedAt: f.pausedAt(nil, now),
+			MaxPayments: limit(f.MaxPayments), SuccessUrl: f.SuccessURL, Message: f.After.Message, FileID: optional(f.After.File),
+			KeyItemID: optional(f.After.KeyItem), LeadsTo: f.LeadsTo.URL, LeadsAll: f.LeadsTo.All, Reference: f.Reference, Metadata: f.Metadata, Once: f.Once, CreatedAt: now,
 		}); err != nil || link != fresh { // its key has made one before
 			return err
+		}
+		if f.Items != nil {
+			if err := setLinesTx(ctx, tx, link, f.Items); err != nil {
+				return err
+			}
 		}
 		return s.recordLinkTx(ctx, tx, merchant, by, "link.created", link, nil, f.seen(livemode))
 	})
@@ -190,6 +297,60 @@ func (s *Service) CreateLink(ctx context.Context, merchant id.Merchant, livemode
 		return Link{}, fmt.Errorf("create link for %s: %w", merchant, err)
 	}
 	return s.Link(ctx, merchant, link)
+}
+
+// fillTitle names a link by its items where the seller does not, and looks whether they are his and on the shelf.
+func (s *Service) fillTitle(ctx context.Context, merchant id.Merchant, livemode bool, f *LinkForm) error {
+	if f.Items == nil {
+		return nil
+	}
+	if err := f.checkItems(); err != nil {
+		return err
+	}
+	ids := make([]string, len(f.Items))
+	for i, w := range f.Items {
+		ids[i] = string(w.Item)
+	}
+	rows, err := queries.New().ItemsOffered(ctx, s.pool, queries.ItemsOfferedParams{Ids: ids, Livemode: livemode})
+	if err != nil {
+		return fmt.Errorf("items of a link: %w", err)
+	}
+	goods := make([]Good, len(f.Items))
+	for i, w := range f.Items {
+		n := slices.IndexFunc(rows, func(r queries.ItemsOfferedRow) bool { return r.Item.ID == w.Item })
+		if n < 0 || rows[n].Item.MerchantID != merchant || rows[n].Item.ArchivedAt != nil {
+			return &FieldError{"items", "Name items of the shop that are on the shelf."}
+		}
+		goods[i] = goodOf(rows[n], w)
+	}
+	if strings.TrimSpace(f.Title) == "" {
+		f.Title = cut(titleOf(goods), maxTitle)
+	}
+	return nil
+}
+
+// offered is what a form's link stands for, as its row has it.
+func (f *LinkForm) offered() (Sells, money.USDC, []int64) {
+	presets := []int64{}
+	switch {
+	case f.Items != nil:
+		return SellsItems, 0, presets
+	case f.Open != nil:
+		for _, p := range f.Open.Presets {
+			presets = append(presets, int64(p))
+		}
+		return SellsOpen, f.Open.Min, presets
+	default:
+		return SellsAmount, f.Price, presets
+	}
+}
+
+func setLinesTx(ctx context.Context, tx pgx.Tx, link id.Link, items []Want) error {
+	p := queries.LinkLinesSetParams{LinkID: link}
+	for i, w := range items {
+		p.Lines, p.Items, p.Quantities = append(p.Lines, int16(i)), append(p.Items, string(w.Item)), append(p.Quantities, int32(w.Qty))
+	}
+	return queries.New().LinkLinesSet(ctx, tx, p)
 }
 
 // payee finds where the shop is paid on this network, or on its only one.
@@ -223,32 +384,7 @@ func (s *Service) Link(ctx context.Context, merchant id.Merchant, link id.Link) 
 	if err != nil {
 		return Link{}, fmt.Errorf("link %s: %w", link, notFound(err))
 	}
-	return s.link(row)
-}
-
-// Offer returns what a link's token stands for, whether or not it is still open, or [ErrNotFound].
-func (s *Service) Offer(ctx context.Context, token string) (Offer, error) {
-	if _, err := id.ParseToken(token); err != nil {
-		return Offer{}, fmt.Errorf("%w: %w", ErrNotFound, err)
-	}
-	row, err := queries.New().LinkByToken(ctx, s.pool, queries.LinkByTokenParams{Token: token, Now: s.now()})
-	if err != nil {
-		return Offer{}, fmt.Errorf("link by token: %w", notFound(err))
-	}
-	link, err := s.link(row.Link)
-	if err != nil {
-		return Offer{}, err
-	}
-	if row.DuePayTo != nil { // its time has come
-		row.PayTo, row.ProvenAt = row.DuePayTo, row.DueProvenAt
-	}
-	if row.PayTo == nil {
-		return Offer{}, fmt.Errorf("link %s: %w", link.ID, ErrNoPayee)
-	}
-	if link.Livemode && row.ProvenAt == nil {
-		return Offer{}, fmt.Errorf("link %s: %w", link.ID, ErrUnproven)
-	}
-	return Offer{Link: link, Merchant: link.Merchant, Shop: row.Merchant.Name, Domain: row.Merchant.Domain, PayTo: *row.PayTo}, nil
+	return s.link(row.Link, row.Goods, row.Gift)
 }
 
 // LinkTotals is what a link brought in; simulated payments are not in it.
@@ -256,6 +392,7 @@ type LinkTotals struct {
 	Payments   int64
 	Received   money.USDC
 	LastPaidAt time.Time // zero: never
+	Clicks     Clicks    // of one that leads somewhere
 }
 
 // ListedLink is a link in a list, with its totals.
@@ -287,12 +424,16 @@ func (s *Service) Links(ctx context.Context, merchant id.Merchant, livemode bool
 	if err != nil {
 		return nil, fmt.Errorf("links of %s: %w", merchant, err)
 	}
+	clicks, err := s.clicksOf(ctx, rows)
+	if err != nil {
+		return nil, err
+	}
 	out := make([]ListedLink, len(rows))
 	for i, r := range rows {
-		if out[i].Link, err = s.link(r.Link); err != nil {
+		if out[i].Link, err = s.link(r.Link, r.Goods, r.Gift); err != nil {
 			return nil, err
 		}
-		out[i].LinkTotals = LinkTotals{Payments: r.Payments, Received: money.USDC(r.Received), LastPaidAt: lastPaid(r.LastPaidAt)}
+		out[i].LinkTotals = LinkTotals{Payments: r.Payments, Received: money.USDC(r.Received), LastPaidAt: lastPaid(r.LastPaidAt), Clicks: clicks[r.Link.ID]}
 	}
 	return out, nil
 }
@@ -303,7 +444,8 @@ func (s *Service) Totals(ctx context.Context, link id.Link) (LinkTotals, error) 
 	if err != nil {
 		return LinkTotals{}, fmt.Errorf("totals of %s: %w", link, err)
 	}
-	return LinkTotals{Payments: r.Payments, Received: money.USDC(r.Received), LastPaidAt: lastPaid(r.LastPaidAt)}, nil
+	clicks, err := s.clicks(ctx, link)
+	return LinkTotals{Payments: r.Payments, Received: money.USDC(r.Received), LastPaidAt: lastPaid(r.LastPaidAt), Clicks: clicks[link]}, err
 }
 
 // lastPaid reads the epoch, which stands for never, as no time.
@@ -322,18 +464,35 @@ func cursor(before string) string {
 	return before
 }
 
-func (s *Service) link(r queries.Link) (Link, error) {
+// link reads a row, with its items where it sells any, and that of which its buyers get a key besides.
+func (s *Service) link(r queries.Link, goods, gift []byte) (Link, error) {
 	n, err := s.networks.Network(r.Network)
 	if err != nil {
 		return Link{}, fmt.Errorf("link %s: %w", r.ID, err)
 	}
 	l := Link{
 		ID: r.ID, Merchant: r.MerchantID, Token: r.Token, Livemode: r.Livemode, Title: r.Title, Description: r.Description,
-		Price: r.Price, Network: n, ExpiresAt: r.ExpiresAt, ExpiredAt: r.ExpiredAt, PaymentsTaken: int(r.PaymentsTaken),
-		SuccessURL: r.SuccessUrl, Reference: r.Reference, Metadata: r.Metadata, CreatedAt: r.CreatedAt,
+		Sells: Sells(r.Sells), Price: r.Price, Network: n, StartsAt: r.StartsAt, ExpiresAt: r.ExpiresAt, ExpiredAt: r.ExpiredAt, PausedAt: r.PausedAt,
+		PaymentsTaken: int(r.PaymentsTaken), SuccessURL: r.SuccessUrl, After: afterOf(r), LeadsTo: LeadsTo{URL: r.LeadsTo, All: r.LeadsAll}, Reference: r.Reference, Metadata: r.Metadata, CreatedAt: r.CreatedAt,
 	}
 	if r.MaxPayments != nil {
 		l.MaxPayments = int(*r.MaxPayments)
+	}
+	for _, p := range r.Presets {
+		l.Presets = append(l.Presets, money.USDC(p))
+	}
+	if l.Goods, err = goodsOf(goods); err != nil {
+		return Link{}, fmt.Errorf("link %s: %w", r.ID, err)
+	}
+	for _, g := range l.Goods {
+		l.Price += g.Price * money.USDC(g.Qty)
+	}
+	gifts, err := goodsOf(gift)
+	if err != nil {
+		return Link{}, fmt.Errorf("gift of link %s: %w", r.ID, err)
+	}
+	if len(gifts) > 0 {
+		l.Gift = &gifts[0]
 	}
 	return l, nil
 }

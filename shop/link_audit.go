@@ -18,17 +18,23 @@ type linkSeen struct {
 	Description string          `json:"description,omitempty"`
 	Price       string          `json:"price"` // USDC
 	Network     string          `json:"network"`
+	StartsAt    *time.Time      `json:"starts_at,omitempty"`
 	ExpiresAt   *time.Time      `json:"expires_at,omitempty"`
+	Paused      bool            `json:"paused,omitempty"`
 	MaxPayments int             `json:"max_payments,omitempty"`
 	SuccessURL  string          `json:"success_url,omitempty"`
+	After       After           `json:"after_payment,omitzero"`
+	LeadsTo     LeadsTo         `json:"leads_to,omitzero"`
+	Items       []Want          `json:"items,omitempty"`
+	Open        *OpenAmount     `json:"open_amount,omitempty"`
 	Reference   string          `json:"reference,omitempty"`
 	Metadata    json.RawMessage `json:"metadata,omitempty"`
 }
 
 func (f LinkForm) seen(livemode bool) linkSeen {
 	return linkSeen{
-		Livemode: livemode, Title: f.Title, Description: f.Description, Price: f.Price.String(), Network: f.Network, ExpiresAt: f.ExpiresAt,
-		MaxPayments: f.MaxPayments, SuccessURL: f.SuccessURL, Reference: f.Reference, Metadata: f.Metadata,
+		Livemode: livemode, Title: f.Title, Description: f.Description, Price: f.Price.String(), Network: f.Network, StartsAt: f.StartsAt,
+		ExpiresAt: f.ExpiresAt, Paused: f.Paused, MaxPayments: f.MaxPayments, SuccessURL: f.SuccessURL, After: f.After, LeadsTo: f.LeadsTo, Items: f.Items, Open: f.Open, Reference: f.Reference, Metadata: f.Metadata,
 	}
 }
 

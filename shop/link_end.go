@@ -14,31 +14,52 @@ import (
 
 // ExpireLink ends a link now, or says that it had ended. Purchases under way may still be paid.
 func (s *Service) ExpireLink(ctx context.Context, merchant id.Merchant, link id.Link, by audit.By) (Link, error) {
-	var row queries.Link
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		q := queries.New()
-		was, err := q.LinkForUpdate(ctx, tx, queries.LinkForUpdateParams{MerchantID: merchant, ID: link})
-		if err != nil {
-			return notFound(err)
-		}
-		now := s.now()
-		if row, err = q.LinkExpire(ctx, tx, queries.LinkExpireParams{MerchantID: merchant, ID: link, Now: now}); err != nil {
+		was, f, err := s.endTx(ctx, tx, merchant, link)
+		if err != nil || was.ExpiredAt != nil {
 			return err
 		}
-		if was.ExpiredAt == nil {
-			if err := s.recordLinkTx(ctx, tx, merchant, by, "link.ended", link, formOf(was).seen(was.Livemode), nil); err != nil {
-				return err
-			}
-		}
-		if was.EndTold {
-			return nil
-		}
-		return s.hooks.PublishTx(ctx, tx, now, endOf(row))
+		return s.recordLinkTx(ctx, tx, merchant, by, "link.ended", link, f.seen(was.Livemode), nil)
 	})
 	if err != nil {
 		return Link{}, fmt.Errorf("expire link %s: %w", link, err)
 	}
-	return s.link(row)
+	return s.Link(ctx, merchant, link)
+}
+
+// DeleteLink ends a link and takes it out of every list, for ever. What was bought with it stays, and what
+// is under way may still be paid; it leads nobody anywhere any more.
+func (s *Service) DeleteLink(ctx context.Context, merchant id.Merchant, link id.Link, by audit.By) error {
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		was, f, err := s.endTx(ctx, tx, merchant, link)
+		if err != nil {
+			return err
+		}
+		if err := queries.New().LinkDelete(ctx, tx, queries.LinkDeleteParams{MerchantID: merchant, ID: link, Now: s.now()}); err != nil {
+			return err
+		}
+		return s.recordLinkTx(ctx, tx, merchant, by, "link.deleted", link, f.seen(was.Livemode), nil)
+	})
+	if err != nil {
+		return fmt.Errorf("delete link %s: %w", link, err)
+	}
+	return nil
+}
+
+// endTx ends a link, tells of it unless that was done, and returns it as it was.
+func (s *Service) endTx(ctx context.Context, tx pgx.Tx, merchant id.Merchant, link id.Link) (was queries.Link, f LinkForm, err error) {
+	q, now := queries.New(), s.now()
+	if was, err = q.LinkForUpdate(ctx, tx, queries.LinkForUpdateParams{MerchantID: merchant, ID: link}); err != nil {
+		return was, f, notFound(err)
+	}
+	if f, err = formTx(ctx, tx, was); err != nil {
+		return was, f, err
+	}
+	row, err := q.LinkExpire(ctx, tx, queries.LinkExpireParams{MerchantID: merchant, ID: link, Now: now})
+	if err != nil || was.EndTold {
+		return was, f, err
+	}
+	return was, f, s.hooks.PublishTx(ctx, tx, now, endOf(row))
 }
 
 // endMost is how many links one look ends at most.

@@ -311,10 +311,11 @@ func TestAFormerPriceIsHonouredForAWhile(t *testing.T) {
 	link := c.create(t, coffee)
 	honours := func(price money.USDC) bool {
 		t.Helper()
-		current, err := c.Link(t.Context(), c.merchant, link.ID)
+		current, err := c.Offer(t.Context(), link.Token)
 		require.NoError(t, err)
-		ok, err := c.Honours(t.Context(), current, price)
+		then, ok, err := c.Honours(t.Context(), current, price)
 		require.NoError(t, err)
+		require.Equal(t, ok, then.Amount == price)
 		return ok
 	}
 	for _, price := range []money.USDC{5_000_000, 6_000_000} {

@@ -8,6 +8,7 @@ import (
 
 	"xsynesis/audit"
 	"xsynesis/id"
+	"xsynesis/money"
 	"xsynesis/queries"
 )
 
@@ -21,22 +22,36 @@ func (s *Service) UpdateLink(ctx context.Context, merchant id.Merchant, link id.
 		if err != nil {
 			return notFound(err)
 		}
-		f := formOf(was)
+		f, err := formTx(ctx, tx, was)
+		if err != nil {
+			return err
+		}
+		before := f.seen(was.Livemode)
 		if err := change(&f); err != nil {
+			return err
+		}
+		if err := s.fillTitle(ctx, merchant, was.Livemode, &f); err != nil {
 			return err
 		}
 		if err := f.check(s.now()); err != nil {
 			return err
 		}
+		if err := s.ownGifts(ctx, tx, merchant, f.After); err != nil {
+			return err
+		}
 		if row, err = s.updateTx(ctx, tx, was, f); err != nil {
 			return err
 		}
-		return s.recordLinkTx(ctx, tx, merchant, by, "link.changed", link, formOf(was).seen(was.Livemode), formOf(row).seen(row.Livemode))
+		is, err := formTx(ctx, tx, row) // what is written, and not what was asked for: a form that says the same changes nothing
+		if err != nil {
+			return err
+		}
+		return s.recordLinkTx(ctx, tx, merchant, by, "link.changed", link, before, is.seen(row.Livemode))
 	})
 	if err != nil {
 		return Link{}, fmt.Errorf("update link %s: %w", link, err)
 	}
-	return s.link(row)
+	return s.Link(ctx, merchant, row.ID)
 }
 
 func (s *Service) updateTx(ctx context.Context, tx pgx.Tx, was queries.Link, f LinkForm) (queries.Link, error) {
@@ -45,28 +60,51 @@ func (s *Service) updateTx(ctx context.Context, tx pgx.Tx, was queries.Link, f L
 	if err != nil {
 		return queries.Link{}, err
 	}
-	if was.Price != f.Price {
+	sells, price, presets := f.offered()
+	if was.Price != price && was.Sells == string(SellsAmount) {
 		if err := q.LinkPriceInsert(ctx, tx, queries.LinkPriceInsertParams{LinkID: was.ID, Price: was.Price, Until: now.Add(OfferTime)}); err != nil {
 			return queries.Link{}, err
 		}
 	}
+	if f.Items != nil {
+		if err := setLinesTx(ctx, tx, was.ID, f.Items); err != nil {
+			return queries.Link{}, err
+		}
+	}
 	return q.LinkUpdate(ctx, tx, queries.LinkUpdateParams{
-		MerchantID: was.MerchantID, ID: was.ID, Title: f.Title, Description: f.Description, Price: f.Price, ExpiresAt: f.ExpiresAt,
-		MaxPayments: limit(f.MaxPayments), PaymentsTaken: taken, SuccessUrl: f.SuccessURL, Reference: f.Reference,
+		MerchantID: was.MerchantID, ID: was.ID, Title: f.Title, Description: f.Description, Sells: string(sells), Price: price, Presets: presets, StartsAt: f.StartsAt, ExpiresAt: f.ExpiresAt,
+		PausedAt: f.pausedAt(was.PausedAt, now), MaxPayments: limit(f.MaxPayments), PaymentsTaken: taken, SuccessUrl: f.SuccessURL,
+		Message: f.After.Message, FileID: optional(f.After.File), KeyItemID: optional(f.After.KeyItem), LeadsTo: f.LeadsTo.URL, LeadsAll: f.LeadsTo.All, Reference: f.Reference,
 		Metadata: f.Metadata, UpdatedAt: now,
 	})
 }
 
-// formOf is a link as its seller would write it anew.
-func formOf(r queries.Link) LinkForm {
+// formTx is a link as its seller would write it anew.
+func formTx(ctx context.Context, tx pgx.Tx, r queries.Link) (LinkForm, error) {
 	f := LinkForm{
-		Title: r.Title, Description: r.Description, Price: r.Price, Network: r.Network, ExpiresAt: r.ExpiresAt, SuccessURL: r.SuccessUrl,
-		Reference: r.Reference, Metadata: r.Metadata,
+		Title: r.Title, Description: r.Description, Price: r.Price, Network: r.Network, StartsAt: r.StartsAt, ExpiresAt: r.ExpiresAt, Paused: r.PausedAt != nil,
+		SuccessURL: r.SuccessUrl, After: afterOf(r), LeadsTo: LeadsTo{URL: r.LeadsTo, All: r.LeadsAll}, Reference: r.Reference, Metadata: r.Metadata,
 	}
 	if r.MaxPayments != nil {
 		f.MaxPayments = int(*r.MaxPayments)
 	}
-	return f
+	switch Sells(r.Sells) {
+	case SellsAmount:
+	case SellsOpen:
+		f.Open, f.Price = &OpenAmount{Min: r.Price}, 0
+		for _, p := range r.Presets {
+			f.Open.Presets = append(f.Open.Presets, money.USDC(p))
+		}
+	case SellsItems:
+		rows, err := queries.New().LinkLines(ctx, tx, r.ID)
+		if err != nil {
+			return f, err
+		}
+		for _, row := range rows {
+			f.Items = append(f.Items, Want{Item: row.ItemID, Qty: int(row.Qty)})
+		}
+	}
+	return f, nil
 }
 
 // paymentsTakenTx counts what a new limit has to begin with; without a limit nothing is counted.

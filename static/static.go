@@ -19,7 +19,7 @@ import (
 // Prefix is where [Handler] is mounted.
 const Prefix = "/static/"
 
-//go:embed css js img
+//go:embed css js img icons
 var embedded embed.FS
 
 // types names every kind of file we ship: a guess by the host's MIME table differs between machines.
@@ -56,6 +56,13 @@ func URL(name string) string {
 		panic("static: no file " + name)
 	}
 	return f.url
+}
+
+// Content gives what a file such as "js/till-worker.js" holds, for an answer at an address of its own. It panics as
+// [URL] does.
+func Content(name string) []byte {
+	URL(name)
+	return bytes.Clone(loaded().byName[name].plain)
 }
 
 // Handler answers GET and HEAD under [Prefix], and for /favicon.ico, which browsers ask for unbidden.

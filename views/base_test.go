@@ -115,7 +115,7 @@ func TestContrast(t *testing.T) {
 
 func TestStylesheetsHoldNoUtilities(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"css/base.css", "css/checkout.css"} {
+	for _, name := range []string{"css/base.css", "css/checkout.css", "css/till.css"} {
 		require.NotContains(t, stylesheet(t, name), "url(", "one request per sheet, and hashed names stay whole")
 	}
 }

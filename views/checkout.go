@@ -45,6 +45,7 @@ type OfferView struct {
 	QR         QR
 	Closed     string // why it cannot be paid: one of the Closed… words, or empty
 	Problem    string // the sentence that refuses a purchase that was asked for; empty on GET
+	LeadsTo    string // the host that the buyer is led to once he has paid; empty for none
 	Test       bool
 	TestWallet bool // offers a wallet that signs on the development server
 }
@@ -53,6 +54,7 @@ type OfferView struct {
 const (
 	ClosedExpired = "expired"
 	ClosedPaused  = "paused"
+	ClosedEarly   = "early"
 	ClosedSoldOut = "sold_out"
 )
 
@@ -80,8 +82,49 @@ type PurchaseView struct {
 	Transaction, TransactionURL, Receipt string // Receipt is its number
 	Thanks                               string // what the shop tells a buyer who has paid
 	BackURL                              string // the shop's page to return to; empty for none
+	OnwardPath, OnwardHost               string // where the link leads who has paid; empty leads nowhere
+	ProofPath                            string // of a file that proves the payment without the shop; empty for none
+	Goods                                []HandedGood
+
+	// At a till: the page says that it was opened, and offers to add a tip; posted to [TipPath], it leads to the purchase
+	// that takes this one's place.
+	AtTill bool
+	Tip    TipView
 
 	Test, Simulated, TestWallet bool
+}
+
+// TipView is what a customer may add to what he pays at a till.
+type TipView struct {
+	Chosen  money.USDC
+	Choices []TipChoice
+	Field   Field // another amount, as it was sent when it was refused
+}
+
+// TipChoice is a share of the price.
+type TipChoice struct {
+	Percent int
+	Amount  money.USDC
+}
+
+// other is what the field for another amount holds.
+func (t TipView) other() string {
+	if t.Field.Problem != "" || t.Chosen == 0 {
+		return t.Field.Value
+	}
+	for _, c := range t.Choices {
+		if c.Amount == t.Chosen {
+			return ""
+		}
+	}
+	return t.Chosen.String()
+}
+
+// HandedGood is what the buyer of one line gets at once: a file, or keys.
+type HandedGood struct {
+	Title            string
+	Path, Name, Size string // of a file: where it is fetched, what it is called, "2.4 MB"
+	Keys             []string
 }
 
 // walletApp is a wallet on a phone that opens pages in a browser of its own.

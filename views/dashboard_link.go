@@ -46,6 +46,9 @@ func (v LinkFormView) busy() string {
 // limits is what the closed fold says it holds.
 func (v LinkFormView) limits() string {
 	var parts []string
+	if begins, err := time.Parse("2006-01-02T15:04", v.Starts.Value); err == nil {
+		parts = append(parts, "from "+begins.Format("2 Jan"))
+	}
 	if v.MaxPayments.Value != "" {
 		parts = append(parts, v.MaxPayments.Value+" payments")
 	}
@@ -56,10 +59,15 @@ func (v LinkFormView) limits() string {
 }
 
 func (v LinkFormView) afterPayment() string {
-	if v.SuccessURL.Value == "" {
-		return "Show the receipt"
+	switch {
+	case v.LeadsTo.Value != "":
+		return "Lead on"
+	case v.SuccessURL.Value != "":
+		return "Send to your page"
+	case v.Message.Value != "":
+		return "Show a message"
 	}
-	return "Send to your page"
+	return "Show the receipt"
 }
 
 // previewPrice is the price as the buyer will read it, as far as one has been typed.

@@ -91,7 +91,7 @@ type LinkRow struct {
 	Paid     int
 	Limit    int       // 0: as often as anyone likes
 	LastPaid time.Time // zero: never
-	State    string    // open, expired or sold_out
+	State    string    // open, scheduled, paused, expired or sold_out
 }
 
 // LinkFormView is the form of a new link, or of an existing one when Link is set.
@@ -103,6 +103,10 @@ type LinkFormView struct {
 	Description Field
 	Price       Field
 	MaxPayments Field
+	Starts      Field // as Expires
+	Message     Field
+	LeadsTo     Field
+	LeadsAll    bool  // leads also who has not paid
 	Expires     Field // 2006-01-02T15:04 in the shop's location
 	SuccessURL  Field
 	Reference   Field
@@ -117,7 +121,7 @@ type LinkView struct {
 	Title       string
 	Description string
 	Price       money.USDC
-	State       string // open, expired or sold_out
+	State       string // open, scheduled, paused, expired or sold_out
 	Over        string // why nobody can pay any more, or empty
 	URL         string // what is shared
 	Paid        int
@@ -126,7 +130,12 @@ type LinkView struct {
 	LastPaid    time.Time
 	Created     time.Time
 	Expires     time.Time // zero: never
+	Starts      time.Time // zero: at once
 	SuccessURL  string
+	Message     string
+	LeadsTo     string // where it leads; empty for nowhere
+	LeadsAll    bool   // leads also who has not paid
+	Clicks, Led int64  // of one that leads somewhere
 	Reference   string
 	Attempts    []AttemptRow
 	Pages       Pages

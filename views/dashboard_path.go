@@ -29,6 +29,9 @@ func LinkEditPath(link id.Link) string { return LinkDetailPath(link) + "/edit" }
 // LinkExpirePath asks whether to end a link; posting to it does.
 func LinkExpirePath(link id.Link) string { return LinkDetailPath(link) + "/expire" }
 
+// LinkDeletionPath asks whether to delete a link; posting to it does.
+func LinkDeletionPath(link id.Link) string { return LinkDetailPath(link) + "/deletion" }
+
 // SimulationsPath is where a simulated payment of an open purchase is posted, with the field "mode": direct or worker.
 func SimulationsPath(attempt id.Attempt) string {
 	return "/dashboard/attempts/" + url.PathEscape(string(attempt)) + "/simulations"

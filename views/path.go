@@ -23,6 +23,12 @@ func PurchasePath(attempt, key string) string {
 // EventsPath is the stream that says when a purchase has changed.
 func EventsPath(attempt string) string { return "/pay/" + url.PathEscape(attempt) + "/events" }
 
+// OpeningPath is where a page says that a customer of a till looks at it.
+func OpeningPath(attempt string) string { return "/pay/" + url.PathEscape(attempt) + "/openings" }
+
+// TipPath is where a customer of a till adds a tip, or takes it away.
+func TipPath(attempt string) string { return "/pay/" + url.PathEscape(attempt) + "/tip" }
+
 // PaymentPath is where a page posts the signed payment of a purchase.
 func PaymentPath(attempt string) string {
 	return "/api/payment_attempts/" + url.PathEscape(attempt) + "/pay"

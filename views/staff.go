@@ -53,6 +53,11 @@ func TillRemovalPath(device id.Device) string {
 // InviteURLPath is what somebody opens who was asked into a shop.
 func InviteURLPath(token string) string { return InvitePath + "/" + url.PathEscape(token) }
 
+// TillLockingPath says whether a tablet locks itself after each sale; posted to.
+func TillLockingPath(device id.Device) string {
+	return TillsPath + "/" + url.PathEscape(string(device)) + "/locking"
+}
+
 // TillPickPath is the lock screen with somebody's tile chosen.
 func TillPickPath(person id.Person) string {
 	return TillPath + "?" + url.Values{"person": {string(person)}}.Encode()
@@ -91,6 +96,7 @@ type InviteRow struct {
 // TillRow is a tablet of the shop.
 type TillRow struct {
 	Till     id.Device
+	Locks    bool // itself after each sale
 	Name     string
 	PairedBy string
 	Seen     time.Time
@@ -257,13 +263,6 @@ type TillTile struct {
 	Role   string
 }
 
-// TillView is a till that somebody unlocked.
-type TillView struct {
-	Shop, Till, Cashier string
-	Test                bool
-	Live                string
-}
-
 func staffPage(v DashboardView) Page {
 	p := v.page()
 	p.Styles = append(p.Styles, "css/staff.css")
@@ -274,6 +273,7 @@ func tillPage(title string, test bool) Page {
 	p := dashboardFrame(title, test)
 	p.Styles = append(p.Styles, "css/sign-in.css", "css/staff.css")
 	p.Scripts = append(p.Scripts, "js/till.js")
+	p.Install = true
 	return p
 }
 

@@ -47,7 +47,6 @@ func TestPagesOfStaff(t *testing.T) {
 		"till_pair":       TillPair(TillPairView{Code: Field{Value: "1", Problem: "This code pairs no tablet."}}),
 		"till_locked":     TillLock(TillLockView{Shop: "Kaffe Nord", Till: "Counter", Tiles: []TillTile{tile}, Live: TillPath}),
 		"till_pin":        TillLock(TillLockView{Shop: "Kaffe Nord", Till: "Counter", Chosen: &tile, Problem: "This is not the PIN.", Live: TillPath}),
-		"till_unlocked":   Till(TillView{Shop: "Kaffe Nord", Till: "Counter", Cashier: "Kim", Live: TillPath}),
 		"audit": Audit(AuditView{
 			DashboardView: shell("Who did what", SectionAudit),
 			Filter:        AuditFilter{Action: "member.removed", People: []Option{{Value: "usr_1", Word: "Mette Lund"}}, Actions: []Option{{Value: "member.removed", Word: "Member removed"}}},

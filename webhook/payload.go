@@ -20,6 +20,15 @@ func NewAmounts(a money.USDC, currency string) Amounts {
 	return Amounts{AmountCents: a.Cents(), Amount: a.Units(), Currency: currency}
 }
 
+// LinePayload is one line of a purchase: an item, the link itself, a tip, or a discount, which is below zero.
+type LinePayload struct {
+	SaleID     id.Sale `json:"sale_id,omitempty"` // once it is paid
+	ItemID     string  `json:"item_id"`           // empty for a tip and a discount
+	ItemTitle  string  `json:"item_title"`
+	Qty        int32   `json:"qty"`
+	UnitAmount string  `json:"unit_amount"` // base units
+}
+
 // AttemptPayload tells that somebody began a purchase (payment.attempt_created).
 type AttemptPayload struct {
 	PaymentAttemptID id.Attempt `json:"payment_attempt_id"`
@@ -28,6 +37,7 @@ type AttemptPayload struct {
 	ItemID    string          `json:"item_id"`
 	ItemTitle string          `json:"item_title"`
 	Qty       int32           `json:"qty"`
+	Lines     []LinePayload   `json:"lines"`
 	LinkID    *id.Link        `json:"link_id"`
 	Reference string          `json:"reference"`
 	Metadata  json.RawMessage `json:"metadata"`
@@ -47,6 +57,7 @@ type PaymentPayload struct {
 	ItemID           string          `json:"item_id"`
 	ItemTitle        string          `json:"item_title"`
 	Qty              int32           `json:"qty"`
+	Lines            []LinePayload   `json:"lines"`
 	LinkID           *id.Link        `json:"link_id"`
 	Reference        string          `json:"reference"`
 	Metadata         json.RawMessage `json:"metadata"`
@@ -65,6 +76,7 @@ type PaymentFailedPayload struct {
 	ItemID           string          `json:"item_id"`
 	ItemTitle        string          `json:"item_title"`
 	Qty              int32           `json:"qty"`
+	Lines            []LinePayload   `json:"lines"`
 	LinkID           *id.Link        `json:"link_id"`
 	Reference        string          `json:"reference"`
 	Metadata         json.RawMessage `json:"metadata"`
@@ -105,6 +117,23 @@ type LinkPayload struct {
 	Metadata  json.RawMessage `json:"metadata"`
 	Network   string          `json:"network"`
 	ExpiredAt time.Time       `json:"expired_at"` // in UTC
+}
+
+// ReservationPayload tells what became of stock that a purchase held: reservation.created with the status held (or claimed,
+// where money came late), reservation.claimed and reservation.released with the status of the same name.
+type ReservationPayload struct {
+	ReservationID    id.Reservation `json:"reservation_id"`
+	PaymentAttemptID id.Attempt     `json:"payment_attempt_id"`
+	ItemID           id.Item        `json:"item_id"`
+	Qty              int32          `json:"qty"`
+	Status           string         `json:"status"`
+}
+
+// StockPayload tells that little of an item is left (item.low_stock).
+type StockPayload struct {
+	ItemID    id.Item `json:"item_id"`
+	ItemTitle string  `json:"item_title"`
+	Free      int32   `json:"free"`
 }
 
 // NoticePayload tells of a line in the dashboard's bell (notice.created).

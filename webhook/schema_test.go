@@ -50,13 +50,15 @@ func payloads() map[webhook.Type]any {
 		amounts     = webhook.NewAmounts(money.One/10+9, "USDC")
 		link        = id.Link("lnk_1")
 		attempt     = id.Attempt("pa_1")
+		lines       = []webhook.LinePayload{{SaleID: "sal_1", ItemID: "lnk_1", ItemTitle: "Flat white", Qty: 1, UnitAmount: "-5"}}
+		unpaid      = []webhook.LinePayload{{ItemID: "lnk_1", ItemTitle: "Flat white", Qty: 1, UnitAmount: "5"}}
 		metadata    = json.RawMessage(`{"table": "7 <&>"}`)
 		facilitator = webhook.FacilitatorResponse{Facilitator: "own", Transaction: "0x1", Network: "eip155:84532", Success: true}
 	)
 	payment := func(status string) webhook.PaymentPayload {
 		return webhook.PaymentPayload{
 			PaymentAttemptID: attempt, Amounts: amounts, PurchaserAddress: "0x2", Status: status, SaleID: "sal_1", ItemID: "lnk_1", ItemTitle: "Flat white",
-			Qty: 1, LinkID: &link, Reference: "till-1", Metadata: metadata, Transaction: "0x1", Network: "eip155:84532", Simulated: true,
+			Qty: 1, Lines: lines, LinkID: &link, Reference: "till-1", Metadata: metadata, Transaction: "0x1", Network: "eip155:84532", Simulated: true,
 		}
 	}
 	settlement := func(status, problem string, success bool) webhook.SettlementPayload {
@@ -67,16 +69,19 @@ func payloads() map[webhook.Type]any {
 			FacilitatorResponse: f, Transaction: "0x1", Network: "eip155:84532", Simulated: true,
 		}
 	}
+	reservation := func(status string) webhook.ReservationPayload {
+		return webhook.ReservationPayload{ReservationID: "res_1", PaymentAttemptID: attempt, ItemID: "itm_1", Qty: 2, Status: status}
+	}
 	return map[webhook.Type]any{
 		webhook.PaymentAttemptCreated: webhook.AttemptPayload{
-			PaymentAttemptID: attempt, Amounts: amounts, Status: "open", ItemID: "lnk_1", ItemTitle: "Flat white", Qty: 1, LinkID: &link,
+			PaymentAttemptID: attempt, Amounts: amounts, Status: "open", ItemID: "lnk_1", ItemTitle: "Flat white", Qty: 1, Lines: unpaid, LinkID: &link,
 			Reference: "till-1", Metadata: metadata, Network: "eip155:84532", Simulated: true,
 		},
 		webhook.PaymentCompleted: payment("completed"),
 		webhook.PaymentLate:      payment("late"),
 		webhook.PaymentFailed: webhook.PaymentFailedPayload{
 			PaymentAttemptID: attempt, Amounts: amounts, PurchaserAddress: "0x2", Status: "failed", Reason: "authorization_expired",
-			ItemID: "lnk_1", ItemTitle: "Flat white", Qty: 1, LinkID: &link, Reference: "till-1", Metadata: metadata, Network: "eip155:84532", Simulated: true,
+			ItemID: "lnk_1", ItemTitle: "Flat white", Qty: 1, Lines: unpaid, LinkID: &link, Reference: "till-1", Metadata: metadata, Network: "eip155:84532", Simulated: true,
 		},
 		webhook.SettlementConfirmed: settlement("confirmed", "", true),
 		webhook.SettlementFinal:     settlement("final", "", true),
@@ -84,8 +89,12 @@ func payloads() map[webhook.Type]any {
 		webhook.LinkExpired: webhook.LinkPayload{
 			LinkID: link, Token: "token", Title: "Flat white", Amounts: amounts, Status: "expired", Reference: "till-1", Metadata: metadata, Network: "eip155:84532",
 		},
-		webhook.NoticeCreated: webhook.NoticePayload{NoticeID: "ntc_1", Kind: "webhook_disabled", Text: "Off.", URL: "https://pay.example/dashboard"},
-		webhook.WebhookTest:   webhook.TestPayload{SubscriptionID: "ws_1", Message: "A test."},
+		webhook.ReservationCreated:  reservation("held"),
+		webhook.ReservationClaimed:  reservation("claimed"),
+		webhook.ReservationReleased: reservation("released"),
+		webhook.ItemLowStock:        webhook.StockPayload{ItemID: "itm_1", ItemTitle: "Coffee beans", Free: 2},
+		webhook.NoticeCreated:       webhook.NoticePayload{NoticeID: "ntc_1", Kind: "webhook_disabled", Text: "Off.", URL: "https://pay.example/dashboard"},
+		webhook.WebhookTest:         webhook.TestPayload{SubscriptionID: "ws_1", Message: "A test."},
 	}
 }
 

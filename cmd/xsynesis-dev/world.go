@@ -39,6 +39,7 @@ type world struct {
 	BuyerKey     string      `json:"buyer_key"`
 	RelayerKey   string      `json:"relayer_key"`
 	LinkToken    string      `json:"link_token"`
+	ItemID       id.Item     `json:"item_id"`
 
 	firstRun string // the address that sets up the first shop, where there is none
 }
@@ -48,6 +49,7 @@ type demoShop struct {
 	founding access.Founding
 	payee    func(keys) *ecdsa.PrivateKey
 	links    []shop.LinkForm
+	items    []shop.ItemForm
 }
 
 // cent keeps the demo's prices below what unmodified clients spend without asking.
@@ -62,6 +64,14 @@ var demoShops = []demoShop{
 			{Title: "Coffee beans “Fjord”, 250 g", Description: "Roasted on Tuesday. Ready to take at the counter.", Price: 1250 * cent},
 			{Title: "Tasting evening, one seat", Description: "Six coffees, two hours, a table of eight.", Price: 2400 * cent, MaxPayments: 8},
 		},
+		[]shop.ItemForm{
+			{Title: "Flat white", Kind: shop.Served, Price: 5 * cent, Category: "Coffee", SKU: "FW"},
+			{Title: "Espresso", Kind: shop.Served, Price: 3 * cent, Category: "Coffee", SKU: "ES"},
+			{Title: "Filter coffee", Kind: shop.Served, Price: 4 * cent, Category: "Coffee", SKU: "FC"},
+			{Title: "Blueberry muffin", Kind: shop.Served, Price: 4 * cent, Category: "Bakery", SKU: "BM", Stock: some(24), LowStock: some(4)},
+			{Title: "Cinnamon bun", Kind: shop.Served, Price: 4 * cent, Category: "Bakery", SKU: "CB", Stock: some(30), LowStock: some(5)},
+			{Title: "Coffee beans “Fjord”, 250 g", Kind: shop.Physical, Price: 1250 * cent, Category: "Beans", SKU: "FJ-250", Barcode: "4006381333931", Stock: some(40), LowStock: some(6)},
+		},
 	},
 	{
 		access.Founding{Slug: "halden-books", Name: "Halden Books", Domain: "halden-books.example", Owner: "Ines Halden"},
@@ -70,13 +80,20 @@ var demoShops = []demoShop{
 			{Title: "Reading night, one seat", Description: "Doors at seven, tea included.", Price: 1200 * cent, MaxPayments: 40},
 			{Title: "The Lighthouse Ledger, paperback", Price: 1850 * cent},
 		},
+		[]shop.ItemForm{
+			{Title: "The Lighthouse Ledger", Kind: shop.Physical, Price: 1850 * cent, Category: "Novels", SKU: "LL-P", Edition: "Paperback", Stock: some(12), LowStock: some(2)},
+			{Title: "Bookmark, letterpress", Kind: shop.Physical, Pricing: shop.Minimum, Price: 50 * cent, Category: "Small things", SKU: "BK"},
+		},
 	},
 	{
 		access.Founding{Slug: "tidal-data", Name: "Tidal Data", Domain: "tidal-data.example", Owner: "Omar Reyes"},
 		func(k keys) *ecdsa.PrivateKey { return k.Data },
 		[]shop.LinkForm{{Title: "Tide tables, one harbour", Description: "A year of high and low water as JSON.", Price: 2 * cent}},
+		nil,
 	},
 }
+
+func some(n int) *int { return &n }
 
 // bare is a world without shops.
 func bare(c *config.Config, p *wire.Parts, k keys) (world, error) {
@@ -111,8 +128,12 @@ func seed(ctx context.Context, c *config.Config, p *wire.Parts, k keys) (world, 
 		if err != nil {
 			return world{}, fmt.Errorf("demo shop %s: %w", d.founding.Name, err)
 		}
+		items, err := d.fill(ctx, p, merchant)
+		if err != nil {
+			return world{}, fmt.Errorf("shelf of %s: %w", d.founding.Name, err)
+		}
 		if i == 0 {
-			w.SellerID, w.LinkToken = merchant, links[0].Token
+			w.SellerID, w.LinkToken, w.ItemID = merchant, links[0].Token, items[0].ID
 		}
 	}
 	if w.APIKey, err = demoKey(ctx, c, p, w.SellerID); err != nil {
@@ -142,6 +163,27 @@ func (d demoShop) open(ctx context.Context, p *wire.Parts, k keys) (id.Merchant,
 		links = append(links, l)
 	}
 	return merchant, links, nil
+}
+
+// fill puts on the shelf what is missing there; items come back in the order above.
+func (d demoShop) fill(ctx context.Context, p *wire.Parts, merchant id.Merchant) ([]shop.Item, error) {
+	var out []shop.Item
+	for _, form := range d.items {
+		there, err := p.Shop.Items(ctx, merchant, false, shop.ItemFilter{SKU: form.SKU}, shop.Page{Limit: 1})
+		if err != nil {
+			return nil, err
+		}
+		if len(there) > 0 {
+			out = append(out, there[0])
+			continue
+		}
+		item, err := p.Shop.CreateItem(ctx, merchant, false, form, audit.By{Actor: "demo"})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, item)
+	}
+	return out, nil
 }
 
 func linkTitled(ctx context.Context, p *wire.Parts, merchant id.Merchant, form shop.LinkForm) (shop.Link, error) {

@@ -24,6 +24,7 @@ type cli struct {
 	Backup     backupCmd     `cmd:"" help:"Write the database to a folder, and read it back."`
 	Restore    restoreCmd    `cmd:"" help:"Put a backup into an empty database, and check it."`
 	Keys       keysCmd       `cmd:"" help:"Replace the key that seals secrets."`
+	Receipt    receiptCmd    `cmd:"" help:"Prove what was paid."`
 	Webhooks   webhooksCmd   `cmd:"" help:"Tools for whoever writes a shop's server."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }

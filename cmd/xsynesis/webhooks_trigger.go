@@ -91,6 +91,8 @@ func madeUp(t webhook.Type, now time.Time) (shopEvent, error) {
 		Attempt      string `json:"payment_attempt_id"`
 		Settlement   string `json:"settlement_id"`
 		Link         string `json:"link_id"`
+		Reservation  string `json:"reservation_id"`
+		Item         string `json:"item_id"`
 		Notice       string `json:"notice_id"`
 		Subscription string `json:"webhook_subscription_id"`
 	}
@@ -99,7 +101,8 @@ func madeUp(t webhook.Type, now time.Time) (shopEvent, error) {
 	}
 	about := map[string]string{
 		webhook.ResourceAttempt: ids.Attempt, webhook.ResourceSettlement: ids.Settlement, webhook.ResourceLink: ids.Link,
-		webhook.ResourceNotice: ids.Notice, webhook.ResourceSubscription: ids.Subscription,
+		webhook.ResourceReservation: ids.Reservation, webhook.ResourceItem: ids.Item, webhook.ResourceNotice: ids.Notice,
+		webhook.ResourceSubscription: ids.Subscription,
 	}[t.ResourceType()]
 	e := shopEvent{ID: string(id.New[id.Event](now)), Type: string(t), ResourceID: about}
 	var err error

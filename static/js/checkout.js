@@ -227,7 +227,9 @@
     if (!old || !fresh) return;
     const { status } = fresh.dataset;
     // An open purchase may be in the middle of an approval, and an ended one may be unfolded: both stay.
-    if (status === old.dataset.status && (status === "open" || !fresh.dataset.events)) return;
+    const same = fresh.dataset.pay === old.dataset.pay; // at a till, another with a tip may have taken its place
+    if (same && status === old.dataset.status && (status === "open" || !fresh.dataset.events)) return;
+    if (!same) asked = signed = null;
     const held = old.contains(document.activeElement);
     const changed = status !== old.dataset.status;
     old.replaceWith(document.adoptNode(fresh));
@@ -373,7 +375,13 @@
     }
   }
 
+  let opened = "";
+
   function begin() {
+    // The till that shows the code hears that its customer has come this far.
+    const opening = purchase()?.dataset.opening ?? "";
+    if (opening && opening !== opened) navigator.sendBeacon?.(opening);
+    opened = opening;
     localTimes();
     offerWallets();
     hush();

@@ -1,0 +1,131 @@
+package checkout
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/mail"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5"
+
+	"xsynesis/id"
+	"xsynesis/queries"
+	"xsynesis/shop"
+)
+
+// Buyer is what a buyer tells of himself, if he likes. It is for the shop alone.
+type Buyer struct {
+	Email    string
+	Name     string
+	Note     string
+	Shipping *Address // nil: nothing is sent
+}
+
+// Address is where goods are sent.
+type Address struct {
+	Name       string `json:"name"`
+	Line1      string `json:"line1"`
+	Line2      string `json:"line2,omitempty"`
+	PostalCode string `json:"postal_code"`
+	City       string `json:"city"`
+	State      string `json:"state,omitempty"`
+	Country    string `json:"country"` // ISO 3166-1, two capital letters
+}
+
+const (
+	maxEmail = 254
+	maxName  = 120
+	maxNote  = 500
+)
+
+func (b *Buyer) check() error {
+	b.Email, b.Name, b.Note = strings.TrimSpace(b.Email), strings.TrimSpace(b.Name), strings.TrimSpace(b.Note)
+	if b.Email != "" {
+		parsed, err := mail.ParseAddress(b.Email)
+		if err != nil || parsed.Address != b.Email || len(b.Email) > maxEmail || !line(b.Email, maxEmail) {
+			return &shop.FieldError{Field: "email", Message: "Give an e-mail address such as ada@example.org."}
+		}
+	}
+	switch {
+	case !line(b.Name, maxName):
+		return &shop.FieldError{Field: "name", Message: fmt.Sprintf("Use at most %d printable characters.", maxName)}
+	case utf8.RuneCountInString(b.Note) > maxNote || !printable(b.Note, "\n\r\t"):
+		return &shop.FieldError{Field: "note", Message: fmt.Sprintf("Use at most %d printable characters.", maxNote)}
+	case b.Shipping == nil:
+		return nil
+	}
+	return b.Shipping.check()
+}
+
+func (a *Address) check() error {
+	for _, f := range []struct {
+		name string
+		text *string
+		must bool
+	}{
+		{"name", &a.Name, true}, {"line1", &a.Line1, true}, {"line2", &a.Line2, false}, {"postal_code", &a.PostalCode, false},
+		{"city", &a.City, true}, {"state", &a.State, false}, {"country", &a.Country, true},
+	} {
+		*f.text = strings.TrimSpace(*f.text)
+		if f.must && *f.text == "" || !line(*f.text, maxName) {
+			return &shop.FieldError{Field: "shipping_address." + f.name, Message: fmt.Sprintf("Use 1 to %d printable characters.", maxName)}
+		}
+	}
+	a.Country = strings.ToUpper(a.Country)
+	if len(a.Country) != 2 || strings.ContainsFunc(a.Country, func(r rune) bool { return r < 'A' || r > 'Z' }) {
+		return &shop.FieldError{Field: "shipping_address.country", Message: "Give the country in two letters, such as DK."}
+	}
+	return nil
+}
+
+func line(s string, most int) bool { return utf8.RuneCountInString(s) <= most && printable(s, "") }
+
+// printable refuses control characters and the marks that reverse the direction of a line.
+func printable(s, also string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
+		return !unicode.IsPrint(r) && !strings.ContainsRune(also, r) || unicode.Is(unicode.Bidi_Control, r)
+	})
+}
+
+// add lays out what a buyer told, if he told anything.
+func (b Buyer) add(p *queries.BuyersInsertParams, attempt id.Attempt) {
+	if b == (Buyer{}) {
+		return
+	}
+	shipping := ""
+	if b.Shipping != nil {
+		text, _ := json.Marshal(b.Shipping) // texts always marshal
+		shipping = string(text)
+	}
+	p.Attempts, p.Emails, p.Names = append(p.Attempts, string(attempt)), append(p.Emails, b.Email), append(p.Names, b.Name)
+	p.Notes, p.Shippings = append(p.Notes, b.Note), append(p.Shippings, shipping)
+}
+
+// BuyerOf returns what the buyer of a purchase told of himself; all empty for nothing.
+func (s *Service) BuyerOf(ctx context.Context, attempt id.Attempt) (Buyer, error) {
+	row, err := queries.New().BuyerOfAttempt(ctx, s.pool, attempt)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Buyer{}, nil
+	}
+	if err != nil {
+		return Buyer{}, fmt.Errorf("buyer of %s: %w", attempt, err)
+	}
+	b, err := buyerOf(row)
+	if err != nil {
+		return Buyer{}, fmt.Errorf("address of %s: %w", attempt, err)
+	}
+	return b, nil
+}
+
+func buyerOf(row queries.AttemptBuyer) (Buyer, error) {
+	b := Buyer{Email: row.Email, Name: row.Name, Note: row.Note}
+	if row.Shipping == nil {
+		return b, nil
+	}
+	b.Shipping = &Address{}
+	return b, json.Unmarshal(row.Shipping, b.Shipping)
+}

@@ -1,0 +1,71 @@
+package checkout
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"xsynesis/id"
+	"xsynesis/money"
+	"xsynesis/queries"
+	"xsynesis/webhook"
+)
+
+// Exception is money that came for what could not be sold any more: the shop gives it back, or finds the goods.
+type Exception struct {
+	ID          id.Exception
+	Kind        string // late_sold_out
+	Livemode    bool
+	Attempt     id.Attempt
+	Title       string // of the purchase
+	Settlement  id.Settlement
+	Payer       string // lower-case hex
+	Amount      money.USDC
+	Network     string // CAIP-2
+	Transaction string
+	CreatedAt   time.Time
+}
+
+// lateSoldOut is money that came after its purchase had ended, when what it bought was sold to others.
+const lateSoldOut = "late_sold_out"
+
+// exceptTx puts a payment on the list of those that somebody has to decide on, and says so in the bell.
+func (s *Service) exceptTx(ctx context.Context, tx pgx.Tx, p paid) error {
+	a, row, now := p.attempt, p.settlement, s.now()
+	err := queries.New().ExceptionInsert(ctx, tx, queries.ExceptionInsertParams{
+		ID: id.New[id.Exception](now), MerchantID: a.MerchantID, Livemode: a.Livemode, Kind: lateSoldOut, AttemptID: a.ID, SettlementID: row.ID,
+		Payer: row.Payer, Amount: row.Amount, Network: row.Network, Transaction: row.Transaction, CreatedAt: now,
+	})
+	if err != nil {
+		return fmt.Errorf("list the payment of %s: %w", a.ID, err)
+	}
+	return s.o.Webhooks.NoticeTx(ctx, tx, now, webhook.Notice{
+		Merchant: a.MerchantID, Livemode: a.Livemode, Kind: lateSoldOut,
+		Text: fmt.Sprintf("%s USDC came late for “%s”, which is sold out by now. Give it back, or find the goods.", row.Amount.Grouped(), a.Title),
+	})
+}
+
+// Exceptions lists the payments of a shop that somebody has to decide on, newest first, with one more than limit where
+// there are more.
+func (s *Service) Exceptions(ctx context.Context, merchant id.Merchant, livemode bool, before id.Exception, limit int) ([]Exception, error) {
+	if before == "" {
+		before = "~"
+	}
+	rows, err := queries.New().ExceptionList(ctx, s.pool, queries.ExceptionListParams{
+		MerchantID: merchant, Livemode: livemode, Before: string(before), Most: int32(limit + 1),
+	})
+	if err != nil {
+		return nil, wrapList("exceptions", merchant, err)
+	}
+	out := make([]Exception, len(rows))
+	for i, r := range rows {
+		e := r.Exception
+		out[i] = Exception{
+			ID: e.ID, Kind: e.Kind, Livemode: e.Livemode, Attempt: e.AttemptID, Title: r.Title, Settlement: e.SettlementID, Payer: e.Payer,
+			Amount: e.Amount, Network: e.Network, Transaction: e.Transaction, CreatedAt: e.CreatedAt,
+		}
+	}
+	return out, nil
+}
