@@ -43,8 +43,12 @@ type OfferView struct {
 	Payee      Payee
 	Cart       Cart
 	QR         QR
-	Closed     string // why it cannot be paid: one of the Closed… words, or empty
-	Problem    string // the sentence that refuses a purchase that was asked for; empty on GET
+	Ask        Ask       // what the buyer decides or tells before he pays
+	Leads      string    // the host that a short link leads to; empty for everything else
+	Closed     string    // why it cannot be paid: one of the Closed… words, or empty
+	ClosedText string    // what the shop says of a pause, in place of our words; empty for ours
+	OpensAt    time.Time // of a link whose time is still to come
+	Problem    string    // the sentence that refuses a purchase that was asked for; empty on GET
 	Test       bool
 	TestWallet bool // offers a wallet that signs on the development server
 }
@@ -54,6 +58,7 @@ const (
 	ClosedExpired = "expired"
 	ClosedPaused  = "paused"
 	ClosedSoldOut = "sold_out"
+	ClosedEarly   = "early" // its time is still to come
 )
 
 // PurchaseView is the page of one purchase, from the tap on Pay to the receipt.
@@ -80,6 +85,10 @@ type PurchaseView struct {
 	Transaction, TransactionURL, Receipt string // Receipt is its number
 	Thanks                               string // what the shop tells a buyer who has paid
 	BackURL                              string // the shop's page to return to; empty for none
+
+	Tips     []Tip      // what the customer of a till may add; only while open
+	Tip      money.USDC // what is added already
+	Handover Handover   // what a buyer who has paid gets, and how
 
 	Test, Simulated, TestWallet bool
 }
@@ -131,6 +140,9 @@ func frame(title string, test, testWallet bool) Page {
 
 func (v OfferView) page() Page {
 	p := frame(v.Cart.Title+", "+v.Payee.Name, v.Test, v.TestWallet)
+	if v.Ask.any() {
+		p.Scripts = append(p.Scripts, "js/shop.js")
+	}
 	p.Preview = preview(v.Cart, v.Payee, v.URL)
 	return p
 }

@@ -153,7 +153,7 @@ func (v DashboardView) opens(s Section) bool { return !slices.Contains(v.Closed,
 
 // behindMore tells whether a phone finds the page's section behind More.
 func (v DashboardView) behindMore() bool {
-	return v.Section == SectionSettlements || v.Section == SectionWebhooks || v.Section == SectionStaff || v.Section == SectionAudit || v.Section == SectionSettings
+	return v.Section == SectionItems || v.Section == SectionOrders || v.Section == SectionSettlements || v.Section == SectionWebhooks || v.Section == SectionStaff || v.Section == SectionAudit || v.Section == SectionSettings
 }
 
 // role tells screen readers how urgent the sentence is.

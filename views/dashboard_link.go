@@ -56,7 +56,10 @@ func (v LinkFormView) limits() string {
 }
 
 func (v LinkFormView) afterPayment() string {
-	if v.SuccessURL.Value == "" {
+	switch {
+	case v.SuccessURL.Value == "" && v.Offer.Message.Value != "":
+		return "Show a message"
+	case v.SuccessURL.Value == "":
 		return "Show the receipt"
 	}
 	return "Send to your page"

@@ -91,7 +91,8 @@ type LinkRow struct {
 	Paid     int
 	Limit    int       // 0: as often as anyone likes
 	LastPaid time.Time // zero: never
-	State    string    // open, expired or sold_out
+	State    string    // open, scheduled, paused, expired or sold_out
+	Pricing  string    // who decides on the price, as an item has it; empty for the seller
 }
 
 // LinkFormView is the form of a new link, or of an existing one when Link is set.
@@ -107,6 +108,7 @@ type LinkFormView struct {
 	SuccessURL  Field
 	Reference   Field
 	Zone        string // of Expires, in words: "Copenhagen time"
+	Offer       LinkOffer
 }
 
 // LinkView is one link: how to share it, and every purchase made with it.
@@ -117,7 +119,7 @@ type LinkView struct {
 	Title       string
 	Description string
 	Price       money.USDC
-	State       string // open, expired or sold_out
+	State       string // open, scheduled, paused, expired or sold_out
 	Over        string // why nobody can pay any more, or empty
 	URL         string // what is shared
 	Paid        int
@@ -131,6 +133,7 @@ type LinkView struct {
 	Attempts    []AttemptRow
 	Pages       Pages
 	DevSettle   bool // offers to simulate the payment of open purchases
+	Terms       LinkTerms
 }
 
 // AttemptRow is one purchase in a list.
