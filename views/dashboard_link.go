@@ -67,6 +67,9 @@ func (v LinkFormView) afterPayment() string {
 
 // previewPrice is the price as the buyer will read it, as far as one has been typed.
 func (v LinkFormView) previewPrice() string {
+	if v.Offer.Sells.Value == "items" {
+		return Amount(v.Offer.sum())
+	}
 	price, err := money.ParseUSDC(v.Price.Value)
 	if err != nil {
 		return "0.00"

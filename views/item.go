@@ -262,9 +262,9 @@ func (v ItemFormView) editionInWords() string {
 // words says how many there are: "12 left, 2 held".
 func (s StockView) words() string {
 	if !s.Limited {
-		return "Always"
+		return "Not counted"
 	}
-	text := "Sold out"
+	text := "None left"
 	if s.Free > 0 {
 		text = thousands(s.Free) + " left"
 	}

@@ -286,9 +286,9 @@ func TestEnterInALinksFormSavesIt(t *testing.T) {
 
 func TestStockInWords(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, "Always", StockView{Free: 3}.words())
+	require.Equal(t, "Not counted", StockView{Free: 3}.words())
 	require.Equal(t, "1,204 left, 2 held", StockView{Limited: true, Free: 1204, Held: 2}.words())
-	require.Equal(t, "Sold out, 3 held", StockView{Limited: true, Held: 3}.words())
+	require.Equal(t, "None left, 3 held", StockView{Limited: true, Held: 3}.words())
 	require.Equal(t, "Open", priceCell("any", 0))
 	require.Equal(t, "from 5.00", priceCell("minimum", 5*money.One))
 }

@@ -64,9 +64,6 @@ func (a Ask) any() bool {
 	return a.Quantity || a.Open != nil || len(a.Tips) > 0 || a.Email.Asked || a.Name.Asked || a.Note.Asked || a.Ships
 }
 
-// about tells whether something is asked about the buyer.
-func (a Ask) about() bool { return a.Email.Asked || a.Name.Asked || a.Note.Asked || a.Ships }
-
 // chosen tells whether a preset is the one that was sent, or the first where nothing was.
 func (o OpenAsk) chosen(preset money.USDC) bool {
 	if o.Amount.Value == "" {

@@ -3,6 +3,7 @@ package views
 import (
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -70,6 +71,18 @@ var linkKinds = []Option{{"amount", "An amount"}, {"items", "Items"}, {"open", "
 var linkAsks = []Option{{"name", "Name"}, {"email", "E-mail"}, {"note", "Note"}}
 
 func (o LinkOffer) asks(what string) bool { return slices.Contains(o.Asks, what) }
+
+// sum is what the items of a link cost together, as far as their quantities can be read.
+func (o LinkOffer) sum() money.USDC {
+	const most = 10_000 // of one thing
+	var sum money.USDC
+	for _, l := range o.Lines {
+		if n, err := strconv.Atoi(quantityOf(l.Qty)); err == nil && n > 0 && n <= most {
+			sum += l.Price * money.USDC(n)
+		}
+	}
+	return sum
+}
 
 // asked is what the closed fold of questions says it holds.
 func (o LinkOffer) asked() string {
