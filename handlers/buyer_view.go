@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -28,7 +27,7 @@ func (h *Handlers) offerView(o shop.Offer, problem error) (views.OfferView, erro
 		Cart: views.Cart{
 			Title: o.Title(), Note: o.Link.Description, Amount: o.Amount, Lines: cartLines(o.Lines, o.Title()), Image: h.imageOf(o.Goods),
 		},
-		LeadsTo: o.Link.LeadsTo.Host(),
+		Leads: o.Link.LeadsTo.Host(),
 	}
 	switch {
 	case errors.Is(problem, shop.ErrLinkExpired):
@@ -79,17 +78,17 @@ func (h *Handlers) viewBuyers(c echo.Context, v *views.PurchaseView, p checkout.
 	}
 	v.Thanks, v.BackURL = p.LinkMessage, h.backURL(c, p)
 	for _, g := range goods {
-		handed := views.HandedGood{Title: g.Title, Keys: g.Keys}
+		handed := views.DeliveredGoods{Title: g.Title, Keys: g.Keys}
 		if g.File != nil {
-			handed.Path, handed.Name, handed.Size = FilePath(p.ID, g.Line, k), g.File.Name, sizeOf(g.File.Size)
+			handed.File = &views.DeliveredFile{Name: g.File.Name, Bytes: g.File.Size, URL: FilePath(p.ID, g.Line, k), Times: g.Times}
 		}
-		v.Goods = append(v.Goods, handed)
+		v.Handover.Goods = append(v.Handover.Goods, handed)
 	}
 	if path := onwardPath(p, k); path != "" {
-		v.OnwardPath, v.OnwardHost = path, shop.LeadsTo{URL: p.LeadsTo}.Host()
+		v.Handover.Onward, v.Handover.OnwardHost = path, shop.LeadsTo{URL: p.LeadsTo}.Host()
 	}
 	if _, ok := checkout.ReceiptOf(p); ok {
-		v.ProofPath = views.ReceiptPath(string(p.ID), k)
+		v.Handover.ReceiptURL = views.ReceiptPath(string(p.ID), k)
 	}
 	return nil
 }
@@ -105,19 +104,6 @@ func (h *Handlers) backURL(c echo.Context, p checkout.Purchase) string {
 	q.Set("receipt", h.Checkout.ReceiptToken(c.Request().Context(), p.Attempt))
 	u.RawQuery = q.Encode()
 	return u.String()
-}
-
-// sizeOf is a file's size as people read it: "2.4 MB".
-func sizeOf(bytes int64) string {
-	const kilo, mega = 1000, 1000 * 1000
-	switch {
-	case bytes < kilo:
-		return strconv.FormatInt(bytes, 10) + " bytes"
-	case bytes < mega:
-		return strconv.FormatInt(bytes/kilo, 10) + " kB"
-	default:
-		return strconv.FormatInt(bytes/mega, 10) + "." + strconv.FormatInt(bytes%mega/(mega/10), 10) + " MB"
-	}
 }
 
 // viewPayment adds what is known of the payment.

@@ -45,21 +45,24 @@ func (h *Handlers) verifyForm(c echo.Context) error {
 
 // verify proves a receipt that somebody sends, whoever's it is; nothing of it is kept.
 func (h *Handlers) verify(c echo.Context) error {
-	v := views.VerifyView{Receipt: strings.TrimSpace(c.FormValue("receipt")), Test: h.Development}
+	v := views.VerifyView{Receipt: views.Field{Value: strings.TrimSpace(c.FormValue("receipt"))}, Test: h.Development}
 	c.Response().Header().Set("Cache-Control", "no-store")
-	r, err := checkout.ReadReceipt([]byte(v.Receipt))
+	r, err := checkout.ReadReceipt([]byte(v.Receipt.Value))
 	var proven checkout.Proven
 	if err == nil {
 		proven, err = h.Checkout.VerifyReceipt(c.Request().Context(), r)
 	}
 	switch {
 	case err == nil:
-		v.Proven = proven.Sentences()
+		v.Result = &views.Proof{Verdict: views.ProofWhole}
+		for _, sentence := range proven.Sentences() {
+			v.Result.Checks = append(v.Result.Checks, views.ProofCheck{Text: sentence, State: "settled"})
+		}
 		return h.Page(c, http.StatusOK, views.Verify(v))
 	case errors.Is(err, evm.ErrNetwork):
-		v.Problem = "Its network is not known here."
+		v.Receipt.Problem = "Its network is not known here."
 	case errors.Is(err, checkout.ErrReceipt):
-		v.Problem = "The network does not confirm what it says."
+		v.Receipt.Problem = "The network does not confirm what it says."
 	default:
 		return err
 	}

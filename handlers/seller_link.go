@@ -79,11 +79,11 @@ func (h *Handlers) editLink(c echo.Context, s seller) error {
 	v := views.LinkFormView{
 		DashboardView: h.frame(c, s, "Edit link", views.SectionLinks, false), Link: l.ID, Zone: zone,
 		Title: views.Field{Value: l.Title}, Description: views.Field{Value: l.Description}, Price: views.Field{Value: l.Price.String()},
-		SuccessURL: views.Field{Value: l.SuccessURL}, Reference: views.Field{Value: l.Reference}, Message: views.Field{Value: l.After.Message},
-		LeadsTo: views.Field{Value: l.LeadsTo.URL}, LeadsAll: l.LeadsTo.All,
+		SuccessURL: views.Field{Value: l.SuccessURL}, Reference: views.Field{Value: l.Reference},
+		Offer: views.LinkOffer{Message: views.Field{Value: l.After.Message}, Target: views.Field{Value: l.LeadsTo.URL}, Require: !l.LeadsTo.All},
 	}
 	if l.StartsAt != nil {
-		v.Starts.Value = l.StartsAt.UTC().Format(formTime)
+		v.Offer.Starts.Value = l.StartsAt.UTC().Format(formTime)
 	}
 	if l.MaxPayments > 0 {
 		v.MaxPayments.Value = strconv.Itoa(l.MaxPayments)
@@ -127,9 +127,9 @@ func linkForm(c echo.Context) (shop.LinkForm, error) {
 	f := shop.LinkForm{
 		Title: c.FormValue("title"), Description: c.FormValue("description"), SuccessURL: strings.TrimSpace(c.FormValue("success_url")),
 		Reference: c.FormValue("reference"), After: shop.After{Message: c.FormValue("message")},
-		LeadsTo: shop.LeadsTo{URL: strings.TrimSpace(c.FormValue("leads_to"))},
+		LeadsTo: shop.LeadsTo{URL: strings.TrimSpace(c.FormValue("target"))},
 	}
-	f.LeadsTo.All = f.LeadsTo.URL != "" && c.FormValue("require_payment") == ""
+	f.LeadsTo.All = f.LeadsTo.URL != "" && c.FormValue("require") == ""
 	var err error
 	price := strings.TrimSpace(c.FormValue("price"))
 	if f.Price, err = money.ParseUSDC(price); err != nil && (price != "" || !f.LeadsTo.All) {
@@ -165,10 +165,10 @@ func (h *Handlers) linkFormAgain(c echo.Context, s seller, heading string, link 
 	v := views.LinkFormView{DashboardView: h.frame(c, s, heading, views.SectionLinks, false), Link: link, Zone: zone}
 	fields := map[string]*views.Field{
 		"title": &v.Title, "description": &v.Description, "price": &v.Price, "max_payments": &v.MaxPayments,
-		"starts_at": &v.Starts, "expires_at": &v.Expires, "success_url": &v.SuccessURL, "reference": &v.Reference,
-		"message": &v.Message, "leads_to": &v.LeadsTo,
+		"starts_at": &v.Offer.Starts, "expires_at": &v.Expires, "success_url": &v.SuccessURL, "reference": &v.Reference,
+		"message": &v.Offer.Message, "target": &v.Offer.Target,
 	}
-	v.LeadsAll = c.FormValue("leads_to") != "" && c.FormValue("require_payment") == ""
+	v.Offer.Require = c.FormValue("require") != ""
 	for name, field := range fields {
 		field.Value = c.FormValue(name)
 	}
@@ -216,11 +216,11 @@ func (h *Handlers) showLink(c echo.Context, s seller) error {
 		DashboardView: h.frame(c, s, l.Title, views.SectionLinks, true), Link: l.ID, Token: l.Token, Title: l.Title,
 		Description: l.Description, Price: l.Price, State: h.linkState(l), URL: h.PublicURL + views.LinkPath(l.Token),
 		Paid: int(totals.Payments), Limit: l.MaxPayments, Received: totals.Received, LastPaid: totals.LastPaidAt, Created: l.CreatedAt.UTC(),
-		SuccessURL: l.SuccessURL, Message: l.After.Message, LeadsTo: l.LeadsTo.URL, LeadsAll: l.LeadsTo.All, Clicks: totals.Clicks.All,
-		Led: totals.Clicks.Led, Reference: l.Reference, DevSettle: h.DevSettle, Attempts: attemptRows(attempts),
+		SuccessURL: l.SuccessURL, Terms: views.LinkTerms{Message: l.After.Message, Target: l.LeadsTo.URL, Free: l.LeadsTo.All, Clicks: int(totals.Clicks.Led)},
+		Reference: l.Reference, DevSettle: h.DevSettle, Attempts: attemptRows(attempts),
 	}
 	if l.StartsAt != nil {
-		v.Starts = l.StartsAt.UTC()
+		v.Terms.Starts = l.StartsAt.UTC()
 	}
 	if l.ExpiresAt != nil {
 		v.Expires = l.ExpiresAt.UTC()

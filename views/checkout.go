@@ -43,9 +43,12 @@ type OfferView struct {
 	Payee      Payee
 	Cart       Cart
 	QR         QR
-	Closed     string // why it cannot be paid: one of the Closed… words, or empty
-	Problem    string // the sentence that refuses a purchase that was asked for; empty on GET
-	LeadsTo    string // the host that the buyer is led to once he has paid; empty for none
+	Ask        Ask       // what the buyer decides or tells before he pays
+	Leads      string    // the host that a short link leads to; empty for everything else
+	Closed     string    // why it cannot be paid: one of the Closed… words, or empty
+	ClosedText string    // what the shop says of a pause, in place of our words; empty for ours
+	OpensAt    time.Time // of a link whose time is still to come
+	Problem    string    // the sentence that refuses a purchase that was asked for; empty on GET
 	Test       bool
 	TestWallet bool // offers a wallet that signs on the development server
 }
@@ -54,8 +57,8 @@ type OfferView struct {
 const (
 	ClosedExpired = "expired"
 	ClosedPaused  = "paused"
-	ClosedEarly   = "early"
 	ClosedSoldOut = "sold_out"
+	ClosedEarly   = "early" // its time is still to come
 )
 
 // PurchaseView is the page of one purchase, from the tap on Pay to the receipt.
@@ -82,14 +85,13 @@ type PurchaseView struct {
 	Transaction, TransactionURL, Receipt string // Receipt is its number
 	Thanks                               string // what the shop tells a buyer who has paid
 	BackURL                              string // the shop's page to return to; empty for none
-	OnwardPath, OnwardHost               string // where the link leads who has paid; empty leads nowhere
-	ProofPath                            string // of a file that proves the payment without the shop; empty for none
-	Goods                                []HandedGood
 
 	// At a till: the page says that it was opened, and offers to add a tip; posted to [TipPath], it leads to the purchase
 	// that takes this one's place.
 	AtTill bool
 	Tip    TipView
+
+	Handover Handover // what a buyer who has paid gets, and how
 
 	Test, Simulated, TestWallet bool
 }
@@ -118,13 +120,6 @@ func (t TipView) other() string {
 		}
 	}
 	return t.Chosen.String()
-}
-
-// HandedGood is what the buyer of one line gets at once: a file, or keys.
-type HandedGood struct {
-	Title            string
-	Path, Name, Size string // of a file: where it is fetched, what it is called, "2.4 MB"
-	Keys             []string
 }
 
 // walletApp is a wallet on a phone that opens pages in a browser of its own.
@@ -174,6 +169,9 @@ func frame(title string, test, testWallet bool) Page {
 
 func (v OfferView) page() Page {
 	p := frame(v.Cart.Title+", "+v.Payee.Name, v.Test, v.TestWallet)
+	if v.Ask.any() {
+		p.Scripts = append(p.Scripts, "js/shop.js")
+	}
 	p.Preview = preview(v.Cart, v.Payee, v.URL)
 	return p
 }

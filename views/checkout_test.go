@@ -25,11 +25,7 @@ func checkoutExamples(t *testing.T) map[string]templ.Component {
 		"link_refused":  LinkPage(exampleOffer(t, "", "Somebody else is buying the last one. Try again in a few minutes")),
 		"link_expired":  LinkPage(exampleOffer(t, ClosedExpired, "")),
 		"link_paused":   LinkPage(exampleOffer(t, ClosedPaused, "")),
-		"link_early":    LinkPage(exampleOffer(t, ClosedEarly, "")),
 		"link_sold_out": LinkPage(exampleOffer(t, ClosedSoldOut, "")),
-		"verify":        Verify(VerifyView{Test: true}),
-		"verify_failed": Verify(VerifyView{Receipt: `{"payer": <b>`, Problem: "The network does not confirm what it says."}),
-		"verify_proven": Verify(VerifyView{Receipt: "{}", Proven: []string{"0x12c4A0b3f8D7e6C5b4A39281706f5E4d3C2b9aB0 paid 12.50 USDC"}}),
 		"link_unknown":  ErrorPage(UnknownLink("req_7Q2f")),
 		"link_long": LinkPage(func() OfferView {
 			v := exampleOffer(t, "", "")
@@ -53,17 +49,6 @@ func checkoutExamples(t *testing.T) map[string]templ.Component {
 	simulated := examplePurchase(t, "settled", "")
 	simulated.Simulated, simulated.Transaction, simulated.TransactionURL = true, "", ""
 	pages["pay_simulated"] = PurchasePage(simulated)
-	handed := examplePurchase(t, "settled", "")
-	handed.OnwardPath, handed.OnwardHost = "/link/7NqJ4kd2RmXcVb8sTgHyPw?paid=pa_1CbVxLwM7Qe2RtYu8PzKsd&k=3vQB7uYtRwExZs9LmKpHdG", "guide.example"
-	handed.ProofPath = ReceiptPath(handed.Attempt, "3vQB7uYtRwExZs9LmKpHdG")
-	handed.Goods = []HandedGood{
-		{Title: "City guide", Path: "/pay/pa_1CbVxLwM7Qe2RtYu8PzKsd/files/0?k=3vQB7uYtRwExZs9LmKpHdG", Name: "guide.pdf", Size: "2.4 MB"},
-		{Title: "Club card", Keys: []string{"AAAA-BBBB-CCCC", "DDDD-EEEE-FFFF"}},
-	}
-	pages["pay_handed"] = PurchasePage(handed)
-	leads := exampleOffer(t, "", "")
-	leads.LeadsTo = "guide.example"
-	pages["link_leads"] = LinkPage(leads)
 	return pages
 }
 

@@ -46,7 +46,7 @@ func (v LinkFormView) busy() string {
 // limits is what the closed fold says it holds.
 func (v LinkFormView) limits() string {
 	var parts []string
-	if begins, err := time.Parse("2006-01-02T15:04", v.Starts.Value); err == nil {
+	if begins, err := time.Parse("2006-01-02T15:04", v.Offer.Starts.Value); err == nil {
 		parts = append(parts, "from "+begins.Format("2 Jan"))
 	}
 	if v.MaxPayments.Value != "" {
@@ -60,18 +60,19 @@ func (v LinkFormView) limits() string {
 
 func (v LinkFormView) afterPayment() string {
 	switch {
-	case v.LeadsTo.Value != "":
-		return "Lead on"
-	case v.SuccessURL.Value != "":
-		return "Send to your page"
-	case v.Message.Value != "":
+	case v.SuccessURL.Value == "" && v.Offer.Message.Value != "":
 		return "Show a message"
+	case v.SuccessURL.Value == "":
+		return "Show the receipt"
 	}
 	return "Show the receipt"
 }
 
 // previewPrice is the price as the buyer will read it, as far as one has been typed.
 func (v LinkFormView) previewPrice() string {
+	if v.Offer.Sells.Value == "items" {
+		return Amount(v.Offer.sum())
+	}
 	price, err := money.ParseUSDC(v.Price.Value)
 	if err != nil {
 		return "0.00"

@@ -92,6 +92,7 @@ type LinkRow struct {
 	Limit    int       // 0: as often as anyone likes
 	LastPaid time.Time // zero: never
 	State    string    // open, scheduled, paused, expired or sold_out
+	Pricing  string    // who decides on the price, as an item has it; empty for the seller
 }
 
 // LinkFormView is the form of a new link, or of an existing one when Link is set.
@@ -103,14 +104,11 @@ type LinkFormView struct {
 	Description Field
 	Price       Field
 	MaxPayments Field
-	Starts      Field // as Expires
-	Message     Field
-	LeadsTo     Field
-	LeadsAll    bool  // leads also who has not paid
 	Expires     Field // 2006-01-02T15:04 in the shop's location
 	SuccessURL  Field
 	Reference   Field
 	Zone        string // of Expires, in words: "Copenhagen time"
+	Offer       LinkOffer
 }
 
 // LinkView is one link: how to share it, and every purchase made with it.
@@ -130,16 +128,12 @@ type LinkView struct {
 	LastPaid    time.Time
 	Created     time.Time
 	Expires     time.Time // zero: never
-	Starts      time.Time // zero: at once
 	SuccessURL  string
-	Message     string
-	LeadsTo     string // where it leads; empty for nowhere
-	LeadsAll    bool   // leads also who has not paid
-	Clicks, Led int64  // of one that leads somewhere
 	Reference   string
 	Attempts    []AttemptRow
 	Pages       Pages
 	DevSettle   bool // offers to simulate the payment of open purchases
+	Terms       LinkTerms
 }
 
 // AttemptRow is one purchase in a list.

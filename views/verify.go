@@ -7,11 +7,3 @@ const VerifyPath = "/verify"
 func ReceiptPath(attempt, key string) string {
 	return PurchasePath(attempt, "") + "/receipt?k=" + key
 }
-
-// VerifyView is the page that proves receipts.
-type VerifyView struct {
-	Receipt string   // as it was sent
-	Problem string   // why it is not proven
-	Proven  []string // what is, a fact each
-	Test    bool
-}
