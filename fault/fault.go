@@ -37,6 +37,17 @@ var Steps = []Step{
 	SettleRecording, SettleRecorded, PayAnswering,
 }
 
+// The moments of a call that is paid by the request, beside those of its payment.
+const (
+	CallClaimed  Step = "call.claimed"  // the claim is committed, the seller's server was not asked
+	CallAnswered Step = "call.answered" // that server has answered, nothing of it is written
+	CallAsked    Step = "call.asked"    // the answer is kept and its settlement asked for
+	CallReleased Step = "call.released" // the payment is let go, its payer was not told
+)
+
+// CallSteps lists them, in their order; the last is met by calls that come to nothing.
+var CallSteps = []Step{CallClaimed, CallAnswered, CallAsked, CallReleased}
+
 // The moments in which a merchant's server is told of it, in their order.
 const (
 	WebhookClaimed  Step = "webhook.claimed"  // the try is committed, nothing is sent

@@ -63,6 +63,14 @@ type (
 	Upload string
 	// Exception is money that came for what could not be sold any more.
 	Exception string
+	// Endpoint is a resource of a seller's own server that programs pay for.
+	Endpoint string
+	// Pass lets who has paid for an endpoint call it for a while.
+	Pass string
+	// Code is an activation code; the word that is handed out is another.
+	Code string
+	// CodeBatch is activation codes that were made together.
+	CodeBatch string
 )
 
 // Prefix returns "sel_".
@@ -136,6 +144,18 @@ func (Upload) Prefix() string { return "upl_" }
 
 // Prefix returns "exc_".
 func (Exception) Prefix() string { return "exc_" }
+
+// Prefix returns "cod_".
+func (Code) Prefix() string { return "cod_" }
+
+// Prefix returns "cbt_".
+func (CodeBatch) Prefix() string { return "cbt_" }
+
+// Prefix returns "end_".
+func (Endpoint) Prefix() string { return "end_" }
+
+// Prefix returns "pss_".
+func (Pass) Prefix() string { return "pss_" }
 
 type kind interface {
 	~string

@@ -111,6 +111,26 @@ type BuyerKey struct {
 	CreatedAt time.Time
 }
 
+type Call struct {
+	AttemptID  id.Attempt
+	EndpointID id.Endpoint
+	ClaimID    id.Claim
+	State      string
+	First      bool
+	Identifier string
+	CallUntil  time.Time
+	Tries      int32
+	PassID     *id.Pass
+	PassPeriod string
+	Status     int32
+	Header     []byte
+	Body       []byte
+	Kept       bool
+	KeepUntil  time.Time
+	CreatedAt  time.Time
+	UpdatedAt  time.Time
+}
+
 type Challenge struct {
 	Hash      []byte
 	Purpose   string
@@ -138,6 +158,55 @@ type Claim struct {
 	ReleasedAt  *time.Time
 	Refusal     string
 	LookedAt    *time.Time
+}
+
+type Code struct {
+	ID         id.Code
+	BatchID    id.CodeBatch
+	MerchantID id.Merchant
+	Livemode   bool
+	Code       string
+	Plain      string
+	Uses       int32
+	Used       int32
+	RevokedAt  *time.Time
+	CreatedAt  time.Time
+}
+
+type CodeBatch struct {
+	ID         id.CodeBatch
+	MerchantID id.Merchant
+	Livemode   bool
+	Name       string
+	Off        string
+	Percent    int32
+	Amount     money.USDC
+	Uses       int32
+	PerWallet  int32
+	ValidFrom  *time.Time
+	ValidUntil *time.Time
+	ItemID     *id.Item
+	LinkID     *id.Link
+	EndpointID string
+	Address    string
+	Codes      int32
+	Once       []byte
+	CreatedAt  time.Time
+}
+
+type CodeUse struct {
+	ID          int64
+	CodeID      id.Code
+	Address     string
+	AttemptID   *string
+	EndpointID  string
+	LinkID      string
+	TokenHash   []byte
+	TokenUntil  *time.Time
+	HeldUntil   *time.Time
+	CallUntil   *time.Time
+	TakenAt     time.Time
+	GivenBackAt *time.Time
 }
 
 type Delivery struct {
@@ -183,6 +252,38 @@ type Download struct {
 	UploadID  id.Upload
 	Times     int32
 	LastAt    time.Time
+}
+
+type Endpoint struct {
+	ID              id.Endpoint
+	MerchantID      id.Merchant
+	Livemode        bool
+	Network         string
+	Url             string
+	Title           string
+	Description     string
+	MimeType        string
+	ExampleInput    string
+	ExampleOutput   string
+	Price           money.USDC
+	PricingType     string
+	BillingInterval string
+	Settle          string
+	SecretHeader    string
+	Secret          []byte
+	TimeoutSeconds  int32
+	MaxAnswer       int64
+	Identified      bool
+	DisabledAt      *time.Time
+	Once            []byte
+	CreatedAt       time.Time
+	UpdatedAt       time.Time
+}
+
+type EndpointPrice struct {
+	EndpointID id.Endpoint
+	Price      money.USDC
+	Until      time.Time
 }
 
 type Entry struct {
@@ -421,6 +522,20 @@ type Pairing struct {
 	CreatedAt    time.Time
 	ExpiresAt    time.Time
 	WrongGuesses int32
+}
+
+type Pass struct {
+	ID         id.Pass
+	MerchantID id.Merchant
+	Livemode   bool
+	EndpointID id.Endpoint
+	Payer      string
+	TokenHash  []byte
+	PaidAt     *time.Time
+	Payments   int32
+	EndsAt     *time.Time
+	RevokedAt  *time.Time
+	CreatedAt  time.Time
 }
 
 type Passkey struct {

@@ -1,0 +1,151 @@
+-- +goose Up
+-- What programs pay for: endpoints, the codes that open them, and who settles.
+
+-- Activation codes: words that take something off a price, or all of it, so many times. Those that are made together
+-- have their terms together.
+CREATE TABLE code_batches (
+    id          text PRIMARY KEY COLLATE "C",
+    merchant_id text NOT NULL REFERENCES merchants,
+    livemode    boolean NOT NULL,
+    name        text NOT NULL DEFAULT '',
+    off         text NOT NULL CHECK (off IN ('free', 'percent', 'amount')),
+    percent     int NOT NULL DEFAULT 0,
+    amount      bigint NOT NULL DEFAULT 0,
+    uses        int NOT NULL CHECK (uses > 0), -- of each code
+    per_wallet  int NOT NULL DEFAULT 0 CHECK (per_wallet >= 0), -- of each code; 0: no limit
+    valid_from  timestamptz,
+    valid_until timestamptz,
+    -- What a code is good for; none for whatever the shop sells.
+    item_id     text REFERENCES items,
+    link_id     text REFERENCES links,
+    endpoint_id text NOT NULL DEFAULT '' COLLATE "C",
+    address     text NOT NULL DEFAULT '', -- the one wallet that may use it, in lower case; empty for any
+    codes       int NOT NULL CHECK (codes > 0),
+    once        bytea UNIQUE,
+    created_at  timestamptz NOT NULL,
+    CHECK (CASE off WHEN 'free' THEN percent = 0 AND amount = 0 WHEN 'percent' THEN percent BETWEEN 1 AND 99 AND amount = 0 ELSE percent = 0 AND amount > 0 END),
+    CHECK (num_nonnulls(item_id, link_id, nullif(endpoint_id, '')) <= 1)
+);
+CREATE INDEX code_batches_of_merchant ON code_batches (merchant_id, livemode, id DESC);
+
+CREATE TABLE codes (
+    id          text PRIMARY KEY COLLATE "C",
+    batch_id    text NOT NULL REFERENCES code_batches,
+    merchant_id text NOT NULL REFERENCES merchants,
+    livemode    boolean NOT NULL,
+    code        text NOT NULL, -- as it is handed out
+    plain       text NOT NULL COLLATE "C", -- as it is compared: without dashes, and with letters that look like figures as figures
+    uses        int NOT NULL CHECK (uses > 0),
+    used        int NOT NULL DEFAULT 0 CHECK (used >= 0),
+    revoked_at  timestamptz,
+    created_at  timestamptz NOT NULL,
+    CHECK (used <= uses)
+) WITH (fillfactor = 80);
+CREATE UNIQUE INDEX codes_plain ON codes (plain, merchant_id, livemode);
+CREATE INDEX codes_of_batch ON codes (batch_id, id DESC);
+CREATE INDEX codes_of_merchant ON codes (merchant_id, livemode, id DESC);
+
+-- One use of a code: by a purchase, by a call, or by a bypass token that stands for one of them to come. It is given back
+-- where the purchase ends unpaid, where the call is not answered, and where nothing came in time.
+CREATE TABLE code_uses (
+    id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    code_id       text NOT NULL REFERENCES codes,
+    address       text NOT NULL DEFAULT '', -- of the wallet, as far as it is known
+    attempt_id    text UNIQUE COLLATE "C",
+    endpoint_id   text NOT NULL DEFAULT '' COLLATE "C", -- what a token is for, or what was called
+    link_id       text NOT NULL DEFAULT '' COLLATE "C",
+    token_hash    bytea UNIQUE, -- of the bypass token
+    token_until   timestamptz,
+    held_until    timestamptz, -- null: spent, or held by its purchase
+    call_until    timestamptz, -- while a call is made with the token
+    taken_at      timestamptz NOT NULL,
+    given_back_at timestamptz
+);
+CREATE INDEX code_uses_of_code ON code_uses (code_id, address) WHERE given_back_at IS NULL;
+CREATE INDEX code_uses_held ON code_uses (held_until) WHERE held_until IS NOT NULL AND given_back_at IS NULL;
+
+-- Endpoints: what programs pay for by the call, or for a while.
+CREATE TABLE endpoints (
+    id               text PRIMARY KEY COLLATE "C",
+    merchant_id      text NOT NULL REFERENCES merchants,
+    livemode         boolean NOT NULL,
+    network          text NOT NULL,
+    url              text NOT NULL, -- on the seller's own server
+    title            text NOT NULL CHECK (title <> ''),
+    description      text NOT NULL DEFAULT '',
+    mime_type        text NOT NULL DEFAULT '',
+    example_input    text NOT NULL DEFAULT '', -- JSON, or empty
+    example_output   text NOT NULL DEFAULT '',
+    price            bigint NOT NULL CHECK (price > 0),
+    pricing_type     text NOT NULL CHECK (pricing_type IN ('per_request', 'one_time', 'subscription')),
+    billing_interval text NOT NULL DEFAULT '' CHECK (billing_interval IN ('', 'hour', 'day', 'week', 'month', 'year')),
+    settle           text NOT NULL CHECK (settle IN ('after', 'first')),
+    -- What the seller's server knows the gateway by: a header, and its value, sealed.
+    secret_header    text NOT NULL DEFAULT '',
+    secret           bytea,
+    timeout_seconds  int NOT NULL CHECK (timeout_seconds > 0),
+    max_answer       bigint NOT NULL CHECK (max_answer > 0), -- bytes
+    identified       boolean NOT NULL DEFAULT false,         -- every payment must carry an identifier
+    disabled_at      timestamptz,
+    once             bytea UNIQUE,
+    created_at       timestamptz NOT NULL,
+    updated_at       timestamptz NOT NULL,
+    UNIQUE (merchant_id, livemode, url),
+    CHECK ((pricing_type = 'subscription') = (billing_interval <> '')),
+    CHECK ((secret_header = '') = (secret IS NULL))
+);
+CREATE INDEX endpoints_of_merchant ON endpoints (merchant_id, livemode, id DESC);
+
+-- Former prices, honoured while an offer that named them may still be out.
+CREATE TABLE endpoint_prices (
+    endpoint_id text NOT NULL REFERENCES endpoints,
+    price       bigint NOT NULL,
+    until       timestamptz NOT NULL
+);
+CREATE INDEX endpoint_prices_of_endpoint ON endpoint_prices (endpoint_id, until);
+
+-- What lets a payer call an endpoint without paying again. It counts once its first period is paid.
+CREATE TABLE passes (
+    id          text PRIMARY KEY COLLATE "C",
+    merchant_id text NOT NULL,
+    livemode    boolean NOT NULL,
+    endpoint_id text NOT NULL REFERENCES endpoints,
+    payer       text NOT NULL,
+    token_hash  bytea NOT NULL,
+    paid_at     timestamptz, -- last
+    payments    int NOT NULL DEFAULT 0,
+    ends_at     timestamptz, -- null, once paid: never
+    revoked_at  timestamptz,
+    created_at  timestamptz NOT NULL
+);
+CREATE UNIQUE INDEX passes_of_payer ON passes (endpoint_id, payer) WHERE revoked_at IS NULL;
+CREATE INDEX passes_of_merchant ON passes (merchant_id, livemode, id DESC) WHERE paid_at IS NOT NULL;
+
+-- A call that came with a payment: what became of it between the payment's claim and its answer. The endpoint is named
+-- without a key to it, each check of which would lock a row that all its calls share.
+CREATE TABLE calls (
+    attempt_id  text PRIMARY KEY COLLATE "C" REFERENCES attempts,
+    endpoint_id text NOT NULL,
+    claim_id    text NOT NULL REFERENCES claims,
+    -- paying: its money is asked for before the seller's server is. calling: that server has it, until call_until.
+    -- answered: it answered, and the money is asked for or there. released: nothing was charged.
+    state       text NOT NULL CHECK (state IN ('paying', 'calling', 'answered', 'released')),
+    first       boolean NOT NULL, -- the money is settled before the call
+    identifier  text NOT NULL DEFAULT '',
+    call_until  timestamptz NOT NULL,
+    tries       int NOT NULL DEFAULT 0,
+    pass_id     text REFERENCES passes,
+    pass_period text NOT NULL DEFAULT '', -- an interval; empty for ever
+    -- The answer, as it may be repeated to the same request; without a body where it was too large to keep.
+    status      int NOT NULL DEFAULT 0,
+    header      jsonb,
+    body        bytea,
+    kept        boolean NOT NULL DEFAULT false,
+    keep_until  timestamptz NOT NULL,
+    created_at  timestamptz NOT NULL,
+    updated_at  timestamptz NOT NULL
+);
+CREATE INDEX calls_calling ON calls (call_until) WHERE state = 'calling' AND NOT first;
+CREATE INDEX calls_kept ON calls (keep_until) WHERE kept;
+CREATE UNIQUE INDEX calls_identifier ON calls (endpoint_id, identifier) WHERE identifier <> '' AND state <> 'released';
+CREATE INDEX calls_of_endpoint ON calls (endpoint_id, attempt_id DESC);
