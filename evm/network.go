@@ -5,8 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/ethereum/go-ethereum/common"
-
 	"xsynesis/x402"
 )
 
@@ -26,24 +24,18 @@ type Network struct {
 // networks is every network that the gateway knows.
 var networks = []Network{
 	{
-		ID:   "eip155:8453",
-		Name: "Base",
-		Token: x402.Token{
-			Network: "eip155:8453", NetworkV1: "base", ChainID: 8453,
-			Address: common.HexToAddress("0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913"), Name: "USD Coin", Version: "2",
-		},
+		ID:            "eip155:8453",
+		Name:          "Base",
+		Token:         x402.Base,
 		Explorer:      "https://basescan.org",
 		Confirmations: 1,
 		Fee:           "0.001",
 		Time:          2 * time.Second,
 	},
 	{
-		ID:   "eip155:84532",
-		Name: "Base Sepolia",
-		Token: x402.Token{
-			Network: "eip155:84532", NetworkV1: "base-sepolia", ChainID: 84532,
-			Address: common.HexToAddress("0x036CbD53842c5426634e7929541eC2318f3dCF7e"), Name: "USDC", Version: "2",
-		},
+		ID:            "eip155:84532",
+		Name:          "Base Sepolia",
+		Token:         x402.BaseSepolia,
 		Explorer:      "https://sepolia.basescan.org",
 		Confirmations: 1,
 		Test:          true,

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"math/big"
 	"net/http"
-	"strings"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
@@ -57,12 +56,7 @@ func Decode(version int, header string) (Payment, error) {
 	if len(header) > maxHeader {
 		return Payment{Version: version}, invalid(TooLarge, "%d bytes in a header", len(header))
 	}
-	// Clients differ in alphabet and padding.
-	encoding := base64.RawStdEncoding
-	if strings.ContainsAny(header, "-_") {
-		encoding = base64.RawURLEncoding
-	}
-	text, err := encoding.DecodeString(strings.TrimSuffix(strings.TrimSuffix(header, "="), "="))
+	text, err := decode64(header)
 	if err != nil {
 		return Payment{Version: version}, invalid(Malformed, "not base64: %v", err)
 	}
