@@ -35,6 +35,7 @@ const (
 	NoTransfer   Kind = "no_transfer"        // mined without the transfer that was due
 	NoToken      Kind = "no_token"           // the asset has no code
 	Unsupported  Kind = "unsupported"        // the asset does not know EIP-3009
+	Declined     Kind = "declined"           // a facilitator does not settle it, for a reason of its own
 )
 
 // Invalid says why a payment is refused. It is never about our own failures.
