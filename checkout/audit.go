@@ -44,6 +44,9 @@ func (s *Service) Audit(ctx context.Context) ([]Finding, error) {
 		{"stock is held by who may pay, and claimed by who paid", q.AuditReservations},
 		{"a sale has the stock that it claimed", q.AuditReserved},
 		{"a key is given to one who paid for it", q.AuditKeys},
+		{"a code counts its uses, and who did not pay has none", q.AuditCodes},
+		{"a call is paid for, or its payment is let go", q.AuditCalls},
+		{"a pass was paid for as often as it says", q.AuditPasses},
 		{"what is under way has a job", s.auditJobs},
 	}
 	var findings []Finding
@@ -75,7 +78,11 @@ WHERE s.status IN ('queued', 'signed', 'broadcast', 'requested') AND s.created_a
 UNION ALL
 SELECT 'purchase ' || a.id FROM attempts a
 WHERE a.status = 'open' AND a.created_at < $1
-  AND NOT EXISTS (SELECT FROM river_job j WHERE j.kind = 'expire' AND j.args->>'attempt' = a.id AND j.finalized_at IS NULL)`
+  AND NOT EXISTS (SELECT FROM river_job j WHERE j.kind = 'expire' AND j.args->>'attempt' = a.id AND j.finalized_at IS NULL)
+UNION ALL
+SELECT 'call ' || c.attempt_id FROM calls c
+WHERE c.state = 'calling' AND NOT c.first AND c.created_at < $1
+  AND NOT EXISTS (SELECT FROM river_job j WHERE j.kind = 'release' AND j.args->>'attempt' = c.attempt_id AND j.finalized_at IS NULL)`
 
 func (s *Service) auditJobs(ctx context.Context, db queries.DBTX) ([]string, error) {
 	rows, err := db.Query(ctx, jobless, s.now().Add(-4*s.o.Sweep))
@@ -169,7 +176,7 @@ func (s *Service) auditUnexplained(ctx context.Context, network string, transfer
 	var findings []Finding
 	for _, t := range transfers {
 		explained := slices.ContainsFunc(moving, func(m queries.AuditMovingRow) bool {
-			return m.Transaction == t.Transaction.Hex() && m.Payer == lower(t.Payer) && m.PayTo == lower(t.Payee) && m.Amount == t.Value &&
+			return (m.Transaction == t.Transaction.Hex() || m.Transaction == "") && m.Payer == lower(t.Payer) && m.PayTo == lower(t.Payee) && m.Amount == t.Value &&
 				(m.LogIndex == nil || uint(*m.LogIndex) == t.LogIndex)
 		})
 		if !explained {

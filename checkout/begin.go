@@ -28,6 +28,8 @@ type beginning struct {
 	request  Request       // of the payment
 	replaces id.Attempt    // an open purchase that ends where this one begins
 	till     *tillSale     // nil where it begins at no till
+	code     *handedIn     // nil where nobody hands in a code
+	call     *newCall      // nil where no call is bought
 }
 
 func (b *beginning) paying() bool { return b.payment != nil }
@@ -37,9 +39,10 @@ func (b *beginning) stocked() bool {
 	return slices.ContainsFunc(b.attempt.Lines, func(l Line) bool { return l.Limited })
 }
 
-// alone tells whether a purchase begins in a transaction of its own: those of a limited link stand in line at its row.
+// alone tells whether a purchase begins in a transaction of its own: those of a limited link stand in line at its row, and
+// those with a code at the code's.
 func (b *beginning) alone() bool {
-	return b.offer.Link.MaxPayments > 0 || b.replaces != "" || b.attempt.Amount == 0
+	return b.offer.Link.MaxPayments > 0 || b.replaces != "" || b.attempt.Amount == 0 || b.code != nil
 }
 
 // beginMost is how many purchases begin in one transaction at most.
@@ -121,7 +124,7 @@ func deadlocked(err error) bool {
 	return errors.As(err, &pg) && pg.Code == "40P01"
 }
 
-// beginTx writes those that are not refused. Locks are taken in one order everywhere: purchases, links, stock.
+// beginTx writes those that are not refused. Locks are taken in one order everywhere: purchases, links, codes, stock.
 func (s *Service) beginTx(ctx context.Context, tx pgx.Tx, all []*beginning, look bool, refusals []error) error {
 	for i, b := range all {
 		b.attempt.holds, b.attempt.HoldsStock = false, false // it may come a second time
@@ -130,6 +133,9 @@ func (s *Service) beginTx(ctx context.Context, tx pgx.Tx, all []*beginning, look
 		}
 		if refusals[i] = s.takePlaceTx(ctx, tx, b); refusals[i] != nil && !refusal(refusals[i]) {
 			return refusals[i]
+		}
+		if err := s.takeCodeTx(ctx, tx, b); err != nil { // it begins alone
+			return err
 		}
 	}
 	if look {
@@ -180,7 +186,7 @@ func (s *Service) writeTx(ctx context.Context, tx pgx.Tx, begun []*beginning) er
 		attempts[i], events[i] = b.attempt, created(b.attempt)
 		switch {
 		case b.paying():
-			claims = append(claims, claiming{b.attempt, *b.payment, b.request})
+			claims = append(claims, claiming{b.attempt, *b.payment, b.request, b.call})
 		case b.attempt.Amount > 0:
 			ends = append(ends, river.InsertManyParams{Args: ExpireArgs{Attempt: b.attempt.ID}, InsertOpts: &river.InsertOpts{ScheduledAt: b.attempt.ExpiresAt}})
 		}
@@ -321,7 +327,7 @@ func (s *Service) closeTx(ctx context.Context, tx pgx.Tx, attempt id.Attempt, wa
 	return row, nil
 }
 
-// giveTx gives back, once, what a purchase held: its place among a link's limited payments, and its stock.
+// giveTx gives back, once, what a purchase held: its place among a link's limited payments, its code, and its stock.
 func (s *Service) giveTx(ctx context.Context, tx pgx.Tx, row queries.Attempt) error {
 	if err := givePlaceTx(ctx, tx, row); err != nil || !row.HoldsStock {
 		return err
@@ -340,7 +346,7 @@ func givePlaceTx(ctx context.Context, tx pgx.Tx, row queries.Attempt) error {
 			return fmt.Errorf("give back to %s: %w", *row.LinkID, err)
 		}
 	}
-	return nil
+	return shop.GiveCodeBackTx(ctx, tx, row.UpdatedAt, row.ID)
 }
 
 // Cancel ends an open purchase for its shop, as a till does whose customer leaves, and gives back what it held.

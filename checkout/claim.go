@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/jackc/pgx/v5"
@@ -15,6 +16,7 @@ import (
 	"xsynesis/fault"
 	"xsynesis/id"
 	"xsynesis/queries"
+	"xsynesis/shop"
 	"xsynesis/x402"
 )
 
@@ -40,6 +42,7 @@ type claiming struct {
 	attempt Attempt
 	payment x402.Payment
 	request Request
+	call    *newCall // nil where no call is bought
 }
 
 // claimOpenTx ties a payment to a purchase that waits for one.
@@ -51,26 +54,55 @@ func (s *Service) claimOpenTx(ctx context.Context, tx pgx.Tx, c claiming) error 
 	if err != nil {
 		return fmt.Errorf("claim %s: %w", c.attempt.ID, err)
 	}
+	if c.attempt.discounted() {
+		if err := shop.PayCodedTx(ctx, tx, c.attempt.ID, lower(c.payment.Authorization.From)); err != nil {
+			return err
+		}
+	}
 	return s.claimTx(ctx, tx, c)
 }
 
-// claimTx ties payments to purchases and asks a worker to settle them.
+// claimTx ties payments to purchases and asks a worker to settle them, but for those that wait for a call's answer.
 func (s *Service) claimTx(ctx context.Context, tx pgx.Tx, all ...claiming) error {
 	now := s.now()
 	p := queries.ClaimsInsertParams{CreatedAt: now}
-	settlements, jobs := make([]queries.Settlement, len(all)), make([]river.InsertManyParams, len(all))
+	claims := make([]id.Claim, len(all))
+	var settlements []queries.Settlement
 	for i, c := range all {
 		claim := id.New[id.Claim](now)
+		claims[i] = claim
 		addClaim(&p, claim, c)
+		if c.call.after() {
+			continue
+		}
 		a, auth := c.attempt, c.payment.Authorization
-		settlements[i] = queries.Settlement{
+		settlements = append(settlements, queries.Settlement{
 			ID: id.New[id.Settlement](now), MerchantID: a.Merchant, AttemptID: &a.ID, ClaimID: &claim, Livemode: a.Livemode, Network: a.Network.ID,
 			Asset: lower(a.Network.Token.Address), Payer: lower(auth.From), Nonce: auth.Nonce.Hex(), PayTo: lower(auth.To), Amount: a.Amount,
-		}
-		jobs[i].Args = SettleArgs{Settlement: settlements[i].ID}
+		})
 	}
 	if err := queries.New().ClaimsInsert(ctx, tx, p); err != nil {
 		return raced(fmt.Errorf("insert claims: %w", err))
+	}
+	for i, c := range all {
+		if c.call == nil {
+			continue
+		}
+		if err := s.callTx(ctx, tx, claims[i], c); err != nil {
+			return err
+		}
+	}
+	if err := s.queueSettlementsTx(ctx, tx, now, settlements...); err != nil {
+		return err
+	}
+	fault.At(fault.PayClaimed)
+	return nil
+}
+
+// queueSettlementsTx asks a worker to move the money of payments that are claimed.
+func (s *Service) queueSettlementsTx(ctx context.Context, tx pgx.Tx, now time.Time, settlements ...queries.Settlement) error {
+	if len(settlements) == 0 {
+		return nil
 	}
 	if err := settlementsTx(ctx, tx, now, "own", settlements...); err != nil {
 		if errors.Is(raced(err), errClaimed) { // the money came by a payment that had been let go
@@ -78,10 +110,13 @@ func (s *Service) claimTx(ctx context.Context, tx pgx.Tx, all ...claiming) error
 		}
 		return fmt.Errorf("insert settlements: %w", err)
 	}
+	jobs := make([]river.InsertManyParams, len(settlements))
+	for i, row := range settlements {
+		jobs[i].Args = SettleArgs{Settlement: row.ID}
+	}
 	if _, err := s.jobs.InsertManyTx(ctx, tx, jobs); err != nil {
 		return fmt.Errorf("queue settlements: %w", err)
 	}
-	fault.At(fault.PayClaimed)
 	return nil
 }
 

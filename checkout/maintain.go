@@ -39,7 +39,7 @@ const sweepMost = 5000
 
 // Sweep gives a job to every row that should have one and lost it, and tells of links whose time is over.
 func (s *Service) Sweep(ctx context.Context) error {
-	return errors.Join(s.shop.EndLinks(ctx), s.shop.PurgeUploads(ctx), s.sweep(ctx))
+	return errors.Join(s.shop.EndLinks(ctx), s.shop.PurgeUploads(ctx), s.shop.SweepCodes(ctx), s.sweep(ctx))
 }
 
 func (s *Service) sweep(ctx context.Context) error {
@@ -56,7 +56,17 @@ func (s *Service) sweep(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open purchases: %w", err)
 	}
-	jobs := make([]river.InsertManyParams, 0, len(idle)+len(unlooked)+len(endless))
+	stranded, err := s.stranded(ctx, now.Add(-s.o.Sweep))
+	if err != nil {
+		return fmt.Errorf("calls: %w", err)
+	}
+	if _, err := queries.New().CallsForget(ctx, s.pool, queries.CallsForgetParams{Now: now, Most: sweepMost}); err != nil {
+		return fmt.Errorf("answers of calls: %w", err)
+	}
+	jobs := make([]river.InsertManyParams, 0, len(idle)+len(unlooked)+len(endless)+len(stranded))
+	for _, attempt := range stranded {
+		jobs = append(jobs, river.InsertManyParams{Args: ReleaseArgs{Attempt: attempt}, InsertOpts: sweptOnce(s.o.Sweep)})
+	}
 	for _, claim := range unlooked {
 		jobs = append(jobs, river.InsertManyParams{Args: LookArgs{Claim: claim}, InsertOpts: sweptOnce(s.o.Sweep)})
 	}
@@ -112,6 +122,11 @@ func (s *Service) unlooked(ctx context.Context, before time.Time) ([]id.Claim, e
 		return nil, err
 	}
 	return pgx.CollectRows(rows, pgx.RowTo[id.Claim])
+}
+
+// stranded finds calls that nothing came of in time, and whose payment nobody let go.
+func (s *Service) stranded(ctx context.Context, before time.Time) ([]id.Attempt, error) {
+	return queries.New().CallsStranded(ctx, s.pool, queries.CallsStrandedParams{Before: before, Most: sweepMost})
 }
 
 // endless finds open purchases that should have ended, and those that no job will end when their time comes.

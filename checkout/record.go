@@ -141,6 +141,9 @@ func (s *Service) bookTx(ctx context.Context, tx pgx.Tx, now time.Time, all []pa
 	if err := giveKeysTx(ctx, tx, now, all); err != nil {
 		return err
 	}
+	if err := extendPassesTx(ctx, tx, now, all); err != nil {
+		return err
+	}
 	var events []webhook.Event
 	var postings []ledger.Posting
 	for _, p := range all {
@@ -204,8 +207,11 @@ func (s *Service) paidTx(ctx context.Context, tx pgx.Tx, now time.Time, rows []q
 // has to decide.
 func (s *Service) retakeTx(ctx context.Context, tx pgx.Tx, p paid) error {
 	a := p.attempt
-	if Status(a.Status) != SettledLate || a.LinkID == nil {
+	if Status(a.Status) != SettledLate {
 		return nil
+	}
+	if err := shop.TakeCodeBackTx(ctx, tx, a.ID); err != nil || a.LinkID == nil {
+		return err
 	}
 	q := queries.New()
 	_, err := q.LinkTakePayment(ctx, tx, *a.LinkID)

@@ -29,6 +29,8 @@ type Begin struct {
 	Merchant id.Merchant // whose the items have to be; empty for whose they are
 	Livemode bool        // of a purchase of items, where Merchant is named
 	Choice   shop.Choice
+	Code     string // an activation code, or a bypass token; empty for none
+	Wallet   string // who hands the code in, as he writes it: codes that are limited by wallet ask for it where nothing is to be paid
 	Buyer    Buyer
 
 	From       string // the buyer's network address; empty for tills and calls with a seller's key
@@ -50,7 +52,8 @@ type Begin struct {
 // Start begins a purchase: what is limited is held, all of it or nothing, the quote is frozen, its end is scheduled. What
 // costs nothing is settled at once.
 // Errors: [shop.ErrNotFound], those of [shop.Link.Timely], [shop.ErrSoldOut], [shop.ErrShort], [ErrTooManyUnpaid], [ErrUnfunded],
-// [ErrNotOpen] where the purchase that is replaced is paid or over, [ErrTotal], [*shop.FieldError].
+// [ErrNotOpen] where the purchase that is replaced is paid or over, [ErrTotal], [*shop.FieldError]; of a code those of
+// [shop.Service.HandIn], [shop.Offer.Coded] and [shop.TakeCodeTx].
 func (s *Service) Start(ctx context.Context, b Begin) (Attempt, error) {
 	if before, err := s.startedBy(ctx, b.Once); err != nil || before.ID != "" {
 		return before, err
@@ -59,6 +62,10 @@ func (s *Service) Start(ctx context.Context, b Begin) (Attempt, error) {
 		return Attempt{}, err
 	}
 	offer, err := s.offered(ctx, b)
+	if err != nil {
+		return Attempt{}, err
+	}
+	offer, code, err := s.coded(ctx, offer, b)
 	if err != nil {
 		return Attempt{}, err
 	}
@@ -74,7 +81,7 @@ func (s *Service) Start(ctx context.Context, b Begin) (Attempt, error) {
 	if err != nil {
 		return Attempt{}, err
 	}
-	begun := &beginning{offer: offer, attempt: a, replaces: b.Replaces, till: b.till}
+	begun := &beginning{offer: offer, attempt: a, replaces: b.Replaces, till: b.till, code: code}
 	if err := s.begin(ctx, begun); err != nil {
 		// The same call may have begun it at the same moment, and taken the last one.
 		if before, lookErr := s.startedBy(ctx, b.Once); lookErr == nil && before.ID != "" {

@@ -149,3 +149,68 @@ CREATE INDEX calls_calling ON calls (call_until) WHERE state = 'calling' AND NOT
 CREATE INDEX calls_kept ON calls (keep_until) WHERE kept;
 CREATE UNIQUE INDEX calls_identifier ON calls (endpoint_id, identifier) WHERE identifier <> '' AND state <> 'released';
 CREATE INDEX calls_of_endpoint ON calls (endpoint_id, attempt_id DESC);
+
+-- Who settles payments beside our own relayer: the facilitators that workers were told of, each on each network.
+CREATE TABLE facilitators (
+    name        text NOT NULL COLLATE "C",
+    network     text NOT NULL,
+    address     text NOT NULL,
+    place       int NOT NULL, -- the first is asked first
+    supported   boolean NOT NULL DEFAULT false, -- when it answered last
+    listed_at   timestamptz NOT NULL, -- when a worker that asks it was last seen
+    answered_at timestamptz,
+    last_error  text NOT NULL DEFAULT '',
+    PRIMARY KEY (name, network)
+);
+
+-- What facilitators were asked, and what they said. One without an outcome is under way, or its asker died.
+CREATE TABLE facilitator_asks (
+    id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    settlement_id text NOT NULL COLLATE "C",
+    facilitator   text NOT NULL,
+    call          text NOT NULL CHECK (call IN ('verify', 'settle')),
+    asked_at      timestamptz NOT NULL,
+    took_ms       int,
+    outcome       text NOT NULL DEFAULT '',
+    detail        text NOT NULL DEFAULT '',
+    transaction   text NOT NULL DEFAULT ''
+);
+CREATE INDEX facilitator_asks_of_settlement ON facilitator_asks (settlement_id, id);
+CREATE INDEX facilitator_asks_recent ON facilitator_asks (asked_at);
+
+ALTER TABLE settlements DROP CONSTRAINT settlements_facilitator_check, ADD CHECK (facilitator <> '');
+-- Its payer sent the payment once more while nobody knew what became of it: the facilitator may be asked once more.
+ALTER TABLE settlements ADD COLUMN again boolean NOT NULL DEFAULT false;
+
+-- Payments that we settle for other servers: a settlement without a purchase, and what is needed to send it.
+CREATE TABLE facilitations (
+    settlement_id text PRIMARY KEY COLLATE "C" REFERENCES settlements,
+    caller        text NOT NULL, -- whose gas budget it is
+    resource      text NOT NULL DEFAULT '',
+    valid_after   bigint NOT NULL,
+    valid_before  bigint NOT NULL,
+    signature     bytea NOT NULL,
+    version       smallint NOT NULL,
+    reason        text NOT NULL DEFAULT '', -- why it failed, as an x402 kind
+    created_at    timestamptz NOT NULL
+);
+
+-- How many settlements a caller had sent on one day.
+CREATE TABLE facilitator_budgets (
+    caller text NOT NULL COLLATE "C",
+    day    date NOT NULL,
+    used   int NOT NULL,
+    PRIMARY KEY (caller, day)
+);
+
+-- What facilitators called back with, kept before it is acted on. The same bytes again are the same callback.
+CREATE TABLE facilitator_callbacks (
+    id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    sha256        bytea NOT NULL UNIQUE,
+    body          bytea NOT NULL,
+    received_at   timestamptz NOT NULL,
+    times         int NOT NULL DEFAULT 1,
+    settlement_id text COLLATE "C",
+    outcome       text NOT NULL DEFAULT '' -- empty until it was looked into
+);
+CREATE INDEX facilitator_callbacks_open ON facilitator_callbacks (received_at) WHERE outcome = '';

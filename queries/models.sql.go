@@ -187,7 +187,7 @@ type CodeBatch struct {
 	ValidUntil *time.Time
 	ItemID     *id.Item
 	LinkID     *id.Link
-	EndpointID string
+	EndpointID id.Endpoint
 	Address    string
 	Codes      int32
 	Once       []byte
@@ -199,8 +199,8 @@ type CodeUse struct {
 	CodeID      id.Code
 	Address     string
 	AttemptID   *string
-	EndpointID  string
-	LinkID      string
+	EndpointID  id.Endpoint
+	LinkID      id.Link
 	TokenHash   []byte
 	TokenUntil  *time.Time
 	HeldUntil   *time.Time
@@ -337,6 +337,57 @@ type Exception struct {
 	CreatedAt    time.Time
 	ResolvedAt   *time.Time
 	Resolution   string
+}
+
+type Facilitation struct {
+	SettlementID id.Settlement
+	Caller       string
+	Resource     string
+	ValidAfter   int64
+	ValidBefore  int64
+	Signature    []byte
+	Version      int16
+	Reason       string
+	CreatedAt    time.Time
+}
+
+type Facilitator struct {
+	Name       string
+	Network    string
+	Address    string
+	Place      int32
+	Supported  bool
+	ListedAt   time.Time
+	AnsweredAt *time.Time
+	LastError  string
+}
+
+type FacilitatorAsk struct {
+	ID           int64
+	SettlementID id.Settlement
+	Facilitator  string
+	Call         string
+	AskedAt      time.Time
+	TookMs       *int32
+	Outcome      string
+	Detail       string
+	Transaction  string
+}
+
+type FacilitatorBudget struct {
+	Caller string
+	Day    time.Time
+	Used   int32
+}
+
+type FacilitatorCallback struct {
+	ID           int64
+	Sha256       []byte
+	Body         []byte
+	ReceivedAt   time.Time
+	Times        int32
+	SettlementID *id.Settlement
+	Outcome      string
 }
 
 type IdempotencyKey struct {
@@ -753,6 +804,7 @@ type Settlement struct {
 	CreatedAt   time.Time
 	UpdatedAt   time.Time
 	ConfirmedAt *time.Time
+	Again       bool
 }
 
 type Subscription struct {
