@@ -65,6 +65,9 @@ func Content(name string) []byte {
 	return bytes.Clone(loaded().byName[name].plain)
 }
 
+// ModulePath is where pages of other sites import the payer's module from. Its name stays, so that they can.
+const ModulePath = Prefix + "pay.js"
+
 // Handler answers GET and HEAD under [Prefix], and for /favicon.ico, which browsers ask for unbidden.
 func Handler() http.Handler { return http.HandlerFunc(serve) }
 
@@ -76,8 +79,12 @@ func serve(w http.ResponseWriter, r *http.Request) {
 	}
 	a := loaded()
 	f, hashed := a.byURL[r.URL.Path]
-	if r.URL.Path == "/favicon.ico" {
+	switch r.URL.Path {
+	case "/favicon.ico":
 		f = a.byName["img/favicon.ico"]
+	case ModulePath:
+		f = a.byName["js/pay.js"]
+		w.Header().Set("Access-Control-Allow-Origin", "*") // without it no other site's page may import it
 	}
 	if f == nil {
 		http.NotFound(w, r)

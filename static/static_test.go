@@ -87,6 +87,16 @@ func TestHandler(t *testing.T) {
 		require.Equal(t, "image/x-icon", r.Header.Get("Content-Type"))
 		require.Equal(t, "public, max-age=86400", r.Header.Get("Cache-Control"))
 	})
+	t.Run("the module that pays has a fixed name, is open to any site and small", func(t *testing.T) {
+		t.Parallel()
+		r := get(t, http.MethodGet, static.ModulePath)
+		require.Equal(t, http.StatusOK, r.StatusCode)
+		require.Equal(t, "text/javascript; charset=utf-8", r.Header.Get("Content-Type"))
+		require.Equal(t, "*", r.Header.Get("Access-Control-Allow-Origin"))
+		require.Equal(t, "public, max-age=86400", r.Header.Get("Cache-Control"))
+		require.Less(t, len(body(t, r.Body)), 6000)
+		require.Empty(t, get(t, http.MethodGet, static.URL("js/shop.js")).Header.Get("Access-Control-Allow-Origin"))
+	})
 	t.Run("other names and methods are refused", func(t *testing.T) {
 		t.Parallel()
 		require.Equal(t, http.StatusNotFound, get(t, http.MethodGet, "/static/css/base.css").StatusCode)
