@@ -32,6 +32,11 @@ func (s *Service) await(ctx context.Context, attempt id.Attempt, p x402.Payment)
 	w := s.watch(attempt)
 	defer w.end()
 	purchase, err := s.Purchase(ctx, attempt)
+	if err == nil && purchase.Status == Unknown {
+		if err = s.insist(ctx, purchase); err == nil {
+			purchase, err = s.Purchase(ctx, attempt)
+		}
+	}
 	if err != nil || purchase.Status != Settling {
 		return s.answer(ctx, purchase, p, err)
 	}

@@ -195,6 +195,9 @@ type role struct {
 	rpc     string        // the shop's if empty
 	relayer *ecdsa.PrivateKey
 	masters [][]byte // master keys; the shop's if none
+
+	facilitators []x402.Facilitator // who moves payments; the relayer if none
+	settler      checkout.Settler   // in the relayer's place
 }
 
 // process is one running program: it shares the database and the chain with the others, and nothing else.
@@ -242,6 +245,9 @@ func (s *testShop) start(t *testing.T, r role) *process {
 	if r.settles {
 		relayer := evm.NewRelayer(p.pool, chain, r.relayer, evm.RelayerOptions{Now: r.clock.now, Beat: time.Second})
 		settlers[sepolia] = relayer
+		if r.settler != nil {
+			settlers[sepolia] = r.settler
+		}
 		p.running.Go(func() { _ = relayer.Run(ctx) })
 	}
 	insert, err := river.NewClient(riverpgxv5.New(p.pool), &river.Config{Logger: slog.New(slog.DiscardHandler)})
@@ -256,7 +262,7 @@ func (s *testShop) start(t *testing.T, r role) *process {
 	})
 	p.shop = shop.New(p.pool, p.networks, p.hooks, r.clock.now)
 	p.checkout = checkout.New(p.pool, insert, checkout.Options{
-		Networks: p.networks, Chains: map[string]*evm.Chain{sepolia: chain}, Settlers: settlers, Shop: p.shop, Hub: p.hub, Webhooks: p.hooks,
+		Networks: p.networks, Chains: map[string]*evm.Chain{sepolia: chain}, Settlers: settlers, Facilitators: r.facilitators, Shop: p.shop, Hub: p.hub, Webhooks: p.hooks,
 		Vault: sealed, PublicURL: publicURL,
 		Hold: s.hold, Wait: s.wait, Lease: r.lease, Sweep: r.sweep, Now: r.clock.now,
 	})

@@ -36,9 +36,12 @@ type Options struct {
 	Networks *evm.Registry
 	Chains   map[string]*evm.Chain // by CAIP-2 id
 	Settlers map[string]Settler    // by CAIP-2 id; empty in web processes
-	Shop     *shop.Service
-	Hub      *Hub
-	Webhooks *webhook.Service
+	// Facilitators are who moves payments, in the order of preference; a nil one stands for the settlers. Without any
+	// those alone do. Only worker processes have them.
+	Facilitators []x402.Facilitator
+	Shop         *shop.Service
+	Hub          *Hub
+	Webhooks     *webhook.Service
 
 	// Vault keeps what buyers' tokens are derived from, so that a payer's answer can be repeated to the letter.
 	Vault     *vault.Vault
@@ -64,6 +67,7 @@ type Service struct {
 	shop     *shop.Service
 	hub      *Hub
 	buyers   *buyerKeys
+	ways     ways
 	o        Options
 
 	// What many ask for at the same time is done together.
@@ -71,6 +75,7 @@ type Service struct {
 	leases     *postgres.Group[leasing, leased]
 	records    *postgres.Group[confirmation, queries.Attempt]
 	purchases  *postgres.Group[id.Attempt, Purchase]
+	asks       asks
 	now        func() time.Time
 }
 
@@ -79,12 +84,13 @@ func New(pool *pgxpool.Pool, jobs *river.Client[pgx.Tx], o Options) *Service {
 	s := &Service{
 		pool: pool, jobs: jobs, networks: o.Networks, chains: o.Chains, settlers: o.Settlers,
 		shop: o.Shop, hub: o.Hub, o: o, now: o.Now,
-		buyers: &buyerKeys{pool: pool, vault: o.Vault, now: o.Now},
+		buyers: &buyerKeys{pool: pool, vault: o.Vault, now: o.Now}, ways: ways{now: o.Now},
 	}
 	s.beginnings = postgres.NewGroup(beginMost, s.beginAll)
 	s.leases = postgres.NewGroup(leaseMost, s.leaseAll)
 	s.records = postgres.NewGroup(recordMost, s.recordAll)
 	s.purchases = postgres.NewGroup(loadMost, s.load)
+	s.asks = asks{postgres.NewGroup(askMost, s.askAll)}
 	return s
 }
 
@@ -119,16 +125,19 @@ func (s *Service) Offered(o shop.Offer) x402.Requirement {
 	}
 }
 
-// Funded tells whether some relayer of the network can pay for gas, or [ErrUnfunded].
+// Funded tells whether some relayer of the network can pay for gas, or a facilitator settles there, or [ErrUnfunded].
 func (s *Service) Funded(ctx context.Context, network string) error {
 	ok, err := evm.Funded(ctx, s.pool, network, s.now())
 	if err != nil {
 		return fmt.Errorf("relayers of %s: %w", network, err)
 	}
 	if !ok {
-		return ErrUnfunded
+		ok, err = s.facilitated(ctx, network)
 	}
-	return nil
+	if err == nil && !ok {
+		err = ErrUnfunded
+	}
+	return err
 }
 
 // IsBuyer tells whether k is the purchase's own buyer token, and not revoked.

@@ -72,23 +72,24 @@ func (s *Service) settleLeased(ctx context.Context, l leased) error {
 
 // move sends the payment, or finds out what became of it when it was sent before.
 func (s *Service) move(ctx context.Context, l leased) (evm.Proof, error) {
-	settler, ok := s.settlers[l.row.Network]
-	if !ok {
-		return evm.Proof{}, fmt.Errorf("%w: no relayer for %s", evm.ErrUnavailable, l.row.Network)
-	}
 	auth := unpack(l.claim)
 	if l.row.Status != "queued" {
 		chain, err := s.chain(l.row.Network)
 		if err != nil {
 			return evm.Proof{}, err
 		}
-		if proof, err := chain.Resolve(ctx, auth); !errors.Is(err, evm.ErrOpen) {
+		proof, err := chain.Resolve(ctx, auth)
+		if !errors.Is(err, evm.ErrOpen) {
 			return proof, err
 		}
+		if l.row.Status == "requested" {
+			return s.requested(ctx, l, chain, auth)
+		}
 	}
-	return settler.Settle(ctx, evm.Transfer{
-		Settlement: l.row.ID, Authorization: auth, Signature: l.claim.Signature, Lease: l.lease, New: l.row.Status == "queued",
-	}, s)
+	if l.row.Status == "queued" && len(s.o.Facilitators) > 0 {
+		return s.carry(ctx, l, auth)
+	}
+	return s.relay(ctx, l, auth)
 }
 
 // StoredTx makes settlements signed whose transactions are about to be sent, unless one of them is another worker's.
@@ -152,12 +153,14 @@ func (s *Service) leave(ctx context.Context, row queries.Settlement, lease []byt
 		s.hub.Changed(*row.AttemptID, row.MerchantID)
 	}
 	slog.WarnContext(ctx, "settlement is open", "settlement", row.ID, "attempt", *row.AttemptID, "cause", cause)
-	return river.JobSnooze(again)
+	return river.JobSnooze(patience(cause))
 }
 
 // reason is what a seller may read of an error: its kind, without addresses of servers.
 func reason(err error) string {
 	switch {
+	case errors.Is(err, errFacilitators):
+		return "No facilitator could be asked."
 	case errors.Is(err, evm.ErrUnavailable):
 		return "The network does not answer."
 	case errors.Is(err, evm.ErrUnknown):
@@ -216,6 +219,9 @@ func (s *Service) reopenTx(ctx context.Context, tx pgx.Tx, row queries.Settlemen
 		return err
 	}
 	if a.Direct {
+		if err := q.CallLetGo(ctx, tx, queries.CallLetGoParams{AttemptID: a.ID, Now: now}); err != nil {
+			return err
+		}
 		if err := s.endTx(ctx, tx, a.ID, Open, Cancelled); err != nil {
 			return err
 		}

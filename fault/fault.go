@@ -48,6 +48,15 @@ const (
 // CallSteps lists them, in their order; the last is met by calls that come to nothing.
 var CallSteps = []Step{CallClaimed, CallAnswered, CallAsked, CallReleased}
 
+// The moments in which another facilitator moves the money, in their order; a payment of our own relayer's does not meet them.
+const (
+	FacilitatorRequested Step = "facilitator.requested" // it is committed that it will be asked, nothing is sent
+	FacilitatorAnswered  Step = "facilitator.answered"  // it has answered, nothing is recorded
+)
+
+// FacilitatorSteps lists them.
+var FacilitatorSteps = []Step{FacilitatorRequested, FacilitatorAnswered}
+
 // The moments in which a merchant's server is told of it, in their order.
 const (
 	WebhookClaimed  Step = "webhook.claimed"  // the try is committed, nothing is sent

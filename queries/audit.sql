@@ -34,15 +34,16 @@ WHERE CASE
     WHEN a.amount = 0 THEN s.status IS NOT NULL
     WHEN a.status IN ('settled', 'settled_late') THEN coalesce(s.status, '') NOT IN ('confirmed', 'final')
     WHEN a.status IN ('settling', 'unknown') THEN coalesce(s.status, '') NOT IN ('queued', 'signed', 'broadcast', 'requested')
+        AND NOT (s.status IS NULL AND EXISTS (SELECT FROM calls c WHERE c.attempt_id = a.id AND c.state = 'calling' AND NOT c.first))
     ELSE s.status IS NOT NULL END;
 
 -- name: AuditEntries :many
--- Every confirmed settlement is in the books, once, with its amount.
+-- Every confirmed settlement of a purchase is in the books, once, with its amount; one for another server's sale is in none.
 SELECT (s.id || ' of ' || s.amount::text || ' is in the books with ' || coalesce(e.amount, 0)::text)::text
 FROM settlements s
 LEFT JOIN postings p ON p.source = s.id
 LEFT JOIN entries e ON e.posting_id = p.id AND e.account IN ('wallet', 'simulated_wallet')
-WHERE CASE WHEN s.status IN ('confirmed', 'final') THEN s.amount ELSE 0 END <> coalesce(e.amount, 0);
+WHERE CASE WHEN s.status IN ('confirmed', 'final') AND s.attempt_id IS NOT NULL THEN s.amount ELSE 0 END <> coalesce(e.amount, 0);
 
 -- name: AuditLinks :many
 -- The counter of a limited link is the number of purchases that hold one of its payments.
@@ -91,7 +92,10 @@ FROM relay_versions v JOIN relays r USING (network, address, nonce) JOIN settlem
 WHERE v.network = @network AND v.hash = ANY (@transactions::text[]) AND s.status <> 'failed'
 UNION
 SELECT payer, pay_to, amount, log_index, transaction FROM settlements
-WHERE network = @network AND transaction = ANY (@transactions::text[]) AND status <> 'failed';
+WHERE network = @network AND transaction = ANY (@transactions::text[]) AND status <> 'failed'
+UNION
+-- What a facilitator was asked for may be in any transaction.
+SELECT payer, pay_to, amount, log_index, ''::text AS transaction FROM settlements WHERE network = @network AND status = 'requested';
 
 -- name: AuditStock :many
 -- Sold, held and free are what was put in: what a counter says is taken, its purchases hold or have bought.
@@ -116,3 +120,17 @@ WHERE r.status = 'held' AND a.status NOT IN ('open', 'settling', 'unknown')
 SELECT (s.id || ' of ' || s.qty::text || ' names ' || s.reservation_id || ', which is ' || coalesce(r.status || ' for ' || r.qty::text, 'not there'))::text
 FROM sales s LEFT JOIN reservations r ON r.id = s.reservation_id AND r.attempt_id = s.attempt_id AND r.line = s.line
 WHERE s.reservation_id <> '' AND (r.id IS NULL OR r.status <> 'claimed' OR r.qty <> s.qty OR r.item_id <> s.item_id);
+
+-- name: AuditCalls :many
+-- A call whose answer waits for no money has it, or its payment is let go.
+SELECT (c.attempt_id || ' is ' || c.state || ', its purchase is ' || a.status)::text FROM calls c JOIN attempts a ON a.id = c.attempt_id
+WHERE c.state = 'answered' AND a.status NOT IN ('settling', 'unknown', 'settled', 'settled_late', 'failed', 'reversed')
+   OR c.state = 'released' AND a.status NOT IN ('cancelled', 'settled_late', 'reversed')
+   OR c.state = 'calling' AND NOT c.first AND a.status <> 'settling'
+   OR c.state = 'calling' AND c.first AND a.status NOT IN ('settled', 'settled_late', 'reversed');
+
+-- name: AuditPasses :many
+-- A pass was paid for as often as it says.
+SELECT (p.id || ' counts ' || p.payments::text || ' payments, there are ' || count(a.id)::text)::text
+FROM passes p LEFT JOIN calls c ON c.pass_id = p.id LEFT JOIN attempts a ON a.id = c.attempt_id AND a.status IN ('settled', 'settled_late', 'reversed')
+GROUP BY p.id HAVING p.payments <> count(a.id);

@@ -64,6 +64,35 @@ func (q *Queries) AuditBalances(ctx context.Context, db DBTX) ([]string, error) 
 	return items, nil
 }
 
+const auditCalls = `-- name: AuditCalls :many
+SELECT (c.attempt_id || ' is ' || c.state || ', its purchase is ' || a.status)::text FROM calls c JOIN attempts a ON a.id = c.attempt_id
+WHERE c.state = 'answered' AND a.status NOT IN ('settling', 'unknown', 'settled', 'settled_late', 'failed', 'reversed')
+   OR c.state = 'released' AND a.status NOT IN ('cancelled', 'settled_late', 'reversed')
+   OR c.state = 'calling' AND NOT c.first AND a.status <> 'settling'
+   OR c.state = 'calling' AND c.first AND a.status NOT IN ('settled', 'settled_late', 'reversed')
+`
+
+// A call whose answer waits for no money has it, or its payment is let go.
+func (q *Queries) AuditCalls(ctx context.Context, db DBTX) ([]string, error) {
+	rows, err := db.Query(ctx, auditCalls)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var column_1 string
+		if err := rows.Scan(&column_1); err != nil {
+			return nil, err
+		}
+		items = append(items, column_1)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const auditClaims = `-- name: AuditClaims :many
 SELECT (attempt_id || ' has ' || count(*)::text || ' living claims')::text FROM claims
 WHERE released_at IS NULL GROUP BY attempt_id HAVING count(*) > 1
@@ -90,7 +119,7 @@ func (q *Queries) AuditClaims(ctx context.Context, db DBTX) ([]string, error) {
 }
 
 const auditConfirmed = `-- name: AuditConfirmed :many
-SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at FROM settlements WHERE network = $1 AND status IN ('confirmed', 'final') AND NOT simulated
+SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again FROM settlements WHERE network = $1 AND status IN ('confirmed', 'final') AND NOT simulated
 `
 
 func (q *Queries) AuditConfirmed(ctx context.Context, db DBTX, network string) ([]Settlement, error) {
@@ -128,6 +157,7 @@ func (q *Queries) AuditConfirmed(ctx context.Context, db DBTX, network string) (
 			&i.CreatedAt,
 			&i.UpdatedAt,
 			&i.ConfirmedAt,
+			&i.Again,
 		); err != nil {
 			return nil, err
 		}
@@ -174,10 +204,10 @@ SELECT (s.id || ' of ' || s.amount::text || ' is in the books with ' || coalesce
 FROM settlements s
 LEFT JOIN postings p ON p.source = s.id
 LEFT JOIN entries e ON e.posting_id = p.id AND e.account IN ('wallet', 'simulated_wallet')
-WHERE CASE WHEN s.status IN ('confirmed', 'final') THEN s.amount ELSE 0 END <> coalesce(e.amount, 0)
+WHERE CASE WHEN s.status IN ('confirmed', 'final') AND s.attempt_id IS NOT NULL THEN s.amount ELSE 0 END <> coalesce(e.amount, 0)
 `
 
-// Every confirmed settlement is in the books, once, with its amount.
+// Every confirmed settlement of a purchase is in the books, once, with its amount; one for another server's sale is in none.
 func (q *Queries) AuditEntries(ctx context.Context, db DBTX) ([]string, error) {
 	rows, err := db.Query(ctx, auditEntries)
 	if err != nil {
@@ -257,6 +287,8 @@ WHERE v.network = $1 AND v.hash = ANY ($2::text[]) AND s.status <> 'failed'
 UNION
 SELECT payer, pay_to, amount, log_index, transaction FROM settlements
 WHERE network = $1 AND transaction = ANY ($2::text[]) AND status <> 'failed'
+UNION
+SELECT payer, pay_to, amount, log_index, ''::text AS transaction FROM settlements WHERE network = $1 AND status = 'requested'
 `
 
 type AuditMovingParams struct {
@@ -273,6 +305,7 @@ type AuditMovingRow struct {
 }
 
 // Settlements that are not failed, by the transactions that move, or may move, their money.
+// What a facilitator was asked for may be in any transaction.
 func (q *Queries) AuditMoving(ctx context.Context, db DBTX, arg AuditMovingParams) ([]AuditMovingRow, error) {
 	rows, err := db.Query(ctx, auditMoving, arg.Network, arg.Transactions)
 	if err != nil {
@@ -306,6 +339,33 @@ WHERE account IN ('wallet', 'simulated_wallet') GROUP BY merchant_id, account, n
 
 func (q *Queries) AuditNegative(ctx context.Context, db DBTX) ([]string, error) {
 	rows, err := db.Query(ctx, auditNegative)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var column_1 string
+		if err := rows.Scan(&column_1); err != nil {
+			return nil, err
+		}
+		items = append(items, column_1)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const auditPasses = `-- name: AuditPasses :many
+SELECT (p.id || ' counts ' || p.payments::text || ' payments, there are ' || count(a.id)::text)::text
+FROM passes p LEFT JOIN calls c ON c.pass_id = p.id LEFT JOIN attempts a ON a.id = c.attempt_id AND a.status IN ('settled', 'settled_late', 'reversed')
+GROUP BY p.id HAVING p.payments <> count(a.id)
+`
+
+// A pass was paid for as often as it says.
+func (q *Queries) AuditPasses(ctx context.Context, db DBTX) ([]string, error) {
+	rows, err := db.Query(ctx, auditPasses)
 	if err != nil {
 		return nil, err
 	}
@@ -467,6 +527,7 @@ WHERE CASE
     WHEN a.amount = 0 THEN s.status IS NOT NULL
     WHEN a.status IN ('settled', 'settled_late') THEN coalesce(s.status, '') NOT IN ('confirmed', 'final')
     WHEN a.status IN ('settling', 'unknown') THEN coalesce(s.status, '') NOT IN ('queued', 'signed', 'broadcast', 'requested')
+        AND NOT (s.status IS NULL AND EXISTS (SELECT FROM calls c WHERE c.attempt_id = a.id AND c.state = 'calling' AND NOT c.first))
     ELSE s.status IS NOT NULL END
 `
 

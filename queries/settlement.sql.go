@@ -13,7 +13,7 @@ import (
 )
 
 const settlementByID = `-- name: SettlementByID :one
-SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at FROM settlements WHERE id = $1
+SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again FROM settlements WHERE id = $1
 `
 
 func (q *Queries) SettlementByID(ctx context.Context, db DBTX, argID id.Settlement) (Settlement, error) {
@@ -45,6 +45,7 @@ func (q *Queries) SettlementByID(ctx context.Context, db DBTX, argID id.Settleme
 		&i.CreatedAt,
 		&i.UpdatedAt,
 		&i.ConfirmedAt,
+		&i.Again,
 	)
 	return i, err
 }
@@ -52,7 +53,7 @@ func (q *Queries) SettlementByID(ctx context.Context, db DBTX, argID id.Settleme
 const settlementFail = `-- name: SettlementFail :one
 UPDATE settlements SET status = 'failed', last_error = $1, updated_at = $2::timestamptz, lease = NULL, lease_until = NULL
 WHERE id = $3 AND status IN ('queued', 'signed', 'broadcast', 'requested')
-RETURNING id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at
+RETURNING id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again
 `
 
 type SettlementFailParams struct {
@@ -90,12 +91,13 @@ func (q *Queries) SettlementFail(ctx context.Context, db DBTX, arg SettlementFai
 		&i.CreatedAt,
 		&i.UpdatedAt,
 		&i.ConfirmedAt,
+		&i.Again,
 	)
 	return i, err
 }
 
 const settlementList = `-- name: SettlementList :many
-SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at FROM settlements
+SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again FROM settlements
 WHERE merchant_id = $1 AND livemode = $2 AND id < $3::text
 ORDER BY id DESC LIMIT $4
 `
@@ -147,6 +149,7 @@ func (q *Queries) SettlementList(ctx context.Context, db DBTX, arg SettlementLis
 			&i.CreatedAt,
 			&i.UpdatedAt,
 			&i.ConfirmedAt,
+			&i.Again,
 		); err != nil {
 			return nil, err
 		}
@@ -159,7 +162,7 @@ func (q *Queries) SettlementList(ctx context.Context, db DBTX, arg SettlementLis
 }
 
 const settlementListAfter = `-- name: SettlementListAfter :many
-SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at FROM settlements
+SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again FROM settlements
 WHERE merchant_id = $1 AND livemode = $2 AND id > $3::text
 ORDER BY id ASC LIMIT $4
 `
@@ -211,6 +214,7 @@ func (q *Queries) SettlementListAfter(ctx context.Context, db DBTX, arg Settleme
 			&i.CreatedAt,
 			&i.UpdatedAt,
 			&i.ConfirmedAt,
+			&i.Again,
 		); err != nil {
 			return nil, err
 		}
@@ -226,7 +230,7 @@ const settlementMove = `-- name: SettlementMove :one
 UPDATE settlements SET transaction = $1, block_number = $2::bigint, block_hash = $3::text,
     log_index = $4::int, updated_at = $5::timestamptz
 WHERE id = $6 AND status = 'confirmed' AND block_hash = $7::text
-RETURNING id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at
+RETURNING id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again
 `
 
 type SettlementMoveParams struct {
@@ -277,6 +281,7 @@ func (q *Queries) SettlementMove(ctx context.Context, db DBTX, arg SettlementMov
 		&i.CreatedAt,
 		&i.UpdatedAt,
 		&i.ConfirmedAt,
+		&i.Again,
 	)
 	return i, err
 }
@@ -331,7 +336,7 @@ UPDATE settlements SET status = 'confirmed', transaction = seen.transaction, con
 FROM (SELECT unnest($2::text[]) AS id, unnest($3::text[]) AS transaction, unnest($4::bigint[]) AS block_number,
     unnest($5::text[]) AS block_hash, unnest($6::int[]) AS log_index) seen
 WHERE settlements.id = seen.id AND status IN ('queued', 'signed', 'broadcast', 'requested')
-RETURNING settlements.id, settlements.merchant_id, settlements.attempt_id, settlements.claim_id, settlements.livemode, settlements.facilitator, settlements.status, settlements.network, settlements.asset, settlements.payer, settlements.nonce, settlements.pay_to, settlements.amount, settlements.simulated, settlements.transaction, settlements.block_number, settlements.block_hash, settlements.log_index, settlements.last_error, settlements.looks, settlements.lease_until, settlements.lease, settlements.created_at, settlements.updated_at, settlements.confirmed_at
+RETURNING settlements.id, settlements.merchant_id, settlements.attempt_id, settlements.claim_id, settlements.livemode, settlements.facilitator, settlements.status, settlements.network, settlements.asset, settlements.payer, settlements.nonce, settlements.pay_to, settlements.amount, settlements.simulated, settlements.transaction, settlements.block_number, settlements.block_hash, settlements.log_index, settlements.last_error, settlements.looks, settlements.lease_until, settlements.lease, settlements.created_at, settlements.updated_at, settlements.confirmed_at, settlements.again
 `
 
 type SettlementsConfirmParams struct {
@@ -386,6 +391,7 @@ func (q *Queries) SettlementsConfirm(ctx context.Context, db DBTX, arg Settlemen
 			&i.CreatedAt,
 			&i.UpdatedAt,
 			&i.ConfirmedAt,
+			&i.Again,
 		); err != nil {
 			return nil, err
 		}
@@ -401,7 +407,7 @@ const settlementsFinal = `-- name: SettlementsFinal :many
 UPDATE settlements SET status = 'final', updated_at = $1::timestamptz
 FROM (SELECT unnest($2::text[]) AS id, unnest($3::text[]) AS block_hash) sealed
 WHERE settlements.id = sealed.id AND settlements.block_hash = sealed.block_hash AND status = 'confirmed'
-RETURNING settlements.id, settlements.merchant_id, settlements.attempt_id, settlements.claim_id, settlements.livemode, settlements.facilitator, settlements.status, settlements.network, settlements.asset, settlements.payer, settlements.nonce, settlements.pay_to, settlements.amount, settlements.simulated, settlements.transaction, settlements.block_number, settlements.block_hash, settlements.log_index, settlements.last_error, settlements.looks, settlements.lease_until, settlements.lease, settlements.created_at, settlements.updated_at, settlements.confirmed_at
+RETURNING settlements.id, settlements.merchant_id, settlements.attempt_id, settlements.claim_id, settlements.livemode, settlements.facilitator, settlements.status, settlements.network, settlements.asset, settlements.payer, settlements.nonce, settlements.pay_to, settlements.amount, settlements.simulated, settlements.transaction, settlements.block_number, settlements.block_hash, settlements.log_index, settlements.last_error, settlements.looks, settlements.lease_until, settlements.lease, settlements.created_at, settlements.updated_at, settlements.confirmed_at, settlements.again
 `
 
 type SettlementsFinalParams struct {
@@ -446,6 +452,7 @@ func (q *Queries) SettlementsFinal(ctx context.Context, db DBTX, arg Settlements
 			&i.CreatedAt,
 			&i.UpdatedAt,
 			&i.ConfirmedAt,
+			&i.Again,
 		); err != nil {
 			return nil, err
 		}
@@ -506,7 +513,7 @@ UPDATE settlements SET lease = mine.lease, lease_until = $1::timestamptz, looks 
 FROM (SELECT unnest($3::text[]) AS id, unnest($4::bytea[]) AS lease) mine
 WHERE settlements.id = mine.id AND status IN ('queued', 'signed', 'broadcast', 'requested')
   AND (lease_until IS NULL OR lease_until <= $2::timestamptz OR settlements.lease = mine.lease)
-RETURNING settlements.id, settlements.merchant_id, settlements.attempt_id, settlements.claim_id, settlements.livemode, settlements.facilitator, settlements.status, settlements.network, settlements.asset, settlements.payer, settlements.nonce, settlements.pay_to, settlements.amount, settlements.simulated, settlements.transaction, settlements.block_number, settlements.block_hash, settlements.log_index, settlements.last_error, settlements.looks, settlements.lease_until, settlements.lease, settlements.created_at, settlements.updated_at, settlements.confirmed_at
+RETURNING settlements.id, settlements.merchant_id, settlements.attempt_id, settlements.claim_id, settlements.livemode, settlements.facilitator, settlements.status, settlements.network, settlements.asset, settlements.payer, settlements.nonce, settlements.pay_to, settlements.amount, settlements.simulated, settlements.transaction, settlements.block_number, settlements.block_hash, settlements.log_index, settlements.last_error, settlements.looks, settlements.lease_until, settlements.lease, settlements.created_at, settlements.updated_at, settlements.confirmed_at, settlements.again
 `
 
 type SettlementsLeaseParams struct {
@@ -558,6 +565,7 @@ func (q *Queries) SettlementsLease(ctx context.Context, db DBTX, arg Settlements
 			&i.CreatedAt,
 			&i.UpdatedAt,
 			&i.ConfirmedAt,
+			&i.Again,
 		); err != nil {
 			return nil, err
 		}
@@ -570,7 +578,7 @@ func (q *Queries) SettlementsLease(ctx context.Context, db DBTX, arg Settlements
 }
 
 const settlementsOfAttempts = `-- name: SettlementsOfAttempts :many
-SELECT DISTINCT ON (attempt_id) id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at FROM settlements
+SELECT DISTINCT ON (attempt_id) id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again FROM settlements
 WHERE attempt_id = ANY ($1::text[]) ORDER BY attempt_id, status = 'failed', id DESC
 `
 
@@ -609,6 +617,7 @@ func (q *Queries) SettlementsOfAttempts(ctx context.Context, db DBTX, attempts [
 			&i.CreatedAt,
 			&i.UpdatedAt,
 			&i.ConfirmedAt,
+			&i.Again,
 		); err != nil {
 			return nil, err
 		}
@@ -621,7 +630,7 @@ func (q *Queries) SettlementsOfAttempts(ctx context.Context, db DBTX, attempts [
 }
 
 const settlementsSealed = `-- name: SettlementsSealed :many
-SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at FROM settlements
+SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again FROM settlements
 WHERE network = $1 AND status = 'confirmed' AND NOT simulated AND block_number <= $2::bigint
   AND (block_number, id) > ($3::bigint, $4::text)
 ORDER BY block_number, id LIMIT $5
@@ -677,6 +686,7 @@ func (q *Queries) SettlementsSealed(ctx context.Context, db DBTX, arg Settlement
 			&i.CreatedAt,
 			&i.UpdatedAt,
 			&i.ConfirmedAt,
+			&i.Again,
 		); err != nil {
 			return nil, err
 		}

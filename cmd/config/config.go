@@ -52,6 +52,13 @@ type Config struct {
 	WebhookBatch        Count        `env:"WEBHOOK_BATCH_SIZE" envDefault:"10"`
 	WebhookPoll         Milliseconds `env:"WEBHOOK_POLL_INTERVAL_MS" envDefault:"30000"`
 
+	Facilitators      Facilitators      `env:"FACILITATOR_URL"` // none: our own relayer, or the one that there is a key for
+	FacilitatorSecret Secret            `env:"FACILITATOR_WEBHOOK_SECRET"`
+	FacilitatorPolicy FacilitatorPolicy `env:"FACILITATOR_POLICY" envDefault:"own"`
+	FacilitatorBudget Count             `env:"FACILITATOR_BUDGET" envDefault:"1000"`
+	CDPKeyID          string            `env:"CDP_API_KEY_ID"`
+	CDPKeySecret      Secret            `env:"CDP_API_KEY_SECRET"` // as RelayerKey
+
 	RPC map[uint64][]string // RPC_URL_<chain id>, in order of preference
 
 	Role    Role   // what this process was started as; the command line says it, not the environment
@@ -81,7 +88,7 @@ func Parse(vars map[string]string, fallback Environment) (*Config, error) {
 	c := &Config{notUsed: notUsed(vars)}
 	var mistakes Mistakes
 	mistakes.addEnv(env.ParseWithOptions(c, env.Options{Environment: vars}))
-	mistakes.add(c.readDatabase(vars), c.readRPC(vars), c.readTLS(), c.checkPorts(), c.checkPrivy())
+	mistakes.add(c.readDatabase(vars), c.readRPC(vars), c.readTLS(), c.checkPorts(), c.checkPrivy(), c.checkCDP())
 	c.complete()
 	if len(mistakes) > 0 {
 		slices.Sort(mistakes)
@@ -136,7 +143,7 @@ func (c *Config) TLS() bool { return c.TLSCert != "" || c.TLSAutocertDomain != "
 // WithoutMoneyKeys is the configuration of a process that must not be able to move money.
 func (c *Config) WithoutMoneyKeys() *Config {
 	other := *c
-	other.RelayerKey = Key{}
+	other.RelayerKey, other.Facilitators, other.CDPKeyID, other.CDPKeySecret = Key{}, nil, "", Secret{}
 	return &other
 }
 

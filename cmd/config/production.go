@@ -46,12 +46,17 @@ func (c *Config) Refusals() error {
 	refuse(c.PublicURL != "" && !c.PublicURL.Secure(), "PUBLIC_URL: must be https in production")
 	refuse(c.AllowPrivateTargets, "ALLOW_PRIVATE_TARGETS: must not be on in production")
 	refuse(c.DevSettle, "DEV_SETTLE_ENABLED: must not be on in production")
-	refuse(c.Role.Settles() && c.RelayerKey.Empty(), "RELAYER_KEY: is missing; without it nothing can be settled")
+	refuse(c.Role.Settles() && c.RelayerKey.Empty() && c.relays(), "RELAYER_KEY: is missing; without it nothing can be settled")
 	refuse(c.fromDevFile(), "RELAYER_KEY, MASTER_KEY: one of them is from "+c.DevFile()+", which is only for trying things out")
 	if len(m) == 0 {
 		return nil
 	}
 	return m
+}
+
+// relays reports whether payments are moved by our own relayer, or by nobody else.
+func (c *Config) relays() bool {
+	return slices.Contains(c.Facilitators, OwnFacilitator) || len(c.Facilitators) == 0 && c.CDPKeyID == ""
 }
 
 // fromDevFile reports whether a key of this configuration stands in the demo world's file.

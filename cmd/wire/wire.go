@@ -23,6 +23,7 @@ import (
 	"xsynesis/shop"
 	"xsynesis/vault"
 	"xsynesis/webhook"
+	"xsynesis/x402"
 )
 
 // settleLease is how long a settlement waits for a worker that died; one that lives renews it.
@@ -43,14 +44,17 @@ type Parts struct {
 	Access   *access.Service
 	Shop     *shop.Service
 	Payees   *shop.Payees
-	Books    *ledger.Books
-	Hub      *checkout.Hub
-	Checkout *checkout.Service
-	Webhooks *webhook.Service
-	Health   *health.Service
-	Operator *access.Operator
-	Gate     *access.Gate
-	Jobs     *river.Client[pgx.Tx] // inserts and shows jobs; it works none
+	// Endpoints are what programs pay for by the call; Egress calls strangers' servers.
+	Endpoints *shop.Endpoints
+	Egress    *egress.Client
+	Books     *ledger.Books
+	Hub       *checkout.Hub
+	Checkout  *checkout.Service
+	Webhooks  *webhook.Service
+	Health    *health.Service
+	Operator  *access.Operator
+	Gate      *access.Gate
+	Jobs      *river.Client[pgx.Tx] // inserts and shows jobs; it works none
 }
 
 // The sizes of the connection pools; River has its own, so that its work never waits behind a page.
@@ -92,13 +96,21 @@ func (p *Parts) build(ctx context.Context, c *config.Config, settles bool, t Tim
 	if p.Jobs, err = river.NewClient(riverpgxv5.New(p.Pool), &river.Config{}); err != nil {
 		return fmt.Errorf("open the queue: %w", err)
 	}
+	p.Egress = egress.New(egress.Options{AllowPrivate: c.AllowPrivateTargets, Own: string(c.PublicURL)})
 	p.Webhooks = webhook.New(p.Pool, p.Jobs, webhook.Options{
-		Egress: egress.New(egress.Options{AllowPrivate: c.AllowPrivateTargets, Own: string(c.PublicURL)}), Vault: secrets,
+		Egress: p.Egress, Vault: secrets,
 		PublicURL: string(c.PublicURL), Now: now, Lease: t.Lease, Sweep: c.WebhookPoll.Duration(), SweepMost: int(c.WebhookBatch),
 	})
 	settlers := p.dial(c, settles)
+	var ways []x402.Facilitator
+	if settles {
+		if ways, err = c.Ways(now); err != nil {
+			return err
+		}
+	}
 	p.Access, p.Shop, p.Books = access.New(p.Pool, now), shop.New(p.Pool, p.Networks, p.Webhooks, now), ledger.New(p.Pool)
 	p.Payees = shop.NewPayees(p.Pool, p.Networks, p.Chains, p.Webhooks, now)
+	p.Endpoints = shop.NewEndpoints(p.Shop, p.Egress, secrets)
 	p.Operator = access.NewOperator(p.Pool, token, now)
 	if p.Gate, err = newGate(c, p, master[0]); err != nil {
 		return err
@@ -107,7 +119,7 @@ func (p *Parts) build(ctx context.Context, c *config.Config, settles bool, t Tim
 		Networks: p.Networks, Chains: p.Chains, Queues: allQueues(), Dispatcher: c.WebhookDispatcher, Now: now,
 	})
 	p.Checkout = checkout.New(p.Pool, p.Jobs, checkout.Options{
-		Networks: p.Networks, Chains: p.Chains, Settlers: settlers, Shop: p.Shop, Hub: p.Hub, Webhooks: p.Webhooks, Vault: secrets,
+		Networks: p.Networks, Chains: p.Chains, Settlers: settlers, Facilitators: ways, Shop: p.Shop, Hub: p.Hub, Webhooks: p.Webhooks, Vault: secrets,
 		PublicURL: string(c.PublicURL), Hold: c.ReservationTTL.Duration(), Wait: c.SettleWait.Duration(),
 		Lease: min(t.Lease, settleLease), Sweep: t.Sweep, Now: now,
 	})

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"golang.org/x/sync/errgroup"
 
+	"xsynesis/checkout"
 	"xsynesis/cmd/config"
 	"xsynesis/jobs"
 )
@@ -72,6 +74,9 @@ func (p *Parts) work(ctx context.Context, c *config.Config) error {
 	if err != nil {
 		return err
 	}
+	if err := p.checkFacilitators(ctx); err != nil {
+		return err
+	}
 	// A stop lets what is under way finish; only then do the relayers go.
 	relaying, stopRelaying := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRelaying()
@@ -79,6 +84,7 @@ func (p *Parts) work(ctx context.Context, c *config.Config) error {
 	for _, r := range p.Relayers {
 		relayers.Go(func() error { return r.Run(relaying) })
 	}
+	relayers.Go(func() error { p.watchFacilitators(relaying); return nil })
 	if err := client.Start(relaying); err != nil {
 		return fmt.Errorf("start the queues: %w", err)
 	}
@@ -92,6 +98,31 @@ func (p *Parts) work(ctx context.Context, c *config.Config) error {
 	stopErr := client.Stop(stop)
 	stopRelaying()
 	return errors.Join(err, stopErr, relayers.Wait())
+}
+
+// checkFacilitators makes sure that those who are to move payments can: one that does not answer may come back, one that
+// settles elsewhere never will.
+func (p *Parts) checkFacilitators(ctx context.Context) error {
+	if err := p.Checkout.CheckFacilitators(ctx); err != nil {
+		return fmt.Errorf("FACILITATOR_URL: %w", err)
+	}
+	return nil
+}
+
+// watchFacilitators keeps looking at how they are, until ctx ends.
+func (p *Parts) watchFacilitators(ctx context.Context) {
+	tick := time.NewTicker(checkout.FacilitatorsEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := p.Checkout.CheckFacilitators(ctx); err != nil {
+			slog.WarnContext(ctx, "looking at the facilitators", "error", err)
+		}
+	}
 }
 
 // openQueues makes a client for these queues. It knows every kind of job and everything that comes round, whatever it
