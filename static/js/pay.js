@@ -1,4 +1,4 @@
-// Pays x402 servers from any page with the visitor's wallet; see docs/sdk.md.
+// Pays x402 servers from any page with the visitor's wallet: docs/sdk.md.
 
 // A token is known by this, not by what an offer says of it.
 const tokens = [
