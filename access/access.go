@@ -29,20 +29,24 @@ type Scope string
 
 // The scopes.
 const (
-	LinksRead     Scope = "links:read"
-	LinksWrite    Scope = "links:write"
-	ItemsRead     Scope = "items:read"
-	ItemsWrite    Scope = "items:write"
-	SalesRead     Scope = "sales:read"
-	SalesWrite    Scope = "sales:write"
-	WebhooksRead  Scope = "webhooks:read"
-	WebhooksWrite Scope = "webhooks:write"
-	EventsRead    Scope = "events:read"
-	PaymentsDev   Scope = "dev:settle"
+	LinksRead      Scope = "links:read"
+	LinksWrite     Scope = "links:write"
+	ItemsRead      Scope = "items:read"
+	ItemsWrite     Scope = "items:write"
+	EndpointsRead  Scope = "endpoints:read"
+	EndpointsWrite Scope = "endpoints:write"
+	SalesRead      Scope = "sales:read"
+	SalesWrite     Scope = "sales:write"
+	WebhooksRead   Scope = "webhooks:read"
+	WebhooksWrite  Scope = "webhooks:write"
+	EventsRead     Scope = "events:read"
+	CodesRead      Scope = "codes:read"
+	CodesWrite     Scope = "codes:write"
+	PaymentsDev    Scope = "dev:settle"
 )
 
 // Scopes lists all of them.
-var Scopes = []Scope{LinksRead, LinksWrite, ItemsRead, ItemsWrite, SalesRead, SalesWrite, WebhooksRead, WebhooksWrite, EventsRead, PaymentsDev}
+var Scopes = []Scope{LinksRead, LinksWrite, ItemsRead, ItemsWrite, EndpointsRead, EndpointsWrite, SalesRead, SalesWrite, CodesRead, CodesWrite, WebhooksRead, WebhooksWrite, EventsRead, PaymentsDev}
 
 // Caller is a program that acts for a shop, in one mode.
 type Caller struct {

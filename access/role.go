@@ -23,34 +23,38 @@ type Permission string
 
 // The permissions.
 const (
-	SeeShop        Permission = "see the overview and the notices"
-	ReadNotices    Permission = "mark notices as read"
-	SeeLinks       Permission = "see payment links"
-	ChangeLinks    Permission = "make and change payment links"
-	SeeItems       Permission = "see items and their stock"
-	ChangeItems    Permission = "make and change items and their stock"
-	SeeSales       Permission = "see sales and settlements"
-	ExportSales    Permission = "download sales"
-	SendOrders     Permission = "note what was sent to whom"
-	Simulate       Permission = "simulate payments"
-	SeeWebhooks    Permission = "see webhooks and deliveries"
-	ChangeWebhooks Permission = "change webhooks and send events again"
-	SeeKeys        Permission = "see API keys"
-	ChangeKeys     Permission = "make and revoke API keys"
-	SeeSettings    Permission = "see the settings"
-	ChangeSettings Permission = "change the settings"
-	ChangePayee    Permission = "change where the shop is paid"
-	GoLive         Permission = "switch the shop to real money"
-	SeeStaff       Permission = "see who works here"
-	ChangeStaff    Permission = "invite, change and remove people and tills"
-	SeeAudit       Permission = "see who did what"
-	UseTill        Permission = "use the till"
-	GiveDiscounts  Permission = "give discounts at the till"
+	SeeShop         Permission = "see the overview and the notices"
+	ReadNotices     Permission = "mark notices as read"
+	SeeLinks        Permission = "see payment links"
+	ChangeLinks     Permission = "make and change payment links"
+	SeeItems        Permission = "see items and their stock"
+	ChangeItems     Permission = "make and change items and their stock"
+	SeeCodes        Permission = "see activation codes"
+	ChangeCodes     Permission = "make and revoke activation codes"
+	SeeEndpoints    Permission = "see paid APIs and their passes"
+	ChangeEndpoints Permission = "make and change paid APIs, and revoke passes"
+	SeeSales        Permission = "see sales and settlements"
+	ExportSales     Permission = "download sales"
+	SendOrders      Permission = "note what was sent to whom"
+	Simulate        Permission = "simulate payments"
+	SeeWebhooks     Permission = "see webhooks and deliveries"
+	ChangeWebhooks  Permission = "change webhooks and send events again"
+	SeeKeys         Permission = "see API keys"
+	ChangeKeys      Permission = "make and revoke API keys"
+	SeeSettings     Permission = "see the settings"
+	ChangeSettings  Permission = "change the settings"
+	ChangePayee     Permission = "change where the shop is paid"
+	GoLive          Permission = "switch the shop to real money"
+	SeeStaff        Permission = "see who works here"
+	ChangeStaff     Permission = "invite, change and remove people and tills"
+	SeeAudit        Permission = "see who did what"
+	UseTill         Permission = "use the till"
+	GiveDiscounts   Permission = "give discounts at the till"
 )
 
 // Permissions lists all of them.
 var Permissions = []Permission{
-	SeeShop, ReadNotices, SeeLinks, ChangeLinks, SeeItems, ChangeItems, SeeSales, ExportSales, SendOrders, Simulate, SeeWebhooks, ChangeWebhooks, SeeKeys, ChangeKeys,
+	SeeShop, ReadNotices, SeeLinks, ChangeLinks, SeeItems, ChangeItems, SeeCodes, ChangeCodes, SeeSales, ExportSales, SendOrders, Simulate, SeeWebhooks, ChangeWebhooks, SeeKeys, ChangeKeys,
 	SeeSettings, ChangeSettings, ChangePayee, GoLive, SeeStaff, ChangeStaff, SeeAudit, UseTill, GiveDiscounts,
 }
 
@@ -58,13 +62,13 @@ var Permissions = []Permission{
 var grants = map[Role][]Permission{
 	Owner: Permissions,
 	Manager: {
-		SeeShop, ReadNotices, SeeLinks, ChangeLinks, SeeItems, ChangeItems, SeeSales, ExportSales, SendOrders, Simulate, SeeWebhooks, ChangeWebhooks, SeeKeys, ChangeKeys,
+		SeeShop, ReadNotices, SeeLinks, ChangeLinks, SeeItems, ChangeItems, SeeCodes, ChangeCodes, SeeSales, ExportSales, SendOrders, Simulate, SeeWebhooks, ChangeWebhooks, SeeKeys, ChangeKeys,
 		SeeSettings, ChangeSettings, SeeStaff, ChangeStaff, SeeAudit, UseTill, GiveDiscounts,
 	},
-	Developer:  {SeeShop, SeeLinks, SeeItems, SeeSales, Simulate, SeeWebhooks, ChangeWebhooks, SeeKeys, ChangeKeys, SeeSettings},
-	Accountant: {SeeShop, SeeLinks, SeeItems, SeeSales, ExportSales},
+	Developer:  {SeeShop, SeeLinks, SeeItems, SeeEndpoints, ChangeEndpoints, SeeSales, Simulate, SeeWebhooks, ChangeWebhooks, SeeKeys, ChangeKeys, SeeSettings},
+	Accountant: {SeeShop, SeeLinks, SeeItems, SeeEndpoints, SeeSales, ExportSales},
 	Cashier:    {UseTill},
-	Viewer:     {SeeShop, SeeLinks, SeeItems, SeeSales, SeeWebhooks, SeeSettings},
+	Viewer:     {SeeShop, SeeLinks, SeeItems, SeeEndpoints, SeeSales, SeeWebhooks, SeeSettings},
 }
 
 // May tells whether a role includes a permission.

@@ -57,6 +57,19 @@ func (ExpireArgs) InsertOpts() river.InsertOpts {
 	return river.InsertOpts{Queue: QueueMaint, MaxAttempts: maxTries}
 }
 
+// ReleaseArgs lets the payment of a call go that nothing came of in time.
+type ReleaseArgs struct {
+	Attempt id.Attempt `json:"attempt" river:"unique"`
+}
+
+// Kind names the job.
+func (ReleaseArgs) Kind() string { return "release" }
+
+// InsertOpts puts it on its queue.
+func (ReleaseArgs) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{Queue: QueueMaint, MaxAttempts: maxTries}
+}
+
 // LookArgs asks the chain about a payment that was refused, once it can no longer be sent by anybody.
 type LookArgs struct {
 	Claim id.Claim `json:"claim" river:"unique"`

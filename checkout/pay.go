@@ -118,7 +118,7 @@ func (s *Service) Pay(ctx context.Context, attempt id.Attempt, p x402.Payment) (
 	w := s.watch(attempt)
 	defer w.end()
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		return s.claimOpenTx(ctx, tx, claiming{purchase.Attempt, p, requestOf(attempt)})
+		return s.claimOpenTx(ctx, tx, claiming{attempt: purchase.Attempt, payment: p, request: requestOf(attempt)})
 	})
 	if errors.Is(err, errClaimed) || errors.Is(err, ErrNotOpen) { // somebody was faster, perhaps this very payment
 		return s.Pay(ctx, attempt, p)

@@ -39,9 +39,13 @@ type Options struct {
 	// Facilitators are who moves payments, in the order of preference; a nil one stands for the settlers. Without any
 	// those alone do. Only worker processes have them.
 	Facilitators []x402.Facilitator
-	Shop         *shop.Service
-	Hub          *Hub
-	Webhooks     *webhook.Service
+	// FacilitatorPolicy is for whom the gateway is a facilitator itself, off if empty, and FacilitatorBudget how many
+	// payments it sends for one caller on one day.
+	FacilitatorPolicy FacilitatorPolicy
+	FacilitatorBudget int
+	Shop              *shop.Service
+	Hub               *Hub
+	Webhooks          *webhook.Service
 
 	// Vault keeps what buyers' tokens are derived from, so that a payer's answer can be repeated to the letter.
 	Vault     *vault.Vault
@@ -85,6 +89,9 @@ func New(pool *pgxpool.Pool, jobs *river.Client[pgx.Tx], o Options) *Service {
 		pool: pool, jobs: jobs, networks: o.Networks, chains: o.Chains, settlers: o.Settlers,
 		shop: o.Shop, hub: o.Hub, o: o, now: o.Now,
 		buyers: &buyerKeys{pool: pool, vault: o.Vault, now: o.Now}, ways: ways{now: o.Now},
+	}
+	if s.o.FacilitatorPolicy == "" {
+		s.o.FacilitatorPolicy = FacilitateOff
 	}
 	s.beginnings = postgres.NewGroup(beginMost, s.beginAll)
 	s.leases = postgres.NewGroup(leaseMost, s.leaseAll)

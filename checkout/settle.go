@@ -66,6 +66,9 @@ func (s *Service) settleLeased(ctx context.Context, l leased) error {
 	if l.row.Simulated {
 		return s.recordSimulated(ctx, l.row)
 	}
+	if l.row.AttemptID == nil {
+		return s.settleFor(ctx, l)
+	}
 	proof, err := s.move(ctx, l)
 	return s.conclude(ctx, l.row, l.claim, l.lease, proof, err)
 }

@@ -44,6 +44,16 @@ func (c *Client) Check(rawURL string) error {
 	return err
 }
 
+// Normalize is [Client.Check], and returns the one spelling of the URL: its host in ASCII and lower case, without a port that
+// goes without saying.
+func (c *Client) Normalize(rawURL string) (string, error) {
+	u, err := c.guard.parse(rawURL)
+	if err != nil {
+		return "", err
+	}
+	return u.String(), nil
+}
+
 // parse returns the URL with its host in ASCII and lower case and without a port that goes without saying.
 func (g guard) parse(raw string) (*url.URL, error) {
 	if err := checkText(raw); err != nil {

@@ -61,6 +61,7 @@ type Client struct {
 	connect   func(ctx context.Context, network, address string) (net.Conn, error)
 	tls       *tls.Config
 	transport *http.Transport
+	forward   *http.Transport // of requests that are handed on
 }
 
 // New makes a client.
@@ -84,6 +85,8 @@ func New(o Options) *Client {
 		DisableCompression: true, MaxResponseHeaderBytes: maxHeader,
 		MaxIdleConns: idleInTotal, MaxIdleConnsPerHost: idlePerHost, IdleConnTimeout: idleTimeout,
 	}
+	c.forward = c.transport.Clone()
+	c.forward.MaxIdleConnsPerHost = forwardPerHost
 	return c
 }
 

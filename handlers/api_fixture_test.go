@@ -79,8 +79,9 @@ func newWorld(t *testing.T, change ...func(*handlers.Options)) *apiWorld {
 	w := &apiWorld{t: t, pool: pool, access: access.New(pool, now), networks: networks}
 	sealer, err := vault.New([]byte("the master key of this: 32 bytes"))
 	require.NoError(t, err)
+	client := egress.New(egress.Options{AllowPrivate: true, Own: site})
 	w.hooks = webhook.New(pool, jobs, webhook.Options{
-		Egress: egress.New(egress.Options{AllowPrivate: true, Own: site}), Vault: sealer, PublicURL: site, Now: w.now,
+		Egress: client, Vault: sealer, PublicURL: site, Now: w.now,
 		Lease: time.Minute, Sweep: time.Minute, Timeout: 2 * time.Second,
 	})
 	shops, hub := shop.New(pool, networks, w.hooks, now), checkout.NewHub(pool)
@@ -94,7 +95,7 @@ func newWorld(t *testing.T, change ...func(*handlers.Options)) *apiWorld {
 		Access: w.access, Tills: access.NewTills(w.access, w.hooks), Gate: w.gate, Shop: shops, Payees: w.payees, Checkout: w.checkout, Books: ledger.New(pool), Hub: hub, Networks: networks, PublicURL: site,
 		DevSettle: true, AnyHost: true, Ready: func(context.Context) error { return nil }, Now: now,
 		Operator: access.NewOperator(pool, operatorToken, now), Health: health.New(pool, health.Options{Networks: networks, Queues: []string{"settle"}, Now: now}),
-		JobPages: queuePages{}, Webhooks: w.hooks,
+		JobPages: queuePages{}, Webhooks: w.hooks, Endpoints: shop.NewEndpoints(shops, client, sealer), Egress: client,
 	}
 	for _, c := range change {
 		c(&o)

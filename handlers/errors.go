@@ -31,6 +31,7 @@ var (
 	errTooMany      = errors.New("handlers: asked too often")
 	errCrowded      = errors.New("handlers: too many begin at one link")
 	errNotForPublic = errors.New("handlers: only with a seller's key")
+	errPath         = errors.New("handlers: ambiguous path")
 )
 
 // reply is what an error means to whoever asked.
@@ -58,6 +59,12 @@ var replies = []reply{
 	{shop.ErrLinkEarly, 409, "link_not_open", "This cannot be paid yet."},
 	{shop.ErrSoldOut, 409, "sold_out", "Everything this link offers is sold or being paid for."},
 	{shop.ErrShort, 409, "insufficient_stock", "There is not enough of this left. Nothing was held."},
+	{shop.ErrCode, 404, "code_unknown", "This code is not known. Look at how it is written."},
+	{shop.ErrCodeUsed, 409, "code_used", "This code was used as often as it may be."},
+	{shop.ErrCodeEarly, 400, "code_not_valid_yet", "This code is not valid yet."},
+	{shop.ErrCodeOver, 400, "code_expired", "This code is not valid any more."},
+	{shop.ErrCodeElsewhere, 400, "code_elsewhere", "This code is for something else."},
+	{shop.ErrCodeWallet, 409, "code_not_yours", "This code is for another wallet, or this wallet has used it as often as it may. Nothing was charged."},
 	{shop.ErrTooLarge, 413, "too_large", "Pictures may have 10 MB, and files 200 MB."},
 	{shop.ErrNoPayee, 409, "no_receiving_address", "The shop has no address to be paid at yet."},
 	{shop.ErrChanged, 409, "changed_meanwhile", "Somebody changed this since the page was opened. Look at it, and send it again."},
@@ -77,6 +84,15 @@ var replies = []reply{
 	{checkout.ErrTotal, 409, "price_changed", "A price has changed. Look at the total, and charge again."},
 	{checkout.ErrDecided, 409, "decided", "Somebody has decided about this payment already."},
 	{checkout.ErrTooManyUnpaid, 429, "too_many_unpaid", "Too many unpaid purchases hold this offer. Pay one of them, or try again later."},
+	{checkout.ErrUpstreamSlow, 504, "upstream_timeout", "The seller's server took too long."},
+	{checkout.ErrUpstreamLarge, 502, "upstream_too_large", "The seller's server answered more than may be handed on."},
+	{checkout.ErrUpstream, 502, "upstream_failed", "The seller's server did not answer."},
+	{checkout.ErrLetGo, 503, "call_let_go", "Nothing came of this call, and nothing was charged. The same payment may be sent again."},
+	{checkout.ErrForgotten, 409, "answer_not_kept", "This call is paid and was answered. Its answer is not kept any more."},
+	{checkout.ErrSpent, 502, "call_spent", "The seller's server failed this call too often. Ask the seller."},
+	{checkout.ErrIdentifier, 409, "payment_identifier_used", "Another payment had this identifier."},
+	{checkout.ErrUnidentified, 400, "payment_identifier_required", "Every payment here carries an identifier of its own."},
+	{shop.ErrEndpointDisabled, 409, "endpoint_disabled", "The seller has switched this off."},
 	{checkout.ErrUnfunded, 503, "relayer_unfunded", "Payments are paused for a moment. Nothing was charged."},
 	{evm.ErrUnavailable, 503, "network_unavailable", "The payment network does not answer. Nothing was charged."},
 	{evm.ErrNetwork, 400, "unknown_network", "This network is not known here."},
@@ -116,6 +132,7 @@ var replies = []reply{
 	{errKeyForm, 400, "idempotency_key", "An idempotency key has 1 to 255 visible characters, and at least 22 on public calls."},
 	{errJSON, 400, "invalid_json", "Send one JSON object in UTF-8, with each name once."},
 	{errNotForPublic, 401, "unauthorized", "Send the shop's API key."},
+	{errPath, 400, "ambiguous_path", "This path could be read in more than one way. Write it plainly."},
 	{errMisdirected, 421, "misdirected", "This server answers for another address."},
 	{errCrossOrigin, 403, "cross_origin", "This form was sent from another site."},
 }

@@ -59,9 +59,11 @@ func (h *Handlers) keyRow(k access.Key) views.KeyRow {
 var scopeWords = map[access.Scope]string{
 	access.LinksRead: "Read payment links", access.LinksWrite: "Make and change payment links",
 	access.ItemsRead: "Read items and their stock", access.ItemsWrite: "Make and change items and their stock",
+	access.EndpointsRead: "Read paid APIs and their passes", access.EndpointsWrite: "Make and change paid APIs, and revoke passes",
 	access.SalesRead:    "Read sales, settlements and the balance",
 	access.SalesWrite:   "Note which sales were sent",
 	access.WebhooksRead: "Read webhooks and deliveries", access.WebhooksWrite: "Change webhooks and send events again", access.EventsRead: "Read events",
+	access.CodesRead: "Read activation codes", access.CodesWrite: "Make and revoke activation codes",
 	access.PaymentsDev: "Simulate payments, where that is on",
 }
 

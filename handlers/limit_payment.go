@@ -19,7 +19,7 @@ const payPath = "/api/payment_attempts/:id/pay"
 func (h *Handlers) isPaying(c echo.Context) bool {
 	r := c.Request()
 	switch path := c.Path(); {
-	case path != "/link/:token" && path != "/pay/:attempt" && path != payPath:
+	case path != "/link/:token" && path != "/pay/:attempt" && path != payPath && !isCall(path):
 		return false
 	case carriesPayment(r):
 		p, err := x402.FromRequest(r.Header)

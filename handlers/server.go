@@ -20,6 +20,7 @@ import (
 
 	"xsynesis/access"
 	"xsynesis/checkout"
+	"xsynesis/egress"
 	"xsynesis/evm"
 	"xsynesis/health"
 	"xsynesis/ledger"
@@ -37,10 +38,13 @@ type Options struct {
 	Shop     *shop.Service
 	Payees   *shop.Payees
 	Checkout *checkout.Service
-	Books    *ledger.Books
-	Hub      *checkout.Hub
-	Networks *evm.Registry
-	Webhooks *webhook.Service
+	// Endpoints are what programs pay for by the call; Egress asks the servers behind them.
+	Endpoints *shop.Endpoints
+	Egress    *egress.Client
+	Books     *ledger.Books
+	Hub       *checkout.Hub
+	Networks  *evm.Registry
+	Webhooks  *webhook.Service
 
 	// Health, Operator and JobPages are what whoever runs the gateway sees; without an operator there are no such pages.
 	Health   *health.Service
@@ -73,6 +77,7 @@ type Handlers struct {
 	limits   *limits
 	signIns  *wrongs // by address
 	pins     *wrongs // by tablet
+	codes    *wrongs // by address
 	measures *measures
 	open     map[string]bool // routes that pages of any site may call
 
@@ -82,12 +87,19 @@ type Handlers struct {
 // maxBody is the largest request body, before any handler reads it.
 const maxBody = "256K"
 
+// maxCall is the largest body that is handed on to a seller's server.
+const maxCall = "1M"
+
 // limitBody refuses what is too large, before any handler reads it; files have a limit of their own.
 func limitBody(next echo.HandlerFunc) echo.HandlerFunc {
 	ordinary, files := middleware.BodyLimit(maxBody)(next), middleware.BodyLimit(strconv.Itoa(maxUpload)+"B")(next)
+	calls := middleware.BodyLimit(maxCall)(next)
 	return func(c echo.Context) error {
 		if c.Path() == uploadPath {
 			return files(c)
+		}
+		if isCall(c.Path()) {
+			return calls(c)
 		}
 		return ordinary(c)
 	}
@@ -97,7 +109,7 @@ func limitBody(next echo.HandlerFunc) echo.HandlerFunc {
 func New(o Options) *echo.Echo {
 	o.Patience = cmp.Or(o.Patience, patience)
 	h := &Handlers{
-		Options: o, streams: newStreams(), shelf: newShelf(), limits: newLimits(), signIns: newWrongs(signInTries), pins: newWrongs(pinTries),
+		Options: o, streams: newStreams(), shelf: newShelf(), limits: newLimits(), signIns: newWrongs(signInTries), pins: newWrongs(pinTries), codes: newWrongs(codeTries),
 		open: openPaths(),
 	}
 	e := echo.New()
@@ -121,6 +133,7 @@ func (h *Handlers) routes(e *echo.Echo) {
 	e.GET("/readyz", h.ready)
 	e.Match([]string{http.MethodGet, http.MethodHead}, "/images/:upload", h.image)
 	h.buyerRoutes(e)
+	h.callRoutes(e)
 	h.receiptRoutes(e)
 	h.signInRoutes(e)
 	h.accountRoutes(e)
@@ -198,12 +211,12 @@ func readable(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// sameOrigin keeps other sites from posting with a cookie of ours. The JSON API reads none, so any origin may call it,
+// sameOrigin keeps other sites from posting with a cookie of ours. The JSON API and paid APIs read none, so any origin may call them,
 // except for its calls that begin or end a browser's session.
 func (h *Handlers) sameOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 	protection := http.NewCrossOriginProtection()
 	return func(c echo.Context) error {
-		if open := strings.HasPrefix(c.Path(), "/api/") && !strings.HasPrefix(c.Path(), "/api/auth/"); open {
+		if open := strings.HasPrefix(c.Path(), "/api/") && !strings.HasPrefix(c.Path(), "/api/auth/"); open || isCall(c.Path()) {
 			return next(c)
 		}
 		if err := protection.Check(c.Request()); err != nil {

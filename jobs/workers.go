@@ -23,6 +23,7 @@ func Workers(c *checkout.Service, hooks *webhook.Service, people *access.Service
 	river.AddWorker(w, &settle{checkout: c})
 	river.AddWorker(w, &resume{checkout: c})
 	river.AddWorker(w, &expire{checkout: c})
+	river.AddWorker(w, &release{checkout: c})
 	river.AddWorker(w, &look{checkout: c})
 	river.AddWorker(w, &sweep{checkout: c})
 	river.AddWorker(w, &finalize{checkout: c})
@@ -94,6 +95,16 @@ func (w *expire) Work(ctx context.Context, job *river.Job[checkout.ExpireArgs]) 
 	return w.checkout.Expire(ctx, job.Args.Attempt)
 }
 func (w *expire) NextRetry(*river.Job[checkout.ExpireArgs]) time.Time { return soon() }
+
+type release struct {
+	river.WorkerDefaults[checkout.ReleaseArgs]
+	checkout *checkout.Service
+}
+
+func (w *release) Work(ctx context.Context, job *river.Job[checkout.ReleaseArgs]) error {
+	return w.checkout.Release(ctx, job.Args.Attempt)
+}
+func (w *release) NextRetry(*river.Job[checkout.ReleaseArgs]) time.Time { return soon() }
 
 type look struct {
 	river.WorkerDefaults[checkout.LookArgs]

@@ -12,7 +12,7 @@ WHERE calls.endpoint_id = @endpoint_id AND calls.identifier = @identifier AND ca
 
 -- name: CallAnswer :one
 -- The seller's server answered in time: nobody else may let the payment go any more.
-UPDATE calls SET state = 'answered', status = @status, header = @header, body = @body, kept = true, updated_at = @now::timestamptz
+UPDATE calls SET state = 'answered', status = @status, header = @header, body = @body, kept = @kept, updated_at = @now::timestamptz
 WHERE attempt_id = @attempt_id AND state = 'calling' AND tries = @tries
 RETURNING *;
 
@@ -36,6 +36,9 @@ RETURNING *;
 -- The seller's server failed, and the money is there: the same payment may ask again.
 UPDATE calls SET state = 'paying', status = @status, updated_at = @now::timestamptz
 WHERE attempt_id = @attempt_id AND first AND state = 'calling' AND tries = @tries;
+
+-- name: CallsStranded :many
+SELECT attempt_id FROM calls WHERE state = 'calling' AND NOT first AND call_until < @before::timestamptz ORDER BY call_until LIMIT @most;
 
 -- name: CallsForget :execrows
 UPDATE calls SET header = NULL, body = NULL, kept = false WHERE attempt_id IN (SELECT c.attempt_id FROM calls c WHERE c.kept AND c.keep_until < @now::timestamptz LIMIT @most);

@@ -39,8 +39,8 @@ func (q *Queries) CallAgain(ctx context.Context, db DBTX, arg CallAgainParams) (
 }
 
 const callAnswer = `-- name: CallAnswer :one
-UPDATE calls SET state = 'answered', status = $1, header = $2, body = $3, kept = true, updated_at = $4::timestamptz
-WHERE attempt_id = $5 AND state = 'calling' AND tries = $6
+UPDATE calls SET state = 'answered', status = $1, header = $2, body = $3, kept = $4, updated_at = $5::timestamptz
+WHERE attempt_id = $6 AND state = 'calling' AND tries = $7
 RETURNING attempt_id, endpoint_id, claim_id, state, first, identifier, call_until, tries, pass_id, pass_period, status, header, body, kept, keep_until, created_at, updated_at
 `
 
@@ -48,6 +48,7 @@ type CallAnswerParams struct {
 	Status    int32
 	Header    []byte
 	Body      []byte
+	Kept      bool
 	Now       time.Time
 	AttemptID id.Attempt
 	Tries     int32
@@ -59,6 +60,7 @@ func (q *Queries) CallAnswer(ctx context.Context, db DBTX, arg CallAnswerParams)
 		arg.Status,
 		arg.Header,
 		arg.Body,
+		arg.Kept,
 		arg.Now,
 		arg.AttemptID,
 		arg.Tries,
@@ -335,6 +337,35 @@ func (q *Queries) CallsForget(ctx context.Context, db DBTX, arg CallsForgetParam
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const callsStranded = `-- name: CallsStranded :many
+SELECT attempt_id FROM calls WHERE state = 'calling' AND NOT first AND call_until < $1::timestamptz ORDER BY call_until LIMIT $2
+`
+
+type CallsStrandedParams struct {
+	Before time.Time
+	Most   int32
+}
+
+func (q *Queries) CallsStranded(ctx context.Context, db DBTX, arg CallsStrandedParams) ([]id.Attempt, error) {
+	rows, err := db.Query(ctx, callsStranded, arg.Before, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []id.Attempt{}
+	for rows.Next() {
+		var attempt_id id.Attempt
+		if err := rows.Scan(&attempt_id); err != nil {
+			return nil, err
+		}
+		items = append(items, attempt_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const passByID = `-- name: PassByID :one

@@ -16,7 +16,8 @@ import (
 
 // Offer is what a buyer needs to know of what he may buy: what, for how much, from whom, and who is paid.
 type Offer struct {
-	Link     Link // what it is offered by; without an id where items are bought that no link offers
+	Endpoint id.Endpoint // what is called, where calls are bought
+	Link     Link        // what it is offered by; without an id where items are bought that no link offers
 	Merchant id.Merchant
 	Shop     string // the merchant's name
 	Domain   string
@@ -401,6 +402,8 @@ func (s *Service) Honours(ctx context.Context, o Offer, amount money.USDC) (Offe
 	switch {
 	case o.Amount == amount:
 		return o, true, nil
+	case o.Endpoint != "":
+		return s.honoursEndpoint(ctx, o, amount)
 	case len(o.Goods) > 0:
 		return s.honoursGoods(ctx, o, amount)
 	case o.Link.Sells == SellsOpen: // the buyer says how much, in his request

@@ -13,8 +13,9 @@ import (
 
 // Resealed counts what [RotateKeys] has sealed anew.
 type Resealed struct {
-	Webhooks int `json:"webhooks"` // subscriptions with their secrets
-	Buyers   int `json:"buyers"`   // keys of buyers' tokens
+	Webhooks  int `json:"webhooks"`  // subscriptions with their secrets
+	Buyers    int `json:"buyers"`    // keys of buyers' tokens
+	Endpoints int `json:"endpoints"` // with what their servers know the gateway by
 }
 
 func (r Resealed) none() bool { return r == Resealed{} }
@@ -30,11 +31,12 @@ func RotateKeys(ctx context.Context, c *config.Config) (all Resealed, err error)
 	defer p.Close()
 	for {
 		var more Resealed
-		var hooksErr, buyersErr error
+		var hooksErr, buyersErr, endpointsErr error
 		more.Webhooks, hooksErr = p.Webhooks.Reseal(ctx)
 		more.Buyers, buyersErr = p.Checkout.ResealBuyerKeys(ctx)
-		all.Webhooks, all.Buyers = all.Webhooks+more.Webhooks, all.Buyers+more.Buyers
-		if err := errors.Join(hooksErr, buyersErr); err != nil || more.none() { // once more for what was written meanwhile
+		more.Endpoints, endpointsErr = p.Endpoints.Reseal(ctx)
+		all = Resealed{all.Webhooks + more.Webhooks, all.Buyers + more.Buyers, all.Endpoints + more.Endpoints}
+		if err := errors.Join(hooksErr, buyersErr, endpointsErr); err != nil || more.none() { // once more for what was written meanwhile
 			return all, errors.Join(err, p.recordRotation(ctx, all))
 		}
 	}

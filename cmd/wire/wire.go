@@ -119,7 +119,8 @@ func (p *Parts) build(ctx context.Context, c *config.Config, settles bool, t Tim
 		Networks: p.Networks, Chains: p.Chains, Queues: allQueues(), Dispatcher: c.WebhookDispatcher, Now: now,
 	})
 	p.Checkout = checkout.New(p.Pool, p.Jobs, checkout.Options{
-		Networks: p.Networks, Chains: p.Chains, Settlers: settlers, Facilitators: ways, Shop: p.Shop, Hub: p.Hub, Webhooks: p.Webhooks, Vault: secrets,
+		Networks: p.Networks, Chains: p.Chains, Settlers: settlers, Facilitators: ways,
+		FacilitatorPolicy: checkout.FacilitatorPolicy(c.FacilitatorPolicy), FacilitatorBudget: int(c.FacilitatorBudget), Shop: p.Shop, Hub: p.Hub, Webhooks: p.Webhooks, Vault: secrets,
 		PublicURL: string(c.PublicURL), Hold: c.ReservationTTL.Duration(), Wait: c.SettleWait.Duration(),
 		Lease: min(t.Lease, settleLease), Sweep: t.Sweep, Now: now,
 	})
