@@ -49,7 +49,7 @@ func TestWhatASessionCannotCarryYetIsRefused(t *testing.T) {
 	token := w.link(w.cafeKey, "0.50")["token"].(string)
 	for _, member := range []string{
 		`"endpoint_id":"end_1"`, `"endpoint_url":"https://x.example"`, `"items":[]`, `"email":"a"`, `"name":"a\nb"`,
-		`"note":"\u0001"`, `"tip":"-1"`, `"qty":-1`, `"code":"c"`, `"success_url":"ftp://x"`, `"cancel_url":"x"`, `"reference":"a\nb"`, `"metadata":[]`, `"amount":"1"`,
+		`"note":"\u0001"`, `"tip":"-1"`, `"qty":-1`, `"buyer_address":"0x1","code":"c"`, `"success_url":"ftp://x"`, `"cancel_url":"x"`, `"reference":"a\nb"`, `"metadata":[]`, `"amount":"1"`,
 	} {
 		field := strings.Split(member, `"`)[1]
 		requireField(t, field, w.post("/api/create_payment_session", `{"link_token":"`+token+`",`+member+`}`), member)

@@ -26,6 +26,8 @@ type sessionRequest struct {
 	Tip        string          `json:"tip"`
 	Discount   string          `json:"discount"`
 	Title      string          `json:"discount_title"`
+	Code       string          `json:"code"`
+	Wallet     string          `json:"buyer_address"`
 	Email      string          `json:"email"`
 	Name       string          `json:"name"`
 	Note       string          `json:"note"`
@@ -37,7 +39,7 @@ type sessionRequest struct {
 }
 
 // sessionLater is what a purchase cannot carry yet.
-var sessionLater = []string{"endpoint_id", "endpoint_url", "code"}
+var sessionLater = []string{"endpoint_id", "endpoint_url"}
 
 // addressJSON is where goods are sent.
 type addressJSON struct {
@@ -92,7 +94,7 @@ func (a api) createSession(c echo.Context, who access.Caller) error {
 	} else if err := a.checkOwnLink(c, who, request.LinkToken); err != nil {
 		return err
 	}
-	attempt, err := a.Checkout.Start(c.Request().Context(), begin)
+	attempt, err := a.startCoded(c, begin)
 	if err != nil {
 		return err
 	}
@@ -155,7 +157,7 @@ func (r sessionRequest) begin() (checkout.Begin, error) {
 		return checkout.Begin{}, err
 	}
 	return checkout.Begin{
-		Token: r.LinkToken, Items: items, Choice: choice, Buyer: r.buyer(), Channel: "api", SuccessURL: r.SuccessURL, CancelURL: r.CancelURL, Reference: r.Reference, Metadata: metadata,
+		Token: r.LinkToken, Items: items, Choice: choice, Code: r.Code, Wallet: r.Wallet, Buyer: r.buyer(), Channel: "api", SuccessURL: r.SuccessURL, CancelURL: r.CancelURL, Reference: r.Reference, Metadata: metadata,
 	}, nil
 }
 

@@ -7,10 +7,12 @@ import (
 	"github.com/ethereum/go-ethereum/common/lru"
 )
 
-// How often somebody may be wrong within a minute: an address about who it is, a tablet about PINs, whoever's they are.
+// How often somebody may be wrong within a minute: an address about who it is and about activation codes, a tablet about
+// PINs, whoever's they are.
 const (
 	signInTries = 5
 	pinTries    = 10
+	codeTries   = 10
 	wrongWindow = time.Minute
 )
 

@@ -44,6 +44,7 @@ func unknown() rows {
 		"passkey": base64.RawURLEncoding.EncodeToString([]byte(id.NewToken())[:20]), "address": "0x00000000000000000000000000000000000000aA",
 		"item": string(id.New[id.Item](now)), "list of keys": string(id.New[id.Item](now)), "picture": string(id.New[id.Upload](now)),
 		"file": string(id.New[id.Upload](now)), "sale": string(id.New[id.Sale](now)), "line": "0",
+		"code": string(id.New[id.Code](now)), "code batch": string(id.New[id.CodeBatch](now)), "code word": "NO-SUCH-CODE",
 	}
 	return func(kind string) string { return ids[kind] }
 }
@@ -168,6 +169,18 @@ func (w *accessWorld) makeOfBusiness(kind string) string {
 		e, err := w.hooks.Newest(ctx, w.shop, false)
 		require.NoError(w.t, err)
 		return string(e.ID)
+	case "code", "code batch", "code word":
+		b, err := w.shops.GenerateCodes(ctx, w.shop, false, shop.CodeForm{Terms: shop.Terms{Off: shop.OffAll, Uses: 1000}}, actorOfTests)
+		require.NoError(w.t, err)
+		if kind == "code batch" {
+			return string(b.ID)
+		}
+		all, err := w.shops.Codes(ctx, w.shop, false, shop.CodeFilter{Batch: b.ID}, shop.Page{Limit: 1})
+		require.NoError(w.t, err)
+		if kind == "code word" {
+			return all[0].Code
+		}
+		return string(all[0].ID)
 	case "key":
 		key := id.New[id.Key](time.Now())
 		require.NoError(w.t, queries.New().KeyInsert(ctx, w.pool, queries.KeyInsertParams{

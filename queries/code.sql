@@ -15,7 +15,7 @@ ON CONFLICT (plain, merchant_id, livemode) DO NOTHING
 RETURNING plain;
 
 -- name: CodeBatchByID :one
-SELECT sqlc.embed(b), t.used, t.revoked, coalesce(i.title, l.title, e.title, '')::text AS bound
+SELECT sqlc.embed(b), t.used, t.revoked, coalesce(i.title, l.title, e.title, '')::text AS bound, coalesce(l.token, '')::text AS link_token
 FROM code_batches b
 LEFT JOIN items i ON i.id = b.item_id LEFT JOIN links l ON l.id = b.link_id LEFT JOIN endpoints e ON e.id = b.endpoint_id
 CROSS JOIN LATERAL (SELECT coalesce(sum(c.used), 0)::int AS used, count(c.revoked_at)::int AS revoked FROM codes c WHERE c.batch_id = b.id) t
@@ -40,19 +40,22 @@ WHERE b.merchant_id = @merchant_id AND b.livemode = @livemode AND b.id > @after:
 ORDER BY b.id LIMIT @most;
 
 -- name: CodeList :many
-SELECT sqlc.embed(c), sqlc.embed(b) FROM codes c JOIN code_batches b ON b.id = c.batch_id
+SELECT sqlc.embed(c), sqlc.embed(b), coalesce(l.token, '')::text AS link_token
+FROM codes c JOIN code_batches b ON b.id = c.batch_id LEFT JOIN links l ON l.id = b.link_id
 WHERE c.merchant_id = @merchant_id AND c.livemode = @livemode AND c.id < @before::text
     AND (@batch_id::text = '' OR c.batch_id = @batch_id) AND (@plain::text = '' OR c.plain = @plain)
 ORDER BY c.id DESC LIMIT @most;
 
 -- name: CodeListAfter :many
-SELECT sqlc.embed(c), sqlc.embed(b) FROM codes c JOIN code_batches b ON b.id = c.batch_id
+SELECT sqlc.embed(c), sqlc.embed(b), coalesce(l.token, '')::text AS link_token
+FROM codes c JOIN code_batches b ON b.id = c.batch_id LEFT JOIN links l ON l.id = b.link_id
 WHERE c.merchant_id = @merchant_id AND c.livemode = @livemode AND c.id > @after::text
     AND (@batch_id::text = '' OR c.batch_id = @batch_id) AND (@plain::text = '' OR c.plain = @plain)
 ORDER BY c.id LIMIT @most;
 
 -- name: CodeByID :one
-SELECT sqlc.embed(c), sqlc.embed(b) FROM codes c JOIN code_batches b ON b.id = c.batch_id
+SELECT sqlc.embed(c), sqlc.embed(b), coalesce(l.token, '')::text AS link_token
+FROM codes c JOIN code_batches b ON b.id = c.batch_id LEFT JOIN links l ON l.id = b.link_id
 WHERE c.merchant_id = @merchant_id AND c.livemode = @livemode AND c.id = @id;
 
 -- name: CodesNamed :many

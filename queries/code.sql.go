@@ -43,7 +43,7 @@ func (q *Queries) AuditCodes(ctx context.Context, db DBTX) ([]string, error) {
 }
 
 const codeBatchByID = `-- name: CodeBatchByID :one
-SELECT b.id, b.merchant_id, b.livemode, b.name, b.off, b.percent, b.amount, b.uses, b.per_wallet, b.valid_from, b.valid_until, b.item_id, b.link_id, b.endpoint_id, b.address, b.codes, b.once, b.created_at, t.used, t.revoked, coalesce(i.title, l.title, e.title, '')::text AS bound
+SELECT b.id, b.merchant_id, b.livemode, b.name, b.off, b.percent, b.amount, b.uses, b.per_wallet, b.valid_from, b.valid_until, b.item_id, b.link_id, b.endpoint_id, b.address, b.codes, b.once, b.created_at, t.used, t.revoked, coalesce(i.title, l.title, e.title, '')::text AS bound, coalesce(l.token, '')::text AS link_token
 FROM code_batches b
 LEFT JOIN items i ON i.id = b.item_id LEFT JOIN links l ON l.id = b.link_id LEFT JOIN endpoints e ON e.id = b.endpoint_id
 CROSS JOIN LATERAL (SELECT coalesce(sum(c.used), 0)::int AS used, count(c.revoked_at)::int AS revoked FROM codes c WHERE c.batch_id = b.id) t
@@ -61,6 +61,7 @@ type CodeBatchByIDRow struct {
 	Used      int32
 	Revoked   int32
 	Bound     string
+	LinkToken string
 }
 
 func (q *Queries) CodeBatchByID(ctx context.Context, db DBTX, arg CodeBatchByIDParams) (CodeBatchByIDRow, error) {
@@ -88,6 +89,7 @@ func (q *Queries) CodeBatchByID(ctx context.Context, db DBTX, arg CodeBatchByIDP
 		&i.Used,
 		&i.Revoked,
 		&i.Bound,
+		&i.LinkToken,
 	)
 	return i, err
 }
@@ -296,7 +298,8 @@ func (q *Queries) CodeBatchListAfter(ctx context.Context, db DBTX, arg CodeBatch
 }
 
 const codeByID = `-- name: CodeByID :one
-SELECT c.id, c.batch_id, c.merchant_id, c.livemode, c.code, c.plain, c.uses, c.used, c.revoked_at, c.created_at, b.id, b.merchant_id, b.livemode, b.name, b.off, b.percent, b.amount, b.uses, b.per_wallet, b.valid_from, b.valid_until, b.item_id, b.link_id, b.endpoint_id, b.address, b.codes, b.once, b.created_at FROM codes c JOIN code_batches b ON b.id = c.batch_id
+SELECT c.id, c.batch_id, c.merchant_id, c.livemode, c.code, c.plain, c.uses, c.used, c.revoked_at, c.created_at, b.id, b.merchant_id, b.livemode, b.name, b.off, b.percent, b.amount, b.uses, b.per_wallet, b.valid_from, b.valid_until, b.item_id, b.link_id, b.endpoint_id, b.address, b.codes, b.once, b.created_at, coalesce(l.token, '')::text AS link_token
+FROM codes c JOIN code_batches b ON b.id = c.batch_id LEFT JOIN links l ON l.id = b.link_id
 WHERE c.merchant_id = $1 AND c.livemode = $2 AND c.id = $3
 `
 
@@ -309,6 +312,7 @@ type CodeByIDParams struct {
 type CodeByIDRow struct {
 	Code      Code
 	CodeBatch CodeBatch
+	LinkToken string
 }
 
 func (q *Queries) CodeByID(ctx context.Context, db DBTX, arg CodeByIDParams) (CodeByIDRow, error) {
@@ -343,6 +347,7 @@ func (q *Queries) CodeByID(ctx context.Context, db DBTX, arg CodeByIDParams) (Co
 		&i.CodeBatch.Codes,
 		&i.CodeBatch.Once,
 		&i.CodeBatch.CreatedAt,
+		&i.LinkToken,
 	)
 	return i, err
 }
@@ -366,7 +371,8 @@ func (q *Queries) CodeEndpoint(ctx context.Context, db DBTX, argID id.Endpoint) 
 }
 
 const codeList = `-- name: CodeList :many
-SELECT c.id, c.batch_id, c.merchant_id, c.livemode, c.code, c.plain, c.uses, c.used, c.revoked_at, c.created_at, b.id, b.merchant_id, b.livemode, b.name, b.off, b.percent, b.amount, b.uses, b.per_wallet, b.valid_from, b.valid_until, b.item_id, b.link_id, b.endpoint_id, b.address, b.codes, b.once, b.created_at FROM codes c JOIN code_batches b ON b.id = c.batch_id
+SELECT c.id, c.batch_id, c.merchant_id, c.livemode, c.code, c.plain, c.uses, c.used, c.revoked_at, c.created_at, b.id, b.merchant_id, b.livemode, b.name, b.off, b.percent, b.amount, b.uses, b.per_wallet, b.valid_from, b.valid_until, b.item_id, b.link_id, b.endpoint_id, b.address, b.codes, b.once, b.created_at, coalesce(l.token, '')::text AS link_token
+FROM codes c JOIN code_batches b ON b.id = c.batch_id LEFT JOIN links l ON l.id = b.link_id
 WHERE c.merchant_id = $1 AND c.livemode = $2 AND c.id < $3::text
     AND ($4::text = '' OR c.batch_id = $4) AND ($5::text = '' OR c.plain = $5)
 ORDER BY c.id DESC LIMIT $6
@@ -384,6 +390,7 @@ type CodeListParams struct {
 type CodeListRow struct {
 	Code      Code
 	CodeBatch CodeBatch
+	LinkToken string
 }
 
 func (q *Queries) CodeList(ctx context.Context, db DBTX, arg CodeListParams) ([]CodeListRow, error) {
@@ -431,6 +438,7 @@ func (q *Queries) CodeList(ctx context.Context, db DBTX, arg CodeListParams) ([]
 			&i.CodeBatch.Codes,
 			&i.CodeBatch.Once,
 			&i.CodeBatch.CreatedAt,
+			&i.LinkToken,
 		); err != nil {
 			return nil, err
 		}
@@ -443,7 +451,8 @@ func (q *Queries) CodeList(ctx context.Context, db DBTX, arg CodeListParams) ([]
 }
 
 const codeListAfter = `-- name: CodeListAfter :many
-SELECT c.id, c.batch_id, c.merchant_id, c.livemode, c.code, c.plain, c.uses, c.used, c.revoked_at, c.created_at, b.id, b.merchant_id, b.livemode, b.name, b.off, b.percent, b.amount, b.uses, b.per_wallet, b.valid_from, b.valid_until, b.item_id, b.link_id, b.endpoint_id, b.address, b.codes, b.once, b.created_at FROM codes c JOIN code_batches b ON b.id = c.batch_id
+SELECT c.id, c.batch_id, c.merchant_id, c.livemode, c.code, c.plain, c.uses, c.used, c.revoked_at, c.created_at, b.id, b.merchant_id, b.livemode, b.name, b.off, b.percent, b.amount, b.uses, b.per_wallet, b.valid_from, b.valid_until, b.item_id, b.link_id, b.endpoint_id, b.address, b.codes, b.once, b.created_at, coalesce(l.token, '')::text AS link_token
+FROM codes c JOIN code_batches b ON b.id = c.batch_id LEFT JOIN links l ON l.id = b.link_id
 WHERE c.merchant_id = $1 AND c.livemode = $2 AND c.id > $3::text
     AND ($4::text = '' OR c.batch_id = $4) AND ($5::text = '' OR c.plain = $5)
 ORDER BY c.id LIMIT $6
@@ -461,6 +470,7 @@ type CodeListAfterParams struct {
 type CodeListAfterRow struct {
 	Code      Code
 	CodeBatch CodeBatch
+	LinkToken string
 }
 
 func (q *Queries) CodeListAfter(ctx context.Context, db DBTX, arg CodeListAfterParams) ([]CodeListAfterRow, error) {
@@ -508,6 +518,7 @@ func (q *Queries) CodeListAfter(ctx context.Context, db DBTX, arg CodeListAfterP
 			&i.CodeBatch.Codes,
 			&i.CodeBatch.Once,
 			&i.CodeBatch.CreatedAt,
+			&i.LinkToken,
 		); err != nil {
 			return nil, err
 		}

@@ -85,6 +85,7 @@ type Code struct {
 	Livemode  bool
 	Code      string // as it is handed out
 	Used      int    // held by purchases and tokens, or spent
+	LinkToken string // of the link that it is for; empty for none, and where a code is handed in
 	RevokedAt *time.Time
 	CreatedAt time.Time
 	Terms

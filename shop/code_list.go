@@ -24,6 +24,7 @@ type Batch struct {
 	Revoked   int    // codes
 	Bound     string // what they are for is called; empty for whatever the shop sells
 	First     string // one of the codes, to show; empty where only one batch is asked for
+	LinkToken string // of the link that they are for; empty for none, and in lists
 	CreatedAt time.Time
 	Terms
 }
@@ -46,7 +47,9 @@ func (s *Service) CodeBatch(ctx context.Context, merchant id.Merchant, livemode 
 	if err != nil {
 		return Batch{}, fmt.Errorf("codes %s: %w", batch, notFound(err))
 	}
-	return batchOf(queries.CodeBatchListRow{CodeBatch: row.CodeBatch, Used: row.Used, Revoked: row.Revoked, Bound: row.Bound}), nil
+	b := batchOf(queries.CodeBatchListRow{CodeBatch: row.CodeBatch, Used: row.Used, Revoked: row.Revoked, Bound: row.Bound})
+	b.LinkToken = row.LinkToken
+	return b, nil
 }
 
 // CodeBatches lists a shop's codes as they were made, newest first, with one more than the page's limit where there are more.
@@ -115,6 +118,7 @@ func (s *Service) Codes(ctx context.Context, merchant id.Merchant, livemode bool
 	out := make([]Code, len(rows))
 	for i, r := range rows {
 		out[i] = codeOf(r.Code, r.CodeBatch)
+		out[i].LinkToken = r.LinkToken
 	}
 	return out, nil
 }
@@ -125,7 +129,9 @@ func (s *Service) Code(ctx context.Context, merchant id.Merchant, livemode bool,
 	if err != nil {
 		return Code{}, fmt.Errorf("code %s: %w", code, notFound(err))
 	}
-	return codeOf(row.Code, row.CodeBatch), nil
+	c := codeOf(row.Code, row.CodeBatch)
+	c.LinkToken = row.LinkToken
+	return c, nil
 }
 
 // RevokeCode ends a code: nobody may use it any more. What was begun with it may still be paid. Errors: [ErrNotFound].
