@@ -123,6 +123,12 @@ func (s *Service) auditChain(ctx context.Context, network string, chain *evm.Cha
 	for i, p := range payees {
 		addresses[i] = common.HexToAddress(p)
 	}
+	watched := len(addresses)
+	for _, row := range settlements { // also those of strangers, whom other payments are no matter of ours
+		if to := common.HexToAddress(row.PayTo); row.AttemptID == nil && !slices.Contains(addresses, to) {
+			addresses = append(addresses, to)
+		}
+	}
 	head, err := chain.Head(ctx)
 	if err != nil {
 		return nil, err
@@ -132,6 +138,7 @@ func (s *Service) auditChain(ctx context.Context, network string, chain *evm.Cha
 		return nil, err
 	}
 	findings, unexplained := compare(settlements, transfers)
+	unexplained = slices.DeleteFunc(unexplained, func(t evm.Proof) bool { return !slices.Contains(addresses[:watched], t.Payee) })
 	more, err := s.auditUnexplained(ctx, network, unexplained)
 	return append(findings, more...), err
 }

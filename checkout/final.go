@@ -80,9 +80,11 @@ func (s *Service) finalizeAll(ctx context.Context, chain *evm.Chain, rows []quer
 		if err != nil {
 			return err
 		}
-		events := make([]webhook.Event, len(final))
-		for i, row := range final {
-			events[i] = ofSettlement(row, webhook.SettlementFinal)
+		events := make([]webhook.Event, 0, len(final))
+		for _, row := range final {
+			if row.MerchantID != "" { // a stranger's, which was settled for another server
+				events = append(events, ofSettlement(row, webhook.SettlementFinal))
+			}
 		}
 		return s.o.Webhooks.PublishTx(ctx, tx, p.Now, events...)
 	})

@@ -56,6 +56,9 @@ type plan struct {
 	quiet    bool // no worker settles anything until the test starts one
 	broke    bool // nobody has gas money
 	dirty    bool // the audit must find something at the end
+
+	policy checkout.FacilitatorPolicy // for whom it settles as a facilitator; nobody if empty
+	budget int
 }
 
 // testShop is a shop with one link, a process that serves it and one that settles its payments.
@@ -262,7 +265,8 @@ func (s *testShop) start(t *testing.T, r role) *process {
 	})
 	p.shop = shop.New(p.pool, p.networks, p.hooks, r.clock.now)
 	p.checkout = checkout.New(p.pool, insert, checkout.Options{
-		Networks: p.networks, Chains: map[string]*evm.Chain{sepolia: chain}, Settlers: settlers, Facilitators: r.facilitators, Shop: p.shop, Hub: p.hub, Webhooks: p.hooks,
+		Networks: p.networks, Chains: map[string]*evm.Chain{sepolia: chain}, Settlers: settlers, Facilitators: r.facilitators,
+		FacilitatorPolicy: s.policy, FacilitatorBudget: s.budget, Shop: p.shop, Hub: p.hub, Webhooks: p.hooks,
 		Vault: sealed, PublicURL: publicURL,
 		Hold: s.hold, Wait: s.wait, Lease: r.lease, Sweep: r.sweep, Now: r.clock.now,
 	})

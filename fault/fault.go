@@ -57,6 +57,9 @@ const (
 // FacilitatorSteps lists them.
 var FacilitatorSteps = []Step{FacilitatorRequested, FacilitatorAnswered}
 
+// CallbackStored is when what a facilitator called back with is kept, and nothing was done about it.
+const CallbackStored Step = "callback.stored"
+
 // The moments in which a merchant's server is told of it, in their order.
 const (
 	WebhookClaimed  Step = "webhook.claimed"  // the try is committed, nothing is sent

@@ -119,7 +119,7 @@ func noSimulation(h *Handlers) bool { return !h.DevSettle }
 
 // apiCalls is every call under /api.
 func apiCalls() []apiCall {
-	return slices.Concat(linkCalls(), itemCalls(), endpointCalls(), purchaseCalls(), moneyCalls(), codeCalls(), webhookCalls(), eventCalls(), authCalls())
+	return slices.Concat(linkCalls(), itemCalls(), endpointCalls(), purchaseCalls(), moneyCalls(), codeCalls(), webhookCalls(), eventCalls(), facilitatorCalls(), authCalls())
 }
 
 func linkCalls() []apiCall {

@@ -31,6 +31,7 @@ var (
 	errTooMany      = errors.New("handlers: asked too often")
 	errCrowded      = errors.New("handlers: too many begin at one link")
 	errNotForPublic = errors.New("handlers: only with a seller's key")
+	errCallback     = errors.New("handlers: callback without a good signature")
 	errPath         = errors.New("handlers: ambiguous path")
 )
 
@@ -133,6 +134,8 @@ var replies = []reply{
 	{errJSON, 400, "invalid_json", "Send one JSON object in UTF-8, with each name once."},
 	{errNotForPublic, 401, "unauthorized", "Send the shop's API key."},
 	{errPath, 400, "ambiguous_path", "This path could be read in more than one way. Write it plainly."},
+	{errCallback, 401, "signature_refused", "The callback is not signed with the facilitator's secret."},
+	{checkout.ErrFacilitatorKey, 401, "unauthorized", "Send a shop's API key."},
 	{errMisdirected, 421, "misdirected", "This server answers for another address."},
 	{errCrossOrigin, 403, "cross_origin", "This form was sent from another site."},
 }

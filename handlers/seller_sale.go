@@ -288,7 +288,7 @@ func (h *Handlers) settlements(c echo.Context, s seller) error {
 
 func (h *Handlers) settlementRow(s checkout.Settlement) views.SettlementRow {
 	return views.SettlementRow{
-		Settlement: s.ID, Attempt: s.Attempt, State: s.Status, Facilitator: facilitators[s.Facilitator], Transaction: s.Transaction,
+		Settlement: s.ID, Attempt: s.Attempt, State: s.Status, Facilitator: cmp.Or(facilitators[s.Facilitator], s.Facilitator), Transaction: s.Transaction,
 		Explorer: transactionURL(s.Network.Explorer, s.Transaction, s.Simulated), Age: age(h.Now().Sub(s.CreatedAt)), Time: s.CreatedAt.UTC(),
 		LastError: s.LastError, Amount: s.Amount, Pending: s.ConfirmedAt == nil, Simulated: s.Simulated,
 	}

@@ -51,13 +51,15 @@ type Options struct {
 	Operator *access.Operator
 	JobPages http.Handler // mounted at views.AdminJobsPath
 
-	PublicURL      string       // scheme, host and port, without a slash at the end
-	AnyHost        bool         // no check of the Host header
-	Development    bool         // nothing is real, and programs on this machine may read the figures
-	DevSettle      bool         // simulated payments
-	TestWallet     bool         // pages offer the wallet that Extend answers for
-	TrustedProxies []*net.IPNet // whose X-Forwarded-For is believed
-	Limited        bool         // who asks too often has to wait
+	PublicURL   string // scheme, host and port, without a slash at the end
+	AnyHost     bool   // no check of the Host header
+	Development bool   // nothing is real, and programs on this machine may read the figures
+	DevSettle   bool   // simulated payments
+	// FacilitatorSecret signs what facilitators call back with; without it they cannot.
+	FacilitatorSecret string
+	TestWallet        bool         // pages offer the wallet that Extend answers for
+	TrustedProxies    []*net.IPNet // whose X-Forwarded-For is believed
+	Limited           bool         // who asks too often has to wait
 	// Patience is how long a client may take to send a request, and to take its answer; 0 for a minute.
 	Patience time.Duration
 	// Ready tells whether this process can serve: database, schema, chain.
@@ -141,6 +143,7 @@ func (h *Handlers) routes(e *echo.Echo) {
 	h.sellerRoutes(e)
 	h.staffRoutes(e)
 	h.apiRoutes(e)
+	h.facilitatorRoutes(e)
 	h.docsRoutes(e)
 	if h.Operator != nil {
 		h.operatorRoutes(e)

@@ -27,6 +27,7 @@ func Workers(c *checkout.Service, hooks *webhook.Service, people *access.Service
 	river.AddWorker(w, &look{checkout: c})
 	river.AddWorker(w, &sweep{checkout: c})
 	river.AddWorker(w, &finalize{checkout: c})
+	river.AddWorker(w, &reconcile{checkout: c})
 	river.AddWorker(w, &deliver{webhook: hooks})
 	river.AddWorker(w, &replay{webhook: hooks})
 	river.AddWorker(w, &webhookSweep{webhook: hooks})
@@ -132,6 +133,16 @@ type finalize struct {
 func (w *finalize) Work(ctx context.Context, _ *river.Job[checkout.FinalizeArgs]) error {
 	return w.checkout.Finalize(ctx)
 }
+
+type reconcile struct {
+	river.WorkerDefaults[checkout.ReconcileArgs]
+	checkout *checkout.Service
+}
+
+func (w *reconcile) Work(ctx context.Context, job *river.Job[checkout.ReconcileArgs]) error {
+	return w.checkout.Reconcile(ctx, job.Args.Callback)
+}
+func (w *reconcile) NextRetry(*river.Job[checkout.ReconcileArgs]) time.Time { return soon() }
 
 type accessPurge struct {
 	river.WorkerDefaults[access.PurgeArgs]

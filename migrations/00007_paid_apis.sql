@@ -213,4 +213,6 @@ CREATE TABLE facilitator_callbacks (
     settlement_id text COLLATE "C",
     outcome       text NOT NULL DEFAULT '' -- empty until it was looked into
 );
+CREATE INDEX settlements_by_payer ON settlements (payer, nonce);
+CREATE INDEX settlements_by_transaction ON settlements (transaction) WHERE transaction <> '';
 CREATE INDEX facilitator_callbacks_open ON facilitator_callbacks (received_at) WHERE outcome = '';

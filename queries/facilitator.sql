@@ -70,7 +70,7 @@ SELECT * FROM settlements WHERE network = @network AND asset = @asset AND payer 
 ORDER BY status = 'failed', id DESC LIMIT 1;
 
 -- name: SettlementByTransaction :one
-SELECT * FROM settlements WHERE network = @network AND transaction = @transaction ORDER BY status = 'failed', id DESC LIMIT 1;
+SELECT * FROM settlements WHERE transaction = @transaction ORDER BY status = 'failed', id DESC LIMIT 1;
 
 -- name: SettlementByPayer :one
 SELECT * FROM settlements WHERE payer = @payer AND nonce = @nonce ORDER BY status = 'failed', id DESC LIMIT 1;
@@ -107,3 +107,14 @@ UPDATE facilitator_callbacks SET settlement_id = @settlement_id, outcome = @outc
 
 -- name: CallbacksRecent :many
 SELECT * FROM facilitator_callbacks ORDER BY id DESC LIMIT 20;
+
+-- name: FacilitatedInsert :exec
+-- A settlement without a purchase.
+INSERT INTO settlements (id, merchant_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, created_at, updated_at)
+VALUES (@id, @merchant_id, @livemode, 'own', 'queued', @network, @asset, @payer, @nonce, @pay_to, @amount, @created_at, @created_at);
+
+-- name: CallbacksOpen :many
+SELECT id FROM facilitator_callbacks WHERE outcome = '' AND received_at < @before ORDER BY received_at LIMIT 500;
+
+-- name: SettlementOfAttempt :one
+SELECT * FROM settlements WHERE attempt_id = @attempt_id::text ORDER BY status = 'failed', id DESC LIMIT 1;

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"xsynesis/id"
+	"xsynesis/money"
 )
 
 const callbackByID = `-- name: CallbackByID :one
@@ -70,6 +71,30 @@ func (q *Queries) CallbackOutcome(ctx context.Context, db DBTX, arg CallbackOutc
 	return err
 }
 
+const callbacksOpen = `-- name: CallbacksOpen :many
+SELECT id FROM facilitator_callbacks WHERE outcome = '' AND received_at < $1 ORDER BY received_at LIMIT 500
+`
+
+func (q *Queries) CallbacksOpen(ctx context.Context, db DBTX, before time.Time) ([]int64, error) {
+	rows, err := db.Query(ctx, callbacksOpen, before)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int64{}
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const callbacksRecent = `-- name: CallbacksRecent :many
 SELECT id, sha256, body, received_at, times, settlement_id, outcome FROM facilitator_callbacks ORDER BY id DESC LIMIT 20
 `
@@ -100,6 +125,41 @@ func (q *Queries) CallbacksRecent(ctx context.Context, db DBTX) ([]FacilitatorCa
 		return nil, err
 	}
 	return items, nil
+}
+
+const facilitatedInsert = `-- name: FacilitatedInsert :exec
+INSERT INTO settlements (id, merchant_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, created_at, updated_at)
+VALUES ($1, $2, $3, 'own', 'queued', $4, $5, $6, $7, $8, $9, $10, $10)
+`
+
+type FacilitatedInsertParams struct {
+	ID         id.Settlement
+	MerchantID id.Merchant
+	Livemode   bool
+	Network    string
+	Asset      string
+	Payer      string
+	Nonce      string
+	PayTo      string
+	Amount     money.USDC
+	CreatedAt  time.Time
+}
+
+// A settlement without a purchase.
+func (q *Queries) FacilitatedInsert(ctx context.Context, db DBTX, arg FacilitatedInsertParams) error {
+	_, err := db.Exec(ctx, facilitatedInsert,
+		arg.ID,
+		arg.MerchantID,
+		arg.Livemode,
+		arg.Network,
+		arg.Asset,
+		arg.Payer,
+		arg.Nonce,
+		arg.PayTo,
+		arg.Amount,
+		arg.CreatedAt,
+	)
+	return err
 }
 
 const facilitationBySettlement = `-- name: FacilitationBySettlement :one
@@ -529,16 +589,11 @@ func (q *Queries) SettlementByPayer(ctx context.Context, db DBTX, arg Settlement
 }
 
 const settlementByTransaction = `-- name: SettlementByTransaction :one
-SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again FROM settlements WHERE network = $1 AND transaction = $2 ORDER BY status = 'failed', id DESC LIMIT 1
+SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again FROM settlements WHERE transaction = $1 ORDER BY status = 'failed', id DESC LIMIT 1
 `
 
-type SettlementByTransactionParams struct {
-	Network     string
-	Transaction string
-}
-
-func (q *Queries) SettlementByTransaction(ctx context.Context, db DBTX, arg SettlementByTransactionParams) (Settlement, error) {
-	row := db.QueryRow(ctx, settlementByTransaction, arg.Network, arg.Transaction)
+func (q *Queries) SettlementByTransaction(ctx context.Context, db DBTX, transaction string) (Settlement, error) {
+	row := db.QueryRow(ctx, settlementByTransaction, transaction)
 	var i Settlement
 	err := row.Scan(
 		&i.ID,
@@ -597,6 +652,44 @@ func (q *Queries) SettlementFacilitated(ctx context.Context, db DBTX, arg Settle
 		arg.LogIndex,
 		arg.ID,
 	)
+	var i Settlement
+	err := row.Scan(
+		&i.ID,
+		&i.MerchantID,
+		&i.AttemptID,
+		&i.ClaimID,
+		&i.Livemode,
+		&i.Facilitator,
+		&i.Status,
+		&i.Network,
+		&i.Asset,
+		&i.Payer,
+		&i.Nonce,
+		&i.PayTo,
+		&i.Amount,
+		&i.Simulated,
+		&i.Transaction,
+		&i.BlockNumber,
+		&i.BlockHash,
+		&i.LogIndex,
+		&i.LastError,
+		&i.Looks,
+		&i.LeaseUntil,
+		&i.Lease,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+		&i.ConfirmedAt,
+		&i.Again,
+	)
+	return i, err
+}
+
+const settlementOfAttempt = `-- name: SettlementOfAttempt :one
+SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again FROM settlements WHERE attempt_id = $1::text ORDER BY status = 'failed', id DESC LIMIT 1
+`
+
+func (q *Queries) SettlementOfAttempt(ctx context.Context, db DBTX, attemptID string) (Settlement, error) {
+	row := db.QueryRow(ctx, settlementOfAttempt, attemptID)
 	var i Settlement
 	err := row.Scan(
 		&i.ID,
