@@ -392,7 +392,7 @@ func TestPayersOfTheDocuments(t *testing.T) {
 	w := sharedWorld(t)
 	for _, d := range documents(t) {
 		for _, b := range d.blocks {
-			if b.how != "pays" {
+			if b.language != "js" || b.how != "pays" {
 				continue
 			}
 			dir := t.TempDir()

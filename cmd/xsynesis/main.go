@@ -25,6 +25,7 @@ type cli struct {
 	Restore    restoreCmd    `cmd:"" help:"Put a backup into an empty database, and check it."`
 	Keys       keysCmd       `cmd:"" help:"Replace the key that seals secrets."`
 	Receipt    receiptCmd    `cmd:"" help:"Prove what was paid."`
+	Pay        payCmd        `cmd:"" help:"Fetch an address and pay what it asks for, within limits."`
 	Webhooks   webhooksCmd   `cmd:"" help:"Tools for whoever writes a shop's server."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }

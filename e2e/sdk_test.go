@@ -1,0 +1,287 @@
+package e2e
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/stretchr/testify/require"
+
+	"xsynesis/evm/devchain"
+	"xsynesis/money"
+	"xsynesis/static"
+)
+
+// market is a chain with a buyer and a facilitator of somebody else's, and no gateway at all.
+type market struct {
+	*world // only its chain and its buyer
+	payee  string
+	facil  string // the facilitator's address
+}
+
+// openMarket starts the chain, and the facilitator of the npm packages on it.
+func openMarket(t *testing.T) *market {
+	t.Helper()
+	gas, buyer, payee := newKey(t), newKey(t), newKey(t)
+	wei := new(big.Int).Mul(big.NewInt(10), big.NewInt(1e18))
+	chain, err := devchain.Start(t.Context(), devchain.Options{Alloc: map[common.Address]devchain.Account{
+		crypto.PubkeyToAddress(gas.PublicKey):   {ETH: wei},
+		crypto.PubkeyToAddress(buyer.PublicKey): {USDC: 100 * money.One},
+	}})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, chain.Stop()) })
+	m := &market{payee: addressOf(payee), world: &world{devFile: devFile{
+		RPCURL: chain.URL(), ChainID: devchain.ChainID, USDC: devchain.USDC.Hex(),
+		BuyerKey: hexutil.Encode(crypto.FromECDSA(buyer)), BuyerAddress: addressOf(buyer),
+	}}}
+	m.facil = m.serve(t, "facilitator_v2.mjs", "RPC_URL="+chain.URL(), "GAS_KEY="+hexutil.Encode(crypto.FromECDSA(gas)))
+	return m
+}
+
+func newKey(t testing.TB) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := crypto.GenerateKey()
+	require.NoError(t, err)
+	return key
+}
+
+func addressOf(key *ecdsa.PrivateKey) string { return crypto.PubkeyToAddress(key.PublicKey).Hex() }
+
+// serve starts a server of the npm packages, and returns its address.
+func (m *market) serve(t *testing.T, script string, env ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	require.NoError(t, os.Symlink(filepath.Join(npmFolder(t, "express"), "node_modules"), filepath.Join(dir, "node_modules")))
+	text, err := os.ReadFile(script)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, script), text, 0o600))
+	node, err := exec.LookPath("node")
+	require.NoError(t, err)
+	c, err := startProgram(append(cleanEnv(), env...), dir, node, script)
+	require.NoError(t, err)
+	m.endWith(t, c)
+	port, err := c.await("ready ", readyTimeout)
+	require.NoError(t, err)
+	return "http://127.0.0.1:" + port
+}
+
+// endWith ends a program with its test.
+func (m *market) endWith(t *testing.T, c *child) {
+	t.Helper()
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("%s wrote:\n%s", c.cmd.Path, c.log())
+		}
+		_ = c.cmd.Process.Kill()
+		<-c.exited
+	})
+}
+
+// run builds a Go program of the documents and starts it in a folder of its own.
+func (m *market) run(t *testing.T, b block, env ...string) *child {
+	t.Helper()
+	program := m.build(t, b)
+	c, err := startProgram(append(cleanEnv(), env...), t.TempDir(), program)
+	require.NoError(t, err)
+	m.endWith(t, c)
+	return c
+}
+
+func (m *market) build(t *testing.T, b block) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "program")
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-p", "2", "-o", program, writeBlock(t, t.TempDir(), "main.go", b)).CombinedOutput()
+	require.NoError(t, err, "%s:\n%s", b, out)
+	return program
+}
+
+// sells starts the server of the documents and returns what it sells.
+func (m *market) sells(t *testing.T) (url string) {
+	t.Helper()
+	b := blockOf(t, "go", "sells")
+	body := b.text[strings.Index(b.text, "func main() {")+len("func main() {\n") : strings.LastIndex(b.text, "}")]
+	require.LessOrEqual(t, strings.Count(body, "\n"), 15, "a server of 15 lines")
+	port := freePort()
+	c := m.run(t, b, fmt.Sprintf("PORT=%d", port), "FACILITATOR="+m.facil, "PAY_TO="+m.payee)
+	url = fmt.Sprintf("http://127.0.0.1:%d/weather", port)
+	require.Eventually(t, func() bool {
+		require.True(t, c.running(), c.log())
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+		require.NoError(t, err)
+		answer, err := plainClient.Do(r)
+		return err == nil && answer.Body.Close() == nil && answer.StatusCode == http.StatusPaymentRequired
+	}, readyTimeout, 50*time.Millisecond)
+	return url
+}
+
+func blockOf(t testing.TB, language, how string) block {
+	t.Helper()
+	for _, d := range documents(t) {
+		for _, b := range d.blocks {
+			if b.language == language && b.how == how {
+				return b
+			}
+		}
+	}
+	require.Fail(t, "no such block in the documents", "%s %s", language, how)
+	return block{}
+}
+
+func TestTheServerOfTheDocumentsIsPaidByUnmodifiedClients(t *testing.T) {
+	t.Parallel()
+	m := openMarket(t)
+	url := m.sells(t)
+	for version := 1; version <= 2; version++ {
+		paid := m.runClient(t, version, url)
+		require.Equal(t, 200, paid.Status, paid.Body)
+		require.JSONEq(t, `{"weather":"sunny"}`, paid.Body)
+		var header receiptHeader
+		decodeHeader(t, paid.Receipt, &header)
+		require.True(t, header.Success)
+		m.requireTransfer(t, header.Transaction, m.BuyerAddress, m.payee, 10_000)
+	}
+	require.EqualValues(t, 20_000, m.balance(t, m.payee))
+}
+
+func TestTheProgramOfTheDocumentsPaysAnUnmodifiedServer(t *testing.T) {
+	t.Parallel()
+	m := openMarket(t)
+	server := m.serve(t, "server_v2.mjs", "FACILITATOR="+m.facil, "PAY_TO="+m.payee)
+	c := m.run(t, blockOf(t, "go", "pays"), "BUYER_KEY="+m.BuyerKey, "URL="+server+"/weather")
+	answer, err := c.await("200 ", time.Minute)
+	require.NoError(t, err)
+	require.JSONEq(t, `{"weather":"sunny"}`, answer)
+	line, err := c.await("paid 0.01 ", time.Minute)
+	require.NoError(t, err)
+	_, transaction, _ := strings.Cut(line, " ")
+	m.requireTransfer(t, transaction, m.BuyerAddress, m.payee, 10_000)
+	require.Equal(t, 1, m.calls(t, server))
+}
+
+// calls is how often the work of a server was done.
+func (m *market) calls(t *testing.T, server string) (n int) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server+"/calls", nil)
+	require.NoError(t, err)
+	answer, err := plainClient.Do(r)
+	require.NoError(t, err)
+	defer answer.Body.Close() //nolint:errcheck // it was only read
+	require.NoError(t, json.NewDecoder(answer.Body).Decode(&n))
+	return n
+}
+
+// TestThePageOfTheDocumentsPays puts the page on one site, the module on a second and the server on a third.
+func TestThePageOfTheDocumentsPays(t *testing.T) {
+	t.Parallel()
+	m := openMarket(t)
+	modules := httptest.NewServer(static.Handler())
+	t.Cleanup(modules.Close)
+	url := m.sells(t)
+	page := strings.NewReplacer("{{GATEWAY}}", modules.URL, "{{URL}}", url).Replace(blockOf(t, "html", "pays").text)
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, page)
+	}))
+	t.Cleanup(site.Close)
+	m.BaseURL = site.URL
+
+	pocket := newWallet(m.buyer(t), m.ChainID)
+	v := visit(t, m.world, desktop, pocket.in).provokes(402)
+	v.mayOpen = "127.0.0.1"
+	v.open("/")
+	v.press(v.button("Buy the weather"))
+	v.says(`200 {"weather":"sunny"} 0x`)
+	require.Equal(t, 1, pocket.asked())
+	require.EqualValues(t, 10_000, m.balance(t, m.payee))
+
+	pocket.onSign(func() *walletError { return rejection })
+	said, err := v.Evaluate(fmt.Sprintf(`async () => {
+		const { payAndFetch } = await import(%q);
+		const code = (options) => payAndFetch(%q, options).then((answer) => answer.status, (problem) => problem.code ?? String(problem));
+		return [await code({}), await code({ max: "0.009" }), await code({ provider: null }), await code({ max: "a lot" }), (await payAndFetch(%q)).status];
+	}`, modules.URL+"/static/pay.js", url, site.URL))
+	require.NoError(t, err)
+	require.Equal(t, "[declined too_much no_wallet SyntaxError: Cannot convert undefined000000 to a BigInt 200]", fmt.Sprint(said))
+	require.EqualValues(t, 10_000, m.balance(t, m.payee), "nothing was charged for any of them")
+}
+
+// TestAPageOfAnotherSitePaysALink pays the gateway itself with its own module.
+func TestAPageOfAnotherSitePaysALink(t *testing.T) {
+	t.Parallel()
+	w := *sharedWorld(t)
+	link := w.newLink(t, "From another site", "0.05")
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "a blog") }))
+	t.Cleanup(site.Close)
+	gateway := w.BaseURL
+	w.BaseURL = site.URL
+	pocket := newWallet(w.buyer(t), w.ChainID)
+	v := visit(t, &w, desktop, pocket.in).provokes(402)
+	v.mayOpen = gateway
+	v.open("/")
+	said, err := v.Evaluate(fmt.Sprintf(`async () => {
+		const { payAndFetch } = await import(%q);
+		const answer = await payAndFetch(%q);
+		return [answer.status, (await answer.json()).status, answer.receipt.success];
+	}`, gateway+"/static/pay.js", link.URL))
+	require.NoError(t, err)
+	require.Equal(t, "[200 settled true]", fmt.Sprint(said))
+}
+
+func TestPayPaysALinkAndStaysWithinItsLimits(t *testing.T) {
+	t.Parallel()
+	w := sharedWorld(t)
+	link := w.newLink(t, "From a shell", "0.05")
+	dir := t.TempDir()
+	pay := func(args ...string) (stdout, stderr string, ok bool) {
+		path, err := binary("xsynesis")
+		require.NoError(t, err)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, path, append([]string{"pay", "--book", filepath.Join(dir, "book")}, args...)...)
+		cmd.Env = append(cleanEnv(), "XSYNESIS_BUYER_KEY="+w.BuyerKey)
+		var out, errs strings.Builder
+		cmd.Stdout, cmd.Stderr = &out, &errs
+		ok = cmd.Run() == nil
+		require.NotContains(t, errs.String(), strings.TrimPrefix(w.BuyerKey, "0x"))
+		return out.String(), errs.String(), ok
+	}
+	out, errs, ok := pay("--offer", link.URL)
+	require.True(t, ok, errs)
+	require.Contains(t, out, "0.05 USDC on eip155:84532 to ")
+
+	out, errs, ok = pay("--per-day", "0.05", link.URL)
+	require.True(t, ok, errs)
+	var r receipt
+	require.NoError(t, json.Unmarshal([]byte(out), &r))
+	require.Equal(t, "settled", r.Status)
+	require.Contains(t, errs, "paid: 0.05 USDC to ")
+	require.Contains(t, errs, r.Transaction)
+
+	_, errs, ok = pay("--per-day", "0.05", link.URL)
+	require.False(t, ok)
+	require.Contains(t, errs, "over the limit")
+	_, errs, ok = pay("--max", "0.04", "--per-day", "9", link.URL)
+	require.False(t, ok)
+	require.Contains(t, errs, "over the limit")
+	require.Len(t, w.sales(t, "item_title", link.Title), 1)
+
+	_, errs, ok = pay("--max", "lots", link.URL)
+	require.False(t, ok)
+	require.Contains(t, errs, "--max")
+	_, _, ok = pay("not an address")
+	require.False(t, ok)
+}
