@@ -84,16 +84,19 @@ func (c *Chain) GasBalance(ctx context.Context, owner common.Address) (*big.Int,
 func (c *Chain) CheckContractSignature(ctx context.Context, payer common.Address, digest common.Hash, signature []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, signatureTimeout)
 	defer cancel()
-	var code hexutil.Bytes
-	if err := c.nodes.call(ctx, &code, "eth_getCode", payer, "latest"); err != nil {
-		return fmt.Errorf("code of %s: %w", payer, err)
+	if x402.Wrapped(signature) {
+		return &x402.Invalid{Kind: x402.Undeployed, Detail: "the wallet is not on the chain yet (ERC-6492): deploy it and sign again"}
 	}
-	if len(code) == 0 {
+	code, err := c.hasCode(ctx, payer)
+	if err != nil {
+		return err
+	}
+	if !code {
 		return &x402.Invalid{Kind: x402.Signature, Detail: "not signed by the payer, who is no contract"}
 	}
 	var answer hexutil.Bytes
 	message := map[string]any{"to": payer, "data": hexutil.Bytes(signatureCall(digest, signature)), "gas": hexutil.Uint64(signatureGas)}
-	err := c.nodes.call(ctx, &answer, "eth_call", message, "latest")
+	err = c.nodes.call(ctx, &answer, "eth_call", message, "latest")
 	var reverted *RevertError
 	switch {
 	case errors.As(err, &reverted):

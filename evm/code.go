@@ -31,6 +31,19 @@ func (c *Chain) IsContract(ctx context.Context, address common.Address) (bool, e
 	return len(*code) > 0 && !bytes.HasPrefix(*code, delegation), nil
 }
 
+// hasCode tells whether the token asks an address itself what it has signed (EIP-1271), and no key: a contract, and an
+// account that borrows the code of one.
+func (c *Chain) hasCode(ctx context.Context, address common.Address) (bool, error) {
+	var code *hexutil.Bytes
+	if err := c.nodes.call(ctx, &code, "eth_getCode", address, "latest"); err != nil {
+		return false, fmt.Errorf("code of %s: %w", address, err)
+	}
+	if code == nil {
+		return false, fmt.Errorf("code of %s: %w: no answer", address, ErrUnavailable)
+	}
+	return len(*code) > 0, nil
+}
+
 // Blocked tells whether the token refuses to pay an address, as its issuer may decide. It asks for two seconds at most;
 // a token that has no such list is an error.
 func (c *Chain) Blocked(ctx context.Context, address common.Address) (bool, error) {

@@ -28,6 +28,9 @@ var (
 	// ErrUnknown is returned by [Relayer.Settle] when the transfer may have been broadcast and its outcome is not
 	// known: ask again, and ask nobody to pay again.
 	ErrUnknown = errors.New("evm: outcome not known yet")
+	// ErrReverted is an [ErrUnknown] of [Relayer.Settle]: the transfer was mined and moved nothing, and cost gas. Until the
+	// authorization ends it may still be mined by whoever has it.
+	ErrReverted = fmt.Errorf("%w: mined, and moved nothing", ErrUnknown)
 	// ErrUnfunded is returned by [Relayer.Settle] when the relayer cannot pay gas. It is an [ErrUnavailable].
 	ErrUnfunded = fmt.Errorf("%w: relayer has no gas money", ErrUnavailable)
 	// ErrWrongChain is returned by [Chain.Check] when a node serves another chain or another token.

@@ -12,7 +12,9 @@ import (
 )
 
 // TransferCall is what anybody may send.
-func TransferCall(a x402.Authorization, signature []byte) []byte { return transferCall(a, signature) }
+func TransferCall(a x402.Authorization, signature []byte) []byte {
+	return transferCall(a, signature, false)
+}
 
 // CancelCall is what a payer sends who has thought better of it.
 func CancelCall(t *testing.T, token x402.Token, a x402.Authorization, payer *ecdsa.PrivateKey) []byte {

@@ -176,8 +176,11 @@ func (r *Relayer) settle(ctx context.Context, t Transfer, k Keeper) (Proof, erro
 		if err == nil || errors.Is(err, ErrVoid) {
 			return proof, err
 		}
-		if !errors.Is(err, ErrOpen) || begun.state == stateMined {
+		switch {
+		case !errors.Is(err, ErrOpen):
 			return Proof{}, fmt.Errorf("%w: %w", ErrUnknown, err)
+		case begun.state == stateMined:
+			return Proof{}, ErrReverted
 		}
 	}
 	current := begun
@@ -205,8 +208,7 @@ func before(begun *relay, err error) error {
 
 // begin simulates, stores, and returns what is to be sent; or the proof, if somebody else has sent it already.
 func (r *Relayer) begin(ctx context.Context, t Transfer, k Keeper) (*Proof, *relay, error) {
-	data := transferCall(t.Authorization, t.Signature)
-	gas, err := r.simulate(ctx, data)
+	data, gas, err := r.prepare(ctx, t.Authorization, t.Signature)
 	var invalid *x402.Invalid
 	if errors.As(err, &invalid) && invalid.Kind == x402.NonceUsed {
 		return r.alreadyUsed(ctx, t.Authorization, invalid)
@@ -274,7 +276,7 @@ func (r *Relayer) carry(ctx context.Context, a x402.Authorization, current *rela
 		case errors.Is(err, ErrVoid):
 			return Proof{}, err
 		case mined && errors.Is(err, ErrOpen):
-			return Proof{}, fmt.Errorf("%w: %s was mined and moved nothing", ErrUnknown, current.latest().hash)
+			return Proof{}, fmt.Errorf("%w: %s", ErrReverted, current.latest().hash)
 		}
 		look.Reset(lookEvery)
 	}

@@ -89,6 +89,33 @@ func (r *Relayer) refreshFees(ctx context.Context) error {
 	return nil
 }
 
+// contractGas is the most that a transfer may burn whose payer has code: about 90,000 are the token's, the rest is what we
+// spend on a stranger's contract saying yes.
+const contractGas = 400_000
+
+// prepare makes the calldata of a transfer, tries it, and returns the gas to allow for it. Whether the payer has code is
+// asked in the same moment as the trial that nearly always does.
+func (r *Relayer) prepare(ctx context.Context, a x402.Authorization, signature []byte) (data []byte, gas uint64, err error) {
+	var code bool
+	var asked error
+	var asking sync.WaitGroup
+	asking.Go(func() { code, asked = r.chain.hasCode(ctx, a.From) })
+	data = transferCall(a, signature, false)
+	gas, err = r.simulate(ctx, data)
+	asking.Wait()
+	if asked != nil {
+		return nil, 0, asked
+	}
+	if !code {
+		return data, gas, err
+	}
+	data = transferCall(a, signature, true)
+	if gas, err = r.simulate(ctx, data); err == nil && gas > contractGas {
+		err = &x402.Invalid{Kind: x402.Simulation, Detail: "the payer's contract burns too much gas"}
+	}
+	return data, gas, err
+}
+
 // simulate runs the exact calldata from the relayer's address and returns the gas to allow for it.
 func (r *Relayer) simulate(ctx context.Context, data []byte) (uint64, error) {
 	var gas hexutil.Uint64

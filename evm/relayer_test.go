@@ -1,7 +1,9 @@
 package evm_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/ecdsa"
 	"encoding/json"
 	"errors"
 	"math/big"
@@ -11,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
@@ -296,6 +299,58 @@ func TestASmartWalletPays(t *testing.T) {
 	s.proves(t, proof, a)
 	_, err = s.relayer.Settle(within(t, 20*time.Second), transfer(newRef(), a, append(signature, 1, 2, 3)), unnoticed)
 	require.NoError(t, err, "the very same authorization is proven by the first")
+}
+
+func TestWhoHasCodeIsAskedHimself(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	owner := world.buyers[0]
+	from := func(payer common.Address, key *ecdsa.PrivateKey) (x402.Authorization, []byte) {
+		a := x402.Authorization{From: payer, To: address(newKey()), Value: big.NewInt(5),
+			ValidAfter: new(big.Int), ValidBefore: big.NewInt(time.Now().Add(time.Minute).Unix()), Nonce: random()}
+		signature, err := x402.Sign(a, s.token, key)
+		require.NoError(t, err)
+		return a, signature
+	}
+	for name, payer := range map[string]struct {
+		address common.Address
+		key     *ecdsa.PrivateKey
+		call    string
+	}{
+		"a key":                        {address(s.buyer), s.buyer, "0xe3ee160e"},
+		"a contract":                   {world.wallet, owner, "0xcf092995"},
+		"an account that borrows code": {address(world.borrower), owner, "0xcf092995"},
+	} {
+		a, signature := from(payer.address, payer.key)
+		proof, err := s.relayer.Settle(within(t, 20*time.Second), transfer(newRef(), a, signature), unnoticed)
+		require.NoError(t, err, name)
+		s.proves(t, proof, a)
+		sent, _, err := world.chain.Client().TransactionByHash(t.Context(), proof.Transaction)
+		require.NoError(t, err)
+		require.Equal(t, payer.call, hexutil.Encode(sent.Data()[:4]), name)
+	}
+	// Its key's own signature is good for anybody who only looks at keys, and nothing to the token.
+	a, signature := from(address(world.borrower), world.borrower)
+	want := x402.Requirement{Token: s.token, Amount: 5, PayTo: a.To}
+	require.NoError(t, want.Payment(2, a, signature).CheckSignature(s.token))
+	_, err := s.relayer.Settle(within(t, 20*time.Second), transfer(newRef(), a, signature), unnoticed)
+	var invalid *x402.Invalid
+	require.ErrorAs(t, err, &invalid)
+	require.Equal(t, x402.Signature, invalid.Kind)
+}
+
+func TestAWalletThatIsNotOnTheChainIsRefusedWithAReason(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	a, signature := s.payment(t, 5)
+	signature = append(signature, bytes.Repeat([]byte{0x64, 0x92}, 16)...)
+	err := s.chain.CheckContractSignature(t.Context(), a.From, a.Digest(s.token), signature)
+	var invalid *x402.Invalid
+	require.ErrorAs(t, err, &invalid)
+	require.Equal(t, x402.Undeployed, invalid.Kind)
+	require.Contains(t, invalid.Detail, "ERC-6492")
+	require.Equal(t, "invalid_exact_evm_payload_undeployed_smart_wallet", invalid.Reason(1))
+	require.Equal(t, "eip6492_factory_not_allowed", invalid.Reason(2))
 }
 
 func TestHeartbeat(t *testing.T) {

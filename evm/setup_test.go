@@ -35,6 +35,7 @@ var world struct {
 	relayers []*ecdsa.PrivateKey // with ETH
 	buyers   []*ecdsa.PrivateKey // with USDC, without ETH
 	wallet   common.Address      // a smart wallet of the first buyer's, with USDC
+	borrower *ecdsa.PrivateKey   // its account borrows a smart wallet's code, which says yes for the first buyer; with USDC
 	next     atomic.Int64
 }
 
@@ -64,8 +65,11 @@ func run(m *testing.M) int {
 	}
 	world.wallet = common.HexToAddress("0x5afe000000000000000000000000000000000001")
 	alloc[world.wallet] = devchain.Account{USDC: 100 * money.One}
+	world.borrower = newKey()
+	alloc[address(world.borrower)] = devchain.Account{USDC: 100 * money.One}
 	chain, err := devchain.Start(context.Background(), devchain.Options{
 		Alloc: alloc, Wallets: map[common.Address]common.Address{world.wallet: address(world.buyers[0])},
+		Borrowers: map[common.Address]common.Address{address(world.borrower): address(world.buyers[0])},
 	})
 	if err != nil {
 		panic(err)

@@ -14,7 +14,7 @@ import (
 // nothing for later.
 func (c *Chain) Simulate(ctx context.Context, a x402.Authorization, signature []byte) error {
 	var answer hexutil.Bytes
-	message := map[string]any{"to": c.network.Token.Address, "data": hexutil.Bytes(transferCall(a, signature)), "gas": hexutil.Uint64(simulateGas)}
+	message := map[string]any{"to": c.network.Token.Address, "data": hexutil.Bytes(transferCall(a, signature, false)), "gas": hexutil.Uint64(simulateGas)}
 	err := c.nodes.call(ctx, &answer, "eth_call", message, "latest")
 	var reverted *RevertError
 	switch {

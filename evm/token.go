@@ -36,10 +36,10 @@ var (
 
 func selector(signature string) []byte { return crypto.Keccak256([]byte(signature))[:4] }
 
-// transferCall is the calldata that moves the money. A signature of 65 bytes goes as (v, r, s), which costs less;
-// the token treats both forms alike, for payers with code, too.
-func transferCall(a x402.Authorization, signature []byte) []byte {
-	vrs := len(signature) == crypto.SignatureLength
+// transferCall is the calldata that moves the money. The signature of a key goes as (v, r, s), which costs less; that of a
+// payer with code is its contract's own affair and goes as the bytes it is, however long.
+func transferCall(a x402.Authorization, signature []byte, code bool) []byte {
+	vrs := !code && len(signature) == crypto.SignatureLength
 	data := make([]byte, 0, 4+11*word+len(signature))
 	if vrs {
 		data = append(data, callTransferVRS...)

@@ -114,7 +114,7 @@ func ReasonInvalid(reason string) *Invalid {
 
 // reasonOrder is the kinds that have names; of those that share one, the first is what it says.
 var reasonOrder = []Kind{
-	Signature, Funds, NonceUsed, Expired, NotYetValid, Amount, Recipient, Simulation, NoTransfer, Reverted,
+	Signature, Undeployed, Funds, NonceUsed, Expired, NotYetValid, Amount, Recipient, Simulation, NoTransfer, Reverted,
 	Network, Scheme, Version, NoToken, Unsupported, TokenName, TokenVersion, TokenDomain, NoMatch, Malformed,
 }
 

@@ -35,6 +35,7 @@ const (
 	NoTransfer   Kind = "no_transfer"        // mined without the transfer that was due
 	NoToken      Kind = "no_token"           // the asset has no code
 	Unsupported  Kind = "unsupported"        // the asset does not know EIP-3009
+	Undeployed   Kind = "undeployed_wallet"  // signed by a contract that is not on the chain yet (ERC-6492)
 	Declined     Kind = "declined"           // a facilitator does not settle it, for a reason of its own
 )
 
@@ -84,6 +85,7 @@ var reasons = map[Kind]struct{ v1, v2 string }{
 	NoTransfer:   {"invalid_transaction_state", "invalid_exact_evm_transfer_event_mismatch"},
 	NoToken:      {"invalid_payment_requirements", "asset_not_deployed_contract"},
 	Unsupported:  {"invalid_payment_requirements", "invalid_exact_evm_eip3009_not_supported"},
+	Undeployed:   {"invalid_exact_evm_payload_undeployed_smart_wallet", "eip6492_factory_not_allowed"},
 }
 
 func invalid(kind Kind, format string, args ...any) *Invalid {

@@ -95,10 +95,20 @@ func unix(n *big.Int) int64 {
 // signature with s into a second one with order − s.
 var halfOrder = hexutil.MustDecode("0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0")
 
+// Wrapped tells whether a signature is that of a contract which has to be put on the chain before it can say yes
+// (ERC-6492). We put nobody's contracts there: what we would have to call is the payer's choice.
+func Wrapped(signature []byte) bool { return bytes.HasSuffix(signature, wrapping) }
+
+var wrapping = bytes.Repeat([]byte{0x64, 0x92}, 16)
+
 // CheckSignature tells whether the payer's own key signed the authorization for this token; a payer that is a
 // contract fails here and is asked on its chain. A v of 0 or 1, which some wallets send and tokens refuse, becomes
-// 27 or 28 in p.Signature; a signature that fails is left as it came. Errors are *[Invalid] with Kind Signature.
+// 27 or 28 in p.Signature; a signature that fails is left as it came. Errors are *[Invalid] with Kind Signature
+// or Undeployed.
 func (p Payment) CheckSignature(t Token) error {
+	if Wrapped(p.Signature) {
+		return invalid(Undeployed, "the wallet is not on the chain yet (ERC-6492): deploy it and sign again")
+	}
 	if len(p.Signature) != 65 {
 		return invalid(Signature, "%d bytes and not 65", len(p.Signature))
 	}

@@ -41,6 +41,8 @@ type Options struct {
 	Alloc map[common.Address]Account
 	// Wallets are smart wallets in the first block, each with the address of its owner.
 	Wallets map[common.Address]common.Address
+	// Borrowers are accounts of keys that borrow a smart wallet's code (EIP-7702), each with the address that it says yes for.
+	Borrowers map[common.Address]common.Address
 	// Logger gets the node's warnings; nil is silence.
 	Logger *slog.Logger
 }
@@ -79,7 +81,7 @@ func Start(ctx context.Context, o Options) (*Chain, error) {
 	if err != nil {
 		return nil, err
 	}
-	first, err := storedGenesis(o.DataDir, genesis(o.Alloc, o.Wallets, crypto.PubkeyToAddress(faucet.PublicKey), time.Now()))
+	first, err := storedGenesis(o.DataDir, genesis(o, crypto.PubkeyToAddress(faucet.PublicKey), time.Now()))
 	if err != nil {
 		return nil, err
 	}

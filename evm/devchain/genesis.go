@@ -50,7 +50,7 @@ const (
 )
 
 // genesis is the first block: the given accounts, the faucet, and the contracts.
-func genesis(alloc map[common.Address]Account, wallets map[common.Address]common.Address, faucet common.Address, now time.Time) *core.Genesis {
+func genesis(o Options, faucet common.Address, now time.Time) *core.Genesis {
 	g := core.DeveloperGenesisBlock(gasLimit, nil)
 	g.Config.ChainID = big.NewInt(ChainID)
 	// These forks are not on the public network yet and cost three times the gas.
@@ -59,7 +59,7 @@ func genesis(alloc map[common.Address]Account, wallets map[common.Address]common
 	g.Timestamp = uint64(now.Unix()) - 1 //nolint:gosec // After 1970. The first block may follow at once.
 
 	storage, supply := map[common.Hash]common.Hash{}, new(big.Int)
-	for address, account := range alloc {
+	for address, account := range o.Alloc {
 		entry := g.Alloc[address]
 		entry.Balance = new(big.Int)
 		if account.ETH != nil {
@@ -76,11 +76,22 @@ func genesis(alloc map[common.Address]Account, wallets map[common.Address]common
 	g.Alloc[faucet] = types.Account{Balance: ether(1_000_000_000)}
 	g.Alloc[USDC] = types.Account{Balance: new(big.Int), Nonce: 1, Code: code(testUSDC), Storage: storage}
 	g.Alloc[Multicall3] = types.Account{Balance: new(big.Int), Nonce: 1, Code: code(multicall3)}
-	for wallet, owner := range wallets {
-		g.Alloc[wallet] = types.Account{Balance: new(big.Int), Nonce: 1, Code: code(ownedWallet),
-			Storage: map[common.Hash]common.Hash{{}: common.BytesToHash(owner.Bytes())}}
+	for wallet, owner := range o.Wallets {
+		g.Alloc[wallet] = owned(owner, code(ownedWallet))
+	}
+	for account, owner := range o.Borrowers {
+		g.Alloc[lender] = types.Account{Balance: new(big.Int), Nonce: 1, Code: code(ownedWallet)}
+		g.Alloc[account] = owned(owner, types.AddressToDelegation(lender))
 	}
 	return g
+}
+
+// lender is the contract whose code accounts borrow.
+var lender = common.HexToAddress("0x7702000000000000000000000000000000000001")
+
+func owned(owner common.Address, code []byte) types.Account {
+	return types.Account{Balance: new(big.Int), Nonce: 1, Code: code,
+		Storage: map[common.Hash]common.Hash{{}: common.BytesToHash(owner.Bytes())}}
 }
 
 // storedGenesis returns the genesis this folder began with, or writes g as that: a chain cannot change its
