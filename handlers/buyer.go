@@ -65,10 +65,12 @@ func (h *Handlers) link(c echo.Context) error {
 
 // linkPage is the offer as people see it, or why it is over.
 func (h *Handlers) linkPage(c echo.Context, offer shop.Offer, want x402.Requirement, problem error) error {
+	offer, code := h.codeOn(c, offer, c.QueryParam)
 	v, err := h.offerView(offer, problem)
 	if err != nil {
 		return err
 	}
+	v.Code = code
 	page, status := views.LinkPage(v), http.StatusGone
 	if v.Closed == "" && problem == nil {
 		return h.offerPage(c, offer, want, page)
@@ -112,8 +114,11 @@ func (h *Handlers) begin(c echo.Context) error {
 	if err != nil {
 		return h.notBegun(c, err)
 	}
-	a, err := h.Checkout.Start(c.Request().Context(), checkout.Begin{
-		Token: c.Param("token"), Choice: choice, From: c.RealIP(),
+	if c.FormValue("apply") != "" {
+		return h.applyCode(c, choice)
+	}
+	a, err := h.startCoded(c, checkout.Begin{
+		Token: c.Param("token"), Choice: choice, From: c.RealIP(), Code: strings.TrimSpace(c.FormValue("code")), Wallet: c.FormValue("buyer_address"),
 		Buyer: checkout.Buyer{Email: c.FormValue("email"), Name: c.FormValue("name"), Note: c.FormValue("note")},
 	})
 	if err != nil {
@@ -176,6 +181,13 @@ func (h *Handlers) notBegun(c echo.Context, problem error) error {
 	r, _ := replyTo(problem)
 	if r.status == http.StatusInternalServerError {
 		return problem
+	}
+	v.Code = refusedCode(c, offer, problem)
+	if v.Code.Problem != "" || v.Code.Wallet.Problem != "" {
+		v.Problem = "" // it stands beside its field
+		if r.status < http.StatusTooManyRequests {
+			r.status = http.StatusUnprocessableEntity
+		}
 	}
 	c.Response().Header().Set("Cache-Control", "no-store")
 	askForPatience(c, r.status)

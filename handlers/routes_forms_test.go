@@ -91,6 +91,8 @@ var carried = map[string]func(*accessWorld, rows) content{
 	"POST /dashboard/links/:link/edit":              filled("title", "Tea", "price", "2.50"),
 	"POST /dashboard/attempts/:attempt/simulations": filled("mode", "direct"),
 
+	"POST /dashboard/codes": filled("off", "free"),
+
 	"POST /dashboard/webhooks":                 filled("url", "http://127.0.0.1:1/hook", "choice", "all"),
 	"POST /dashboard/webhooks/:webhook/edit":   filled("url", "http://127.0.0.1:1/hook", "choice", "all"),
 	"POST /dashboard/webhooks/:webhook/status": filled("status", "paused"),
@@ -187,7 +189,12 @@ var others = map[string][]func(*accessWorld, rows) content{
 			return content{json: object{"id": ids("link"), "file": ids("file"), "key_item_id": ids("list of keys")}}
 		},
 	},
-	"POST /api/create_payment_session": {namingItems()},
+	"POST /api/create_payment_session":        {namingItems()},
+	"POST /dashboard/codes/:batch/revocation": {func(_ *accessWorld, ids rows) content { return fields("code", ids("code")) }},
+	"POST /dashboard/codes": {
+		func(_ *accessWorld, ids rows) content { return fields("off", "free", "for", ids("item")) },
+		func(_ *accessWorld, ids rows) content { return fields("off", "free", "for", ids("link")) },
+	},
 	"POST /api/activation_codes/generate": {
 		naming("item_id", "item", "free", true), naming("endpoint_id", "endpoint", "free", true), naming("link_token", "link token", "free", true),
 	},

@@ -32,6 +32,7 @@ func (h *Handlers) sellerRoutes(e *echo.Echo) {
 	e.POST(views.LinksPath+"/:link/expire", h.may(access.ChangeLinks, h.expireLink))
 	e.GET(views.LinksPath+"/:link/deletion", h.may(access.ChangeLinks, h.confirmDeletion))
 	e.POST(views.LinksPath+"/:link/deletion", h.may(access.ChangeLinks, h.deleteLink))
+	h.codeRoutes(e)
 	h.webhookRoutes(e)
 	h.noticeRoutes(e)
 	h.settingsRoutes(e)

@@ -44,6 +44,7 @@ type OfferView struct {
 	Cart       Cart
 	QR         QR
 	Ask        Ask       // what the buyer decides or tells before he pays
+	Code       CodeField // a code that takes something off
 	Leads      string    // the host that a short link leads to; empty for everything else
 	Closed     string    // why it cannot be paid: one of the Closed… words, or empty
 	ClosedText string    // what the shop says of a pause, in place of our words; empty for ours

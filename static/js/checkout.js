@@ -299,7 +299,7 @@
 
   document.addEventListener("submit", (event) => {
     const button = find("button.primary", event.target);
-    if (!button) return;
+    if (!button || (event.submitter ?? button) !== button) return;
     if (button.dataset.word) return event.preventDefault();
     busy(button);
     const wallet = chosen();
