@@ -149,7 +149,9 @@ func (s *Service) relay(ctx context.Context, l leased, auth x402.Authorization) 
 	if !ok {
 		return evm.Proof{}, fmt.Errorf("%w: no relayer for %s", evm.ErrUnavailable, l.row.Network)
 	}
-	return settler.Settle(ctx, evm.Transfer{
+	proof, err := settler.Settle(ctx, evm.Transfer{
 		Settlement: l.row.ID, Authorization: auth, Signature: l.claim.Signature, Lease: l.lease, New: l.row.Status == "queued",
 	}, s)
+	s.countReverted(ctx, l.row.ID, err)
+	return proof, err
 }

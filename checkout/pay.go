@@ -195,14 +195,19 @@ func (s *Service) examine(ctx context.Context, n evm.Network, p *x402.Payment, w
 	if claim != nil && (unsigned == nil || bytes.Equal(claim.Signature, p.Signature)) {
 		return claim, nil
 	}
-	if mismatch != nil || unsigned == nil {
+	if mismatch != nil {
 		return nil, mismatch
 	}
-	chain, err := s.chain(n.ID)
-	if err != nil {
-		return nil, err
+	if unsigned != nil {
+		chain, err := s.chain(n.ID)
+		if err != nil {
+			return nil, err
+		}
+		if err := chain.CheckContractSignature(ctx, p.Authorization.From, p.Authorization.Digest(n.Token), p.Signature); err != nil {
+			return nil, err
+		}
 	}
-	return nil, chain.CheckContractSignature(ctx, p.Authorization.From, p.Authorization.Digest(n.Token), p.Signature)
+	return nil, s.payerKeepsHisMoney(ctx, p.Authorization.From)
 }
 
 // sooner prefers what a buyer can understand: that a purchase is paid or over, not that his payment does not fit it.

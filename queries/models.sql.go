@@ -805,6 +805,7 @@ type Settlement struct {
 	UpdatedAt   time.Time
 	ConfirmedAt *time.Time
 	Again       bool
+	RevertedAt  *time.Time
 }
 
 type Subscription struct {

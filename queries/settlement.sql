@@ -77,3 +77,9 @@ ORDER BY id DESC LIMIT @most;
 SELECT * FROM settlements
 WHERE merchant_id = @merchant_id AND livemode = @livemode AND id > @after::text
 ORDER BY id ASC LIMIT @most;
+
+-- name: SettlementReverted :exec
+UPDATE settlements SET reverted_at = @now::timestamptz WHERE id = @id AND reverted_at IS NULL;
+
+-- name: SettlementsRevertedOf :one
+SELECT count(*) FROM settlements WHERE payer = @payer AND reverted_at > @since::timestamptz;

@@ -13,7 +13,7 @@ import (
 )
 
 const settlementByID = `-- name: SettlementByID :one
-SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again FROM settlements WHERE id = $1
+SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at FROM settlements WHERE id = $1
 `
 
 func (q *Queries) SettlementByID(ctx context.Context, db DBTX, argID id.Settlement) (Settlement, error) {
@@ -46,6 +46,7 @@ func (q *Queries) SettlementByID(ctx context.Context, db DBTX, argID id.Settleme
 		&i.UpdatedAt,
 		&i.ConfirmedAt,
 		&i.Again,
+		&i.RevertedAt,
 	)
 	return i, err
 }
@@ -53,7 +54,7 @@ func (q *Queries) SettlementByID(ctx context.Context, db DBTX, argID id.Settleme
 const settlementFail = `-- name: SettlementFail :one
 UPDATE settlements SET status = 'failed', last_error = $1, updated_at = $2::timestamptz, lease = NULL, lease_until = NULL
 WHERE id = $3 AND status IN ('queued', 'signed', 'broadcast', 'requested')
-RETURNING id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again
+RETURNING id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at
 `
 
 type SettlementFailParams struct {
@@ -92,12 +93,13 @@ func (q *Queries) SettlementFail(ctx context.Context, db DBTX, arg SettlementFai
 		&i.UpdatedAt,
 		&i.ConfirmedAt,
 		&i.Again,
+		&i.RevertedAt,
 	)
 	return i, err
 }
 
 const settlementList = `-- name: SettlementList :many
-SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again FROM settlements
+SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at FROM settlements
 WHERE merchant_id = $1 AND livemode = $2 AND id < $3::text
 ORDER BY id DESC LIMIT $4
 `
@@ -150,6 +152,7 @@ func (q *Queries) SettlementList(ctx context.Context, db DBTX, arg SettlementLis
 			&i.UpdatedAt,
 			&i.ConfirmedAt,
 			&i.Again,
+			&i.RevertedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -162,7 +165,7 @@ func (q *Queries) SettlementList(ctx context.Context, db DBTX, arg SettlementLis
 }
 
 const settlementListAfter = `-- name: SettlementListAfter :many
-SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again FROM settlements
+SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at FROM settlements
 WHERE merchant_id = $1 AND livemode = $2 AND id > $3::text
 ORDER BY id ASC LIMIT $4
 `
@@ -215,6 +218,7 @@ func (q *Queries) SettlementListAfter(ctx context.Context, db DBTX, arg Settleme
 			&i.UpdatedAt,
 			&i.ConfirmedAt,
 			&i.Again,
+			&i.RevertedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -230,7 +234,7 @@ const settlementMove = `-- name: SettlementMove :one
 UPDATE settlements SET transaction = $1, block_number = $2::bigint, block_hash = $3::text,
     log_index = $4::int, updated_at = $5::timestamptz
 WHERE id = $6 AND status = 'confirmed' AND block_hash = $7::text
-RETURNING id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again
+RETURNING id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at
 `
 
 type SettlementMoveParams struct {
@@ -282,6 +286,7 @@ func (q *Queries) SettlementMove(ctx context.Context, db DBTX, arg SettlementMov
 		&i.UpdatedAt,
 		&i.ConfirmedAt,
 		&i.Again,
+		&i.RevertedAt,
 	)
 	return i, err
 }
@@ -302,6 +307,20 @@ func (q *Queries) SettlementRenew(ctx context.Context, db DBTX, arg SettlementRe
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const settlementReverted = `-- name: SettlementReverted :exec
+UPDATE settlements SET reverted_at = $1::timestamptz WHERE id = $2 AND reverted_at IS NULL
+`
+
+type SettlementRevertedParams struct {
+	Now time.Time
+	ID  id.Settlement
+}
+
+func (q *Queries) SettlementReverted(ctx context.Context, db DBTX, arg SettlementRevertedParams) error {
+	_, err := db.Exec(ctx, settlementReverted, arg.Now, arg.ID)
+	return err
 }
 
 const settlementUnlease = `-- name: SettlementUnlease :execrows
@@ -336,7 +355,7 @@ UPDATE settlements SET status = 'confirmed', transaction = seen.transaction, con
 FROM (SELECT unnest($2::text[]) AS id, unnest($3::text[]) AS transaction, unnest($4::bigint[]) AS block_number,
     unnest($5::text[]) AS block_hash, unnest($6::int[]) AS log_index) seen
 WHERE settlements.id = seen.id AND status IN ('queued', 'signed', 'broadcast', 'requested')
-RETURNING settlements.id, settlements.merchant_id, settlements.attempt_id, settlements.claim_id, settlements.livemode, settlements.facilitator, settlements.status, settlements.network, settlements.asset, settlements.payer, settlements.nonce, settlements.pay_to, settlements.amount, settlements.simulated, settlements.transaction, settlements.block_number, settlements.block_hash, settlements.log_index, settlements.last_error, settlements.looks, settlements.lease_until, settlements.lease, settlements.created_at, settlements.updated_at, settlements.confirmed_at, settlements.again
+RETURNING settlements.id, settlements.merchant_id, settlements.attempt_id, settlements.claim_id, settlements.livemode, settlements.facilitator, settlements.status, settlements.network, settlements.asset, settlements.payer, settlements.nonce, settlements.pay_to, settlements.amount, settlements.simulated, settlements.transaction, settlements.block_number, settlements.block_hash, settlements.log_index, settlements.last_error, settlements.looks, settlements.lease_until, settlements.lease, settlements.created_at, settlements.updated_at, settlements.confirmed_at, settlements.again, settlements.reverted_at
 `
 
 type SettlementsConfirmParams struct {
@@ -392,6 +411,7 @@ func (q *Queries) SettlementsConfirm(ctx context.Context, db DBTX, arg Settlemen
 			&i.UpdatedAt,
 			&i.ConfirmedAt,
 			&i.Again,
+			&i.RevertedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -407,7 +427,7 @@ const settlementsFinal = `-- name: SettlementsFinal :many
 UPDATE settlements SET status = 'final', updated_at = $1::timestamptz
 FROM (SELECT unnest($2::text[]) AS id, unnest($3::text[]) AS block_hash) sealed
 WHERE settlements.id = sealed.id AND settlements.block_hash = sealed.block_hash AND status = 'confirmed'
-RETURNING settlements.id, settlements.merchant_id, settlements.attempt_id, settlements.claim_id, settlements.livemode, settlements.facilitator, settlements.status, settlements.network, settlements.asset, settlements.payer, settlements.nonce, settlements.pay_to, settlements.amount, settlements.simulated, settlements.transaction, settlements.block_number, settlements.block_hash, settlements.log_index, settlements.last_error, settlements.looks, settlements.lease_until, settlements.lease, settlements.created_at, settlements.updated_at, settlements.confirmed_at, settlements.again
+RETURNING settlements.id, settlements.merchant_id, settlements.attempt_id, settlements.claim_id, settlements.livemode, settlements.facilitator, settlements.status, settlements.network, settlements.asset, settlements.payer, settlements.nonce, settlements.pay_to, settlements.amount, settlements.simulated, settlements.transaction, settlements.block_number, settlements.block_hash, settlements.log_index, settlements.last_error, settlements.looks, settlements.lease_until, settlements.lease, settlements.created_at, settlements.updated_at, settlements.confirmed_at, settlements.again, settlements.reverted_at
 `
 
 type SettlementsFinalParams struct {
@@ -453,6 +473,7 @@ func (q *Queries) SettlementsFinal(ctx context.Context, db DBTX, arg Settlements
 			&i.UpdatedAt,
 			&i.ConfirmedAt,
 			&i.Again,
+			&i.RevertedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -513,7 +534,7 @@ UPDATE settlements SET lease = mine.lease, lease_until = $1::timestamptz, looks 
 FROM (SELECT unnest($3::text[]) AS id, unnest($4::bytea[]) AS lease) mine
 WHERE settlements.id = mine.id AND status IN ('queued', 'signed', 'broadcast', 'requested')
   AND (lease_until IS NULL OR lease_until <= $2::timestamptz OR settlements.lease = mine.lease)
-RETURNING settlements.id, settlements.merchant_id, settlements.attempt_id, settlements.claim_id, settlements.livemode, settlements.facilitator, settlements.status, settlements.network, settlements.asset, settlements.payer, settlements.nonce, settlements.pay_to, settlements.amount, settlements.simulated, settlements.transaction, settlements.block_number, settlements.block_hash, settlements.log_index, settlements.last_error, settlements.looks, settlements.lease_until, settlements.lease, settlements.created_at, settlements.updated_at, settlements.confirmed_at, settlements.again
+RETURNING settlements.id, settlements.merchant_id, settlements.attempt_id, settlements.claim_id, settlements.livemode, settlements.facilitator, settlements.status, settlements.network, settlements.asset, settlements.payer, settlements.nonce, settlements.pay_to, settlements.amount, settlements.simulated, settlements.transaction, settlements.block_number, settlements.block_hash, settlements.log_index, settlements.last_error, settlements.looks, settlements.lease_until, settlements.lease, settlements.created_at, settlements.updated_at, settlements.confirmed_at, settlements.again, settlements.reverted_at
 `
 
 type SettlementsLeaseParams struct {
@@ -566,6 +587,7 @@ func (q *Queries) SettlementsLease(ctx context.Context, db DBTX, arg Settlements
 			&i.UpdatedAt,
 			&i.ConfirmedAt,
 			&i.Again,
+			&i.RevertedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -578,7 +600,7 @@ func (q *Queries) SettlementsLease(ctx context.Context, db DBTX, arg Settlements
 }
 
 const settlementsOfAttempts = `-- name: SettlementsOfAttempts :many
-SELECT DISTINCT ON (attempt_id) id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again FROM settlements
+SELECT DISTINCT ON (attempt_id) id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at FROM settlements
 WHERE attempt_id = ANY ($1::text[]) ORDER BY attempt_id, status = 'failed', id DESC
 `
 
@@ -618,6 +640,7 @@ func (q *Queries) SettlementsOfAttempts(ctx context.Context, db DBTX, attempts [
 			&i.UpdatedAt,
 			&i.ConfirmedAt,
 			&i.Again,
+			&i.RevertedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -629,8 +652,24 @@ func (q *Queries) SettlementsOfAttempts(ctx context.Context, db DBTX, attempts [
 	return items, nil
 }
 
+const settlementsRevertedOf = `-- name: SettlementsRevertedOf :one
+SELECT count(*) FROM settlements WHERE payer = $1 AND reverted_at > $2::timestamptz
+`
+
+type SettlementsRevertedOfParams struct {
+	Payer string
+	Since time.Time
+}
+
+func (q *Queries) SettlementsRevertedOf(ctx context.Context, db DBTX, arg SettlementsRevertedOfParams) (int64, error) {
+	row := db.QueryRow(ctx, settlementsRevertedOf, arg.Payer, arg.Since)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const settlementsSealed = `-- name: SettlementsSealed :many
-SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again FROM settlements
+SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at FROM settlements
 WHERE network = $1 AND status = 'confirmed' AND NOT simulated AND block_number <= $2::bigint
   AND (block_number, id) > ($3::bigint, $4::text)
 ORDER BY block_number, id LIMIT $5
@@ -687,6 +726,7 @@ func (q *Queries) SettlementsSealed(ctx context.Context, db DBTX, arg Settlement
 			&i.UpdatedAt,
 			&i.ConfirmedAt,
 			&i.Again,
+			&i.RevertedAt,
 		); err != nil {
 			return nil, err
 		}
