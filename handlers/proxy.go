@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ethereum/go-ethereum/common"
 	"github.com/labstack/echo/v4"
 
 	"xsynesis/checkout"
@@ -52,6 +54,8 @@ type asked struct {
 	offer    shop.Offer
 	resource x402.Resource
 	target   string // on the seller's server
+	body     []byte
+	code     *shop.HandedIn // what took something off the offer; nil for nothing
 }
 
 // call is a paid API: a 402, or for a payment or a pass what the seller's server answers.
@@ -72,6 +76,11 @@ func (h *Handlers) call(c echo.Context) error {
 			return err
 		}
 		problem = "The pass is not valid here, or not any more."
+	}
+	if code := c.Request().Header.Get(headerCode); code != "" {
+		if sent, err := h.callByCode(c, &a, code); sent || err != nil {
+			return err
+		}
 	}
 	if carriesPayment(c.Request()) {
 		return h.callByPayment(c, a)
@@ -98,6 +107,9 @@ func (h *Handlers) asked(c echo.Context) (asked, error) {
 		return asked{}, shop.ErrNotFound
 	}
 	a := asked{}
+	if a.body, err = bodyOf(r); err != nil {
+		return asked{}, err
+	}
 	if a.endpoint, a.offer, err = h.Endpoints.Offered(r.Context(), endpoint); err != nil {
 		return asked{}, err
 	}
@@ -115,8 +127,21 @@ func (h *Handlers) asked(c echo.Context) (asked, error) {
 }
 
 // askForCall answers 402 in both versions at once.
-func (h *Handlers) askForCall(c echo.Context, _ asked, want x402.Requirement, problem string) error {
+func (h *Handlers) askForCall(c echo.Context, a asked, want x402.Requirement, problem string) error {
+	want.Call = a.shape(c.Request().Method)
 	return h.askPayment(c, want, problem)
+}
+
+// shape is what a 402 tells of a call beside its price.
+func (a asked) shape(method string) *x402.CallShape {
+	s := &x402.CallShape{Method: method, Identified: a.endpoint.Identified}
+	if a.endpoint.Input != "" {
+		s.Input = json.RawMessage(a.endpoint.Input)
+	}
+	if a.endpoint.Output != "" {
+		s.Output = json.RawMessage(a.endpoint.Output)
+	}
+	return s
 }
 
 // callByPayment is a call that comes with its payment.
@@ -124,13 +149,13 @@ func (h *Handlers) callByPayment(c echo.Context, a asked) error {
 	want := h.Checkout.CallRequirement(a.offer, a.resource)
 	p, err := x402.FromRequest(c.Request().Header)
 	if err != nil {
-		return h.refuse(c, want, p.Version, err)
+		return h.refuseCall(c, a, want, p.Version, err)
 	}
 	request, err := fingerprint(c.Request())
 	if err != nil {
 		return err
 	}
-	calling := checkout.Calling{Endpoint: a.endpoint, Offer: a.offer, Resource: a.resource, Payment: p, Request: request}
+	calling := checkout.Calling{Endpoint: a.endpoint, Offer: a.offer, Resource: a.resource, Payment: p, Request: request, Identifier: p.Identifier, Code: a.code}
 	if a.endpoint.Settles == shop.SettlesFirst {
 		return h.callFirst(c, a, calling)
 	}
@@ -139,14 +164,14 @@ func (h *Handlers) callByPayment(c echo.Context, a asked) error {
 	}
 	called, err := h.Checkout.Call(c.Request().Context(), calling)
 	if err != nil {
-		return h.callRefused(c, want, p, called, err)
+		return h.callRefused(c, a, p, called, err)
 	}
 	h.nameCall(c, called, p)
 	return sendAnswer(c, called.Answer)
 }
 
 // callRefused answers a call that was not, or not yet, paid and answered.
-func (h *Handlers) callRefused(c echo.Context, want x402.Requirement, p x402.Payment, called checkout.Called, err error) error {
+func (h *Handlers) callRefused(c echo.Context, a asked, p x402.Payment, called checkout.Called, err error) error {
 	header, purchase := c.Response().Header(), called.Purchase
 	switch {
 	case errors.Is(err, checkout.ErrPending):
@@ -154,7 +179,13 @@ func (h *Handlers) callRefused(c echo.Context, want x402.Requirement, p x402.Pay
 	case purchase.ID != "" && purchase.Status.Paid(): // the money is there, the answer is not
 		h.nameCall(c, called, p)
 	}
-	return h.refuse(c, want, p.Version, err)
+	return h.refuseCall(c, a, h.Checkout.CallRequirement(a.offer, a.resource), p.Version, err)
+}
+
+// refuseCall is [Handlers.refuse] for a call.
+func (h *Handlers) refuseCall(c echo.Context, a asked, want x402.Requirement, version int, err error) error {
+	want.Call = a.shape(c.Request().Method)
+	return h.refuse(c, want, version, err)
 }
 
 // nameCall writes the receipt of a call into the answer, and the pass that it bought.
@@ -200,19 +231,17 @@ func (h *Handlers) forward(ctx context.Context, r *http.Request, a asked, of che
 	if err != nil {
 		return nil, err
 	}
-	body, err := bodyOf(r)
-	if err != nil {
-		return nil, err
-	}
 	header := requestHeader(r.Header)
 	if of.Attempt != "" {
 		header.Set(headerAttempt, string(of.Attempt))
 	}
-	header.Set(headerPayer, of.Payer.Hex())
+	if of.Payer != (common.Address{}) {
+		header.Set(headerPayer, of.Payer.Hex())
+	}
 	if a.endpoint.SecretHeader != "" {
 		header.Set(a.endpoint.SecretHeader, secret)
 	}
-	response, err := h.Egress.Forward(ctx, egress.Request{Method: r.Method, URL: a.target, Header: header, Body: body})
+	response, err := h.Egress.Forward(ctx, egress.Request{Method: r.Method, URL: a.target, Header: header, Body: a.body})
 	if err != nil {
 		return nil, upstreamError(err)
 	}

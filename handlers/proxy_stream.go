@@ -19,7 +19,7 @@ import (
 func (h *Handlers) callFirst(c echo.Context, a asked, calling checkout.Calling) error {
 	called, turn, err := h.Checkout.CallFirst(c.Request().Context(), calling)
 	if err != nil {
-		return h.callRefused(c, h.Checkout.CallRequirement(a.offer, a.resource), calling.Payment, called, err)
+		return h.callRefused(c, a, calling.Payment, called, err)
 	}
 	h.nameCall(c, called, calling.Payment)
 	if turn == nil {

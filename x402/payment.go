@@ -19,6 +19,7 @@ type Payment struct {
 	Network       string    // in the words of the version: "base-sepolia" or "eip155:84532"
 	Accepted      *Accepted // version 2 only
 	ResourceURL   string    // version 2 only; "" if the client does not say
+	Identifier    string    // version 2 only: the program's own; "" for none
 	Authorization Authorization
 	Signature     []byte
 }
@@ -90,6 +91,7 @@ func DecodeJSON(version int, text []byte) (Payment, error) {
 		if resource := f.optional(root, "resource", '{'); resource != none {
 			p.ResourceURL = f.optionalText(resource, "url")
 		}
+		p.Identifier = f.identifier(root)
 	}
 	p.Authorization, p.Signature = f.payload(f.object(root, "payload"))
 	if f.err != nil {

@@ -54,6 +54,7 @@ type Requirement struct {
 	PayTo      common.Address
 	MaxTimeout time.Duration
 	Resource   Resource
+	Call       *CallShape // nil where no call is paid for
 }
 
 // Extra is the EIP-712 domain of the token, without which a client cannot sign.
@@ -74,6 +75,8 @@ type RequirementV1 struct {
 	MaxTimeoutSeconds int64  `json:"maxTimeoutSeconds"`
 	Asset             string `json:"asset"`
 	Extra             Extra  `json:"extra"`
+
+	OutputSchema *schemaV1 `json:"outputSchema,omitempty"`
 }
 
 // RequirementV2 is one entry of "accepts" in version 2.
@@ -107,6 +110,8 @@ type RequiredV2 struct {
 	Error       string          `json:"error,omitempty"`
 	Resource    ResourceV2      `json:"resource"`
 	Accepts     []RequirementV2 `json:"accepts"`
+
+	Extensions map[string]extension `json:"extensions,omitempty"`
 }
 
 // V1 is the requirement as an entry of a version 1 "accepts".
@@ -122,6 +127,7 @@ func (r Requirement) V1() RequirementV1 {
 		MaxTimeoutSeconds: r.seconds(),
 		Asset:             r.Token.Address.Hex(),
 		Extra:             Extra{r.Token.Name, r.Token.Version},
+		OutputSchema:      r.Call.v1(),
 	}
 }
 
@@ -148,7 +154,7 @@ func Header(problem string, r ...Requirement) string {
 func requiredV2(problem string, r ...Requirement) RequiredV2 {
 	required := RequiredV2{X402Version: 2, Error: problem, Accepts: make([]RequirementV2, 0, len(r))}
 	if len(r) > 0 {
-		required.Resource = ResourceV2(r[0].Resource)
+		required.Resource, required.Extensions = ResourceV2(r[0].Resource), r[0].Call.v2()
 	}
 	for _, requirement := range r {
 		required.Accepts = append(required.Accepts, requirement.accepted().wire())
