@@ -54,17 +54,18 @@ const (
 
 // apiWorld is the whole site on a database of its own: a café, a bookshop, and a relayer with gas money.
 type apiWorld struct {
-	t        *testing.T
-	pool     *pgxpool.Pool
-	echo     *echo.Echo
-	checkout *checkout.Service
-	access   *access.Service
-	gate     *access.Gate
-	payees   *shop.Payees
-	hooks    *webhook.Service
-	ahead    atomic.Int64 // how far the clock of webhooks is moved
-	networks *evm.Registry
-	router   routers.Router
+	t         *testing.T
+	pool      *pgxpool.Pool
+	echo      *echo.Echo
+	checkout  *checkout.Service
+	access    *access.Service
+	gate      *access.Gate
+	payees    *shop.Payees
+	hooks     *webhook.Service
+	endpoints *shop.Endpoints
+	ahead     atomic.Int64 // how far the clock of webhooks is moved
+	networks  *evm.Registry
+	router    routers.Router
 
 	cafe, books       id.Merchant
 	cafeKey, booksKey string
@@ -87,15 +88,15 @@ func newWorld(t *testing.T, change ...func(*handlers.Options)) *apiWorld {
 	shops, hub := shop.New(pool, networks, w.hooks, now), checkout.NewHub(pool)
 	w.checkout = checkout.New(pool, jobs, checkout.Options{
 		Networks: networks, Settlers: map[string]checkout.Settler{sepolia: mined{}}, Shop: shops, Hub: hub, Webhooks: w.hooks, Vault: sealer,
-		PublicURL: site, Hold: 15 * time.Minute, Wait: 100 * time.Millisecond, Lease: time.Minute, Sweep: time.Minute, Now: now,
+		FacilitatorPolicy: checkout.FacilitateOwn, FacilitatorBudget: 10, PublicURL: site, Hold: 15 * time.Minute, Wait: 100 * time.Millisecond, Lease: time.Minute, Sweep: time.Minute, Now: now,
 	})
-	w.gate = newGate(t, w.access)
+	w.gate, w.endpoints = newGate(t, w.access), shop.NewEndpoints(shops, client, sealer)
 	w.payees = shop.NewPayees(pool, silentNetworks(), silentChains(), w.hooks, now)
 	o := handlers.Options{
 		Access: w.access, Tills: access.NewTills(w.access, w.hooks), Gate: w.gate, Shop: shops, Payees: w.payees, Checkout: w.checkout, Books: ledger.New(pool), Hub: hub, Networks: networks, PublicURL: site,
-		DevSettle: true, AnyHost: true, Ready: func(context.Context) error { return nil }, Now: now,
+		DevSettle: true, FacilitatorSecret: callbackSecret, AnyHost: true, Ready: func(context.Context) error { return nil }, Now: now,
 		Operator: access.NewOperator(pool, operatorToken, now), Health: health.New(pool, health.Options{Networks: networks, Queues: []string{"settle"}, Now: now}),
-		JobPages: queuePages{}, Webhooks: w.hooks, Endpoints: shop.NewEndpoints(shops, client, sealer), Egress: client,
+		JobPages: queuePages{}, Webhooks: w.hooks, Endpoints: w.endpoints, Egress: client,
 	}
 	for _, c := range change {
 		c(&o)

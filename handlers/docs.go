@@ -81,7 +81,7 @@ var sections = map[string]string{
 	"payment_links": "Payment links", "link": "Payment links", "qr": "Payment links",
 	"items": "Items", "uploads": "Items",
 	"create_payment_session": "Purchases", "payment_attempts": "Purchases", "dev": "Purchases",
-	"settlements": "Money", "sales": "Money", "sales.csv": "Money", "balance": "Money", "exceptions": "Money",
+	"settlements": "Money", "sales": "Money", "sales.csv": "Money", "balance": "Money", "exceptions": "Money", "facilitator": "Money",
 	"auth":     "Signing in",
 	"webhooks": "Webhooks", "events": "Webhooks", "notices": "Webhooks",
 }

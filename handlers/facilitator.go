@@ -158,7 +158,7 @@ type callbackRequest struct {
 }
 
 type callbackJSON struct {
-	Received bool `json:"received"`
+	Kept bool `json:"kept"`
 }
 
 func noCallbacks(h *Handlers) bool { return h.FacilitatorSecret == "" }
@@ -185,7 +185,7 @@ func (a api) facilitatorCallback(c echo.Context, _ access.Caller) error {
 	if err := a.Checkout.Receive(c.Request().Context(), body); err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, callbackJSON{Received: true})
+	return c.JSON(http.StatusOK, callbackJSON{Kept: true})
 }
 
 // signedBy compares every signature that is there, in constant time: one that is right will do.

@@ -66,6 +66,29 @@ var meanings = map[string]string{ //nolint:gosec // it tells of secrets and hold
 	"location":                "The page that comes next for a person.",
 	"signed_out":              "True: whoever had a session has none now.",
 
+	// paid APIs
+	"EndpointRequest.url": "The resource on the shop's own server; one endpoint for each.", "Endpoint.url": "The resource on the shop's own server.", "EndpointUpdate.url": "The resource on the shop's own server; one endpoint for each.",
+	"endpoint_url":           "Where programs pay for it and call it, and everything below it.",
+	"mime_type":              "The media type of its answers.",
+	"example_input":          "An example of what is asked, told to programs with the price.",
+	"example_output":         "An example of what is answered, told to programs with the price.",
+	"pricing_type":           "What a payment buys: `per_request` one call, `one_time` all calls of its payer, `subscription` those of a `billing_interval`.",
+	"billing_interval":       "`hour`, `day`, `week`, `month` or `year`; only of a subscription.",
+	"settle":                 "`after`: the answer is held until it is paid, and what fails costs nothing. `first`: it is paid before it is asked for, and handed on as it comes.",
+	"secret_header":          "The header by which the shop's server knows that the gateway asks.",
+	"EndpointRequest.secret": "What is sent in that header. It is sealed, and never shown again.", "EndpointUpdate.secret": "What is sent in that header from now on.",
+	"timeout_seconds":    "How long one call may take: 1 to 120, 20 if not given.",
+	"max_answer_bytes":   "The largest answer that is handed on: 4194304 if not given, and at most where it is held.",
+	"payment_identifier": "Whether every payment must carry an identifier of the program's own.",
+	"disabled":           "False switches it on again.",
+	"disabled_at":        "When it was switched off; null while it is on.",
+	"Pass.payments":      "How often it was paid for.",
+	"paid_at":            "When it was paid for last.",
+	"Pass.revoked_at":    "When it was revoked.",
+	"Pass.expires_at":    "Until when it opens the endpoint; null for ever.",
+	"Pass.active":        "Whether it opens the endpoint now.",
+	"outputSchema":       "What is called, for catalogues of paid APIs.",
+
 	// money
 	"amount":       "Base units of the currency, as a string; USDC has 6 decimals.",
 	"amount_cents": "The amount in whole cents, rounded down.",
@@ -270,6 +293,8 @@ var meanings = map[string]string{ //nolint:gosec // it tells of secrets and hold
 
 	// how the money moved
 	"facilitator":  "Who carried the payment out.",
+	"kept":         "It is kept, and a worker looks into it.",
+	"success":      "Whether the facilitator says that the money moved. It is looked up.",
 	"age_seconds":  "Seconds since it was made.",
 	"last_error":   "What went wrong last; empty for nothing.",
 	"confirmed_at": "When the chain had confirmed it.",

@@ -129,11 +129,17 @@ var carried = map[string]func(*accessWorld, rows) content{
 	"POST /api/payment_attempts/:id/pay": posted(object{"signature": "0x" + strings.Repeat("00", 65), "authorization": object{
 		"from": payTo, "to": payTo, "value": "1", "validAfter": "0", "validBefore": "1", "nonce": "0x" + strings.Repeat("00", 32),
 	}}),
-	"POST /api/dev/settle":                    naming("payment_attempt_id", "attempt"),
-	"POST /api/items/create":                  posted(object{"title": "Tea", "kind": "physical", "price": "2.50"}),
-	"POST /api/items/update":                  naming("id", "item", "title", "Tea"),
-	"POST /api/items/archive":                 naming("id", "item"),
-	"POST /api/items/import_keys":             naming("id", "list of keys", "keys", []string{"AAA-1"}),
+	"POST /api/dev/settle":        naming("payment_attempt_id", "attempt"),
+	"POST /api/items/create":      posted(object{"title": "Tea", "kind": "physical", "price": "2.50"}),
+	"POST /api/items/update":      naming("id", "item", "title", "Tea"),
+	"POST /api/items/archive":     naming("id", "item"),
+	"POST /api/items/import_keys": naming("id", "list of keys", "keys", []string{"AAA-1"}),
+	"POST /api/endpoints/create": func(*accessWorld, rows) content {
+		return content{json: object{"url": "http://127.0.0.1:1/" + id.NewToken(), "price": "0.01"}}
+	},
+	"POST /api/endpoints/update":              naming("id", "endpoint", "title", "Tea"),
+	"POST /api/endpoints/disable":             naming("id", "endpoint"),
+	"POST /api/passes/revoke":                 naming("id", "pass"),
 	"POST /api/uploads/create":                func(w *accessWorld, _ rows) content { return content{file: pictureOf(w.t, 3, 3)} },
 	"POST /api/sales/fulfill":                 naming("id", "sale", "note", "Parcel 7"),
 	"POST /api/activation_codes/generate":     posted(object{"free": true}),
@@ -156,10 +162,15 @@ var carried = map[string]func(*accessWorld, rows) content{
 
 // others are further ways in which requests name rows.
 var others = map[string][]func(*accessWorld, rows) content{
+	"POST /api/facilitator/webhook": {func(_ *accessWorld, ids rows) content {
+		return content{json: object{"payment_attempt_id": ids("attempt")}}
+	}},
 	"GET /dashboard/webhooks/deliveries": {func(_ *accessWorld, ids rows) content { return query("webhook", ids("webhook")) }},
 	"GET /dashboard/webhooks/replays/new": {func(_ *accessWorld, ids rows) content {
 		return query("webhook", ids("webhook"), "count", "1")
 	}},
+	"GET /api/endpoints/list":          {func(_ *accessWorld, ids rows) content { return query("cursor", ids("endpoint")) }},
+	"GET /api/passes/list":             {func(_ *accessWorld, ids rows) content { return query("endpoint_id", ids("endpoint")) }},
 	"POST /dashboard/webhooks/replays": {func(_ *accessWorld, ids rows) content { return fields("webhook", ids("webhook")) }},
 	"GET /dashboard/audit": {
 		func(_ *accessWorld, ids rows) content { return query("person", ids("person")) },
