@@ -61,6 +61,8 @@ type Calling struct {
 	Payment    x402.Payment
 	Request    Request
 	Identifier string // the program's own; empty for none
+	// Code is what took something off the offer; nil for nothing.
+	Code *shop.HandedIn
 	// Upstream asks the seller's server. Its errors are [ErrUpstream] and its kin.
 	Upstream func(ctx context.Context, of Paying) (Answer, error)
 }
@@ -164,7 +166,7 @@ func (s *Service) beginCall(ctx context.Context, c Calling) (begunCall, error) {
 	a.Status, a.direct = Settling, true
 	fault.At(fault.PayChecked)
 	w := s.watch(a.ID)
-	err = s.begin(ctx, &beginning{offer: offer, attempt: a, payment: &c.Payment, request: c.Request, call: &newCall{of: c.Endpoint, identifier: c.Identifier}})
+	err = s.begin(ctx, &beginning{offer: offer, attempt: a, payment: &c.Payment, request: c.Request, code: handed(c.Code), call: &newCall{of: c.Endpoint, identifier: c.Identifier}})
 	if err != nil {
 		w.end()
 	}

@@ -43,6 +43,14 @@ func (s *Service) coded(ctx context.Context, o shop.Offer, b Begin) (shop.Offer,
 	return o, h, nil
 }
 
+// handed is a code that comes with a payment, which tells whose it is.
+func handed(code *shop.HandedIn) *handedIn {
+	if code == nil {
+		return nil
+	}
+	return &handedIn{HandedIn: *code}
+}
+
 // takeCodeTx takes the use of a code with which a purchase begins. Who comes second waits at the code's row.
 func (s *Service) takeCodeTx(ctx context.Context, tx pgx.Tx, b *beginning) error {
 	if b.code == nil {

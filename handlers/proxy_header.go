@@ -13,7 +13,7 @@ import (
 )
 
 // callVary names what decides between the answers of a paid API.
-const callVary = "PAYMENT-SIGNATURE, X-PAYMENT, X-Access-Pass, Authorization, Accept"
+const callVary = "PAYMENT-SIGNATURE, X-PAYMENT, X-Access-Pass, X-Activation-Code, Authorization, Accept"
 
 // callPolicy keeps what a seller's server answers from acting as a page of this shop.
 const callPolicy = "sandbox; default-src 'none'; frame-ancestors 'none'"

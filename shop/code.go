@@ -176,12 +176,17 @@ func (o Offer) Coded(h HandedIn) (Offer, error) {
 	if price == 0 {
 		return o, &FieldError{"code", "This costs nothing without a code."}
 	}
-	c := o.Choice
-	if c.Discount = h.Code.Discount(price); c.Discount == 0 {
+	off := h.Code.Discount(price)
+	switch {
+	case off == 0:
 		return o, &FieldError{"code", "This costs so little that the code takes nothing off."}
+	case len(o.Lines) == maxLines:
+		return o, &FieldError{"items", fmt.Sprintf("A purchase has at most %d lines.", maxLines)}
 	}
-	c.DiscountTitle = h.Code.Title()
-	return o.Choose(c)
+	o.Choice.Discount, o.Choice.DiscountTitle = off, h.Code.Title()
+	o.Lines = append(slices.Clone(o.Lines), Line{Title: o.Choice.DiscountTitle, Qty: 1, UnitAmount: -off})
+	o.Amount -= off
+	return o, nil
 }
 
 // covers tells whether what was handed in is good for an offer, or for a part of it.

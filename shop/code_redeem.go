@@ -57,7 +57,7 @@ func (s *Service) RedeemCode(ctx context.Context, r Redeeming) (Bypass, error) {
 }
 
 func errNoWallet(field string) error {
-	return &FieldError{field, "This code asks which wallet uses it. Give its address."}
+	return &FieldError{field, "This code asks which wallet uses it. Redeem it with the wallet's address, and use the token."}
 }
 
 // redeemed finds the code and what it is redeemed for.
@@ -121,7 +121,7 @@ func (s *Service) HoldCode(ctx context.Context, h HandedIn, endpoint id.Endpoint
 		wallet = h.wallet
 	}
 	if h.Code.named() && wallet == "" {
-		return CodeHold{}, errNoWallet("wallet")
+		return CodeHold{}, errNoWallet("buyer_address")
 	}
 	hold := CodeHold{Code: h.Code}
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {

@@ -30,14 +30,15 @@ const bypass = "bypass_"
 // BypassTime is how long a bypass token may be used.
 const BypassTime = 15 * time.Minute
 
-// HandIn looks for what somebody hands in to a shop, and takes nothing yet: a code or a bypass token.
+// HandIn looks for what somebody hands in to a shop, and takes nothing yet: a code or a bypass token. What is known but may
+// not be used now is returned beside its error: whoever paid with it before may ask for his answer again.
 // Errors: [ErrCode], [ErrCodeEarly], [ErrCodeOver], [ErrCodeUsed].
 func (s *Service) HandIn(ctx context.Context, merchant id.Merchant, livemode bool, text string) (HandedIn, error) {
 	text = strings.TrimSpace(text)
 	if token, ok := strings.CutPrefix(text, bypass); ok {
 		h, err := s.handInToken(ctx, token)
 		if err == nil && (h.Code.Merchant != merchant || h.Code.Livemode != livemode) {
-			err = ErrCode
+			return HandedIn{}, ErrCode
 		}
 		return h, err
 	}
@@ -111,6 +112,9 @@ type Taking struct {
 // Errors: [ErrCodeUsed], [ErrCodeEarly], [ErrCodeOver], [ErrCodeWallet].
 func TakeCodeTx(ctx context.Context, tx pgx.Tx, now time.Time, h HandedIn, t Taking) (use int64, err error) {
 	if h.use != 0 {
+		if err := h.Code.timely(now); err != nil {
+			return 0, err
+		}
 		return h.use, spendTokenTx(ctx, tx, now, h, t)
 	}
 	q := queries.New()
