@@ -1,5 +1,5 @@
 // A facilitator of version 2 and 1 as the packages make one, on the chain of RPC_URL, paid for by GAS_KEY.
-// It prints "ready" with its port.
+// It prints "ready" with its port. FREEZE stops it "before" or "after" it sends, which it prints as well.
 import { x402Facilitator } from "@x402/core/facilitator";
 import { toFacilitatorEvmSigner } from "@x402/evm";
 import { registerExactEvmScheme } from "@x402/evm/exact/facilitator";
@@ -10,12 +10,23 @@ import { baseSepolia } from "viem/chains";
 
 const account = privateKeyToAccount(process.env.GAS_KEY);
 const client = createWalletClient({ account, chain: baseSepolia, transport: http(process.env.RPC_URL) }).extend(publicActions);
+const freeze = async (when) => {
+  if (process.env.FREEZE !== when) return;
+  console.log(`frozen ${when}`);
+  await new Promise(() => {});
+};
+const send = async (q) => {
+  await freeze("before");
+  const hash = await client.writeContract(q);
+  await freeze("after");
+  return hash;
+};
 const signer = toFacilitatorEvmSigner({
   address: account.address,
   getCode: (q) => client.getCode(q),
   readContract: (q) => client.readContract(q),
   verifyTypedData: (q) => client.verifyTypedData(q),
-  writeContract: (q) => client.writeContract(q),
+  writeContract: send,
   sendTransaction: (q) => client.sendTransaction(q),
   waitForTransactionReceipt: (q) => client.waitForTransactionReceipt({ ...q, pollingInterval: 200 }),
 });
