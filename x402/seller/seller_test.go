@@ -302,6 +302,22 @@ func TestAHundredTimesTheSamePaymentAtOnceIsOneCall(t *testing.T) {
 	require.Equal(t, 1, f.asked)
 }
 
+func TestAHundredTimesTheSamePaymentForWhatFailsAllEnd(t *testing.T) {
+	t.Parallel()
+	f := facilitate(t)
+	url, _ := shop(t, f.paywall(t, func(o *seller.Options) { o.Patience = time.Minute }), seller.Route{}, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })
+	header := signed(t, x402.Requirement{Token: x402.BaseSepolia, Amount: money.One / 100, PayTo: payee, MaxTimeout: 5 * time.Minute}, 2)
+	var all sync.WaitGroup
+	for range 100 {
+		all.Go(func() {
+			answer, _ := fetch(t, http.DefaultTransport, http.MethodGet, url, header)
+			require.Equal(t, http.StatusNotFound, answer.StatusCode)
+		})
+	}
+	all.Wait()
+	require.Zero(t, f.asked)
+}
+
 func TestBadPaymentsAreRefusedBeforeAnybodyIsAsked(t *testing.T) {
 	t.Parallel()
 	f := facilitate(t)

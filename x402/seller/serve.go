@@ -97,13 +97,14 @@ func (s *sale) take() {
 	now := s.o.Now()
 	mismatch := s.pay.Check(s.want, now)
 	_ = s.pay.CheckSignature(s.o.Token) // only to spell it as tokens do: a contract's is the facilitator's to judge
-	fresh := &payment{signature: s.pay.Signature, request: request, turn: make(chan struct{}, 1)}
+	var ends time.Time
 	if before.IsInt64() && mismatch == nil {
-		fresh.ends = time.Unix(before.Int64(), 0).Add(afterEnd)
+		ends = time.Unix(before.Int64(), 0).Add(afterEnd)
 	}
 	var p *payment
 	for {
 		var first bool
+		fresh := &payment{signature: s.pay.Signature, request: request, ends: ends, turn: make(chan struct{}, 1)}
 		p, first = s.payments.enter(s.key, fresh, now)
 		if first && mismatch != nil {
 			s.payments.leave(s.key, p)
