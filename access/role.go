@@ -54,7 +54,7 @@ const (
 
 // Permissions lists all of them.
 var Permissions = []Permission{
-	SeeShop, ReadNotices, SeeLinks, ChangeLinks, SeeItems, ChangeItems, SeeCodes, ChangeCodes, SeeSales, ExportSales, SendOrders, Simulate, SeeWebhooks, ChangeWebhooks, SeeKeys, ChangeKeys,
+	SeeShop, ReadNotices, SeeLinks, ChangeLinks, SeeItems, ChangeItems, SeeEndpoints, ChangeEndpoints, SeeCodes, ChangeCodes, SeeSales, ExportSales, SendOrders, Simulate, SeeWebhooks, ChangeWebhooks, SeeKeys, ChangeKeys,
 	SeeSettings, ChangeSettings, ChangePayee, GoLive, SeeStaff, ChangeStaff, SeeAudit, UseTill, GiveDiscounts,
 }
 
@@ -62,7 +62,7 @@ var Permissions = []Permission{
 var grants = map[Role][]Permission{
 	Owner: Permissions,
 	Manager: {
-		SeeShop, ReadNotices, SeeLinks, ChangeLinks, SeeItems, ChangeItems, SeeCodes, ChangeCodes, SeeSales, ExportSales, SendOrders, Simulate, SeeWebhooks, ChangeWebhooks, SeeKeys, ChangeKeys,
+		SeeShop, ReadNotices, SeeLinks, ChangeLinks, SeeItems, ChangeItems, SeeEndpoints, ChangeEndpoints, SeeCodes, ChangeCodes, SeeSales, ExportSales, SendOrders, Simulate, SeeWebhooks, ChangeWebhooks, SeeKeys, ChangeKeys,
 		SeeSettings, ChangeSettings, SeeStaff, ChangeStaff, SeeAudit, UseTill, GiveDiscounts,
 	},
 	Developer:  {SeeShop, SeeLinks, SeeItems, SeeEndpoints, ChangeEndpoints, SeeSales, Simulate, SeeWebhooks, ChangeWebhooks, SeeKeys, ChangeKeys, SeeSettings},

@@ -79,7 +79,7 @@ var conventions = []views.ReferenceText{
 // sections names the parts of the reference, by the first word of a call's path after /api.
 var sections = map[string]string{
 	"payment_links": "Payment links", "link": "Payment links", "qr": "Payment links",
-	"items": "Items", "uploads": "Items",
+	"items": "Items", "uploads": "Items", "endpoints": "Paid APIs", "passes": "Paid APIs", "activation_codes": "Activation codes",
 	"create_payment_session": "Purchases", "payment_attempts": "Purchases", "dev": "Purchases",
 	"settlements": "Money", "sales": "Money", "sales.csv": "Money", "balance": "Money", "exceptions": "Money", "facilitator": "Money",
 	"auth":     "Signing in",

@@ -41,6 +41,7 @@ func unknown() rows {
 		"key": string(id.New[id.Key](now)), "person": string(id.New[id.Person](now)), "cashier": string(id.New[id.Person](now)), "invite": string(id.New[id.Invite](now)),
 		"till": string(id.New[id.Device](now)), "session": string(id.New[id.Session](now)), "notice": string(id.New[id.Notice](now)),
 		"change": string(id.New[id.PayeeChange](now)), "shop": string(id.New[id.Merchant](now)), "event": string(id.New[id.Event](now)),
+		"endpoint": string(id.New[id.Endpoint](now)), "pass": string(id.New[id.Pass](now)),
 		"passkey": base64.RawURLEncoding.EncodeToString([]byte(id.NewToken())[:20]), "address": "0x00000000000000000000000000000000000000aA",
 		"item": string(id.New[id.Item](now)), "list of keys": string(id.New[id.Item](now)), "picture": string(id.New[id.Upload](now)),
 		"file": string(id.New[id.Upload](now)), "sale": string(id.New[id.Sale](now)), "line": "0",
@@ -89,6 +90,15 @@ func (w *accessWorld) make(kind string, p somebody) string {
 		w.exec(`INSERT INTO payee_changes (id, merchant_id, network, address, created_at, effective_at) VALUES ($1, $2, $3, $4, now(), now() + '1 day')`,
 			change, w.shop, sepolia, "0x15d34aaf54267db7d7c367839aaf71a00a2c6a65")
 		return string(change)
+	case "endpoint":
+		e, err := w.endpoints.Create(ctx, w.shop, false, shop.EndpointForm{URL: "http://127.0.0.1:1/" + id.NewToken(), Price: 10_000}, actorOfTests)
+		require.NoError(w.t, err)
+		return string(e.ID)
+	case "pass":
+		pass := id.New[id.Pass](time.Now())
+		w.exec(`INSERT INTO passes (id, merchant_id, livemode, endpoint_id, payer, token_hash, paid_at, payments, created_at) VALUES ($1, $2, false, $3, $4, '', now(), 1, now())`,
+			pass, w.shop, w.make("endpoint", p), payTo)
+		return string(pass)
 	case "item", "list of keys", "picture", "file", "sale", "line":
 		return w.makeOfShelf(kind)
 	default:

