@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,6 +25,7 @@ import (
 	"xsynesis/evm/devchain"
 	"xsynesis/money"
 	"xsynesis/static"
+	"xsynesis/x402"
 )
 
 // market is a chain with a buyer and a facilitator of somebody else's, and no gateway at all.
@@ -48,7 +50,7 @@ func openMarket(t *testing.T) *market {
 		RPCURL: chain.URL(), ChainID: devchain.ChainID, USDC: devchain.USDC.Hex(),
 		BuyerKey: hexutil.Encode(crypto.FromECDSA(buyer)), BuyerAddress: addressOf(buyer),
 	}}}
-	m.facil = m.serve(t, "facilitator_v2.mjs", "RPC_URL="+chain.URL(), "GAS_KEY="+hexutil.Encode(crypto.FromECDSA(gas)))
+	m.facil = m.serve(t, "express", "facilitator_v2.mjs", "RPC_URL="+chain.URL(), "GAS_KEY="+hexutil.Encode(crypto.FromECDSA(gas)))
 	return m
 }
 
@@ -62,10 +64,10 @@ func newKey(t testing.TB) *ecdsa.PrivateKey {
 func addressOf(key *ecdsa.PrivateKey) string { return crypto.PubkeyToAddress(key.PublicKey).Hex() }
 
 // serve starts a server of the npm packages, and returns its address.
-func (m *market) serve(t *testing.T, script string, env ...string) string {
+func (m *market) serve(t *testing.T, packages, script string, env ...string) string {
 	t.Helper()
 	dir := t.TempDir()
-	require.NoError(t, os.Symlink(filepath.Join(npmFolder(t, "express"), "node_modules"), filepath.Join(dir, "node_modules")))
+	require.NoError(t, os.Symlink(filepath.Join(npmFolder(t, packages), "node_modules"), filepath.Join(dir, "node_modules")))
 	text, err := os.ReadFile(script)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, script), text, 0o600))
@@ -157,19 +159,21 @@ func TestTheServerOfTheDocumentsIsPaidByUnmodifiedClients(t *testing.T) {
 	require.EqualValues(t, 20_000, m.balance(t, m.payee))
 }
 
-func TestTheProgramOfTheDocumentsPaysAnUnmodifiedServer(t *testing.T) {
+func TestTheProgramOfTheDocumentsPaysUnmodifiedServers(t *testing.T) {
 	t.Parallel()
 	m := openMarket(t)
-	server := m.serve(t, "server_v2.mjs", "FACILITATOR="+m.facil, "PAY_TO="+m.payee)
-	c := m.run(t, blockOf(t, "go", "pays"), "BUYER_KEY="+m.BuyerKey, "URL="+server+"/weather")
-	answer, err := c.await("200 ", time.Minute)
-	require.NoError(t, err)
-	require.JSONEq(t, `{"weather":"sunny"}`, answer)
-	line, err := c.await("paid 0.01 ", time.Minute)
-	require.NoError(t, err)
-	_, transaction, _ := strings.Cut(line, " ")
-	m.requireTransfer(t, transaction, m.BuyerAddress, m.payee, 10_000)
-	require.Equal(t, 1, m.calls(t, server))
+	for packages, script := range map[string]string{"express1": "server_v1.mjs", "express": "server_v2.mjs"} {
+		server := m.serve(t, packages, script, "FACILITATOR="+m.facil, "PAY_TO="+m.payee)
+		c := m.run(t, blockOf(t, "go", "pays"), "BUYER_KEY="+m.BuyerKey, "URL="+server+"/weather")
+		answer, err := c.await("200 ", time.Minute)
+		require.NoError(t, err, script)
+		require.JSONEq(t, `{"weather":"sunny"}`, answer)
+		line, err := c.await("paid 0.01 ", time.Minute)
+		require.NoError(t, err)
+		_, transaction, _ := strings.Cut(line, " ")
+		m.requireTransfer(t, transaction, m.BuyerAddress, m.payee, 10_000)
+		require.Equal(t, 1, m.calls(t, server), script)
+	}
 }
 
 // calls is how often the work of a server was done.
@@ -284,4 +288,58 @@ func TestPayPaysALinkAndStaysWithinItsLimits(t *testing.T) {
 	require.Contains(t, errs, "--max")
 	_, _, ok = pay("not an address")
 	require.False(t, ok)
+}
+
+// TestAKilledPayerSendsTheSamePaymentAgain kills the command while a server has its payment and has not answered.
+func TestAKilledPayerSendsTheSamePaymentAgain(t *testing.T) {
+	t.Parallel()
+	key, price := newKey(t), money.One/100
+	var mu sync.Mutex
+	var sent []string
+	came := make(chan struct{}, 10)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		want := x402.Requirement{
+			Token: x402.BaseSepolia, Amount: price, PayTo: common.HexToAddress("0x1"), MaxTimeout: 5 * time.Minute,
+			Resource: x402.Resource{URL: "http://" + r.Host},
+		}
+		p, err := x402.FromRequest(r.Header)
+		if err != nil || p.Verify(want, time.Now()) != nil {
+			w.Header().Set(x402.HeaderRequired, x402.Header("pay", want))
+			w.WriteHeader(http.StatusPaymentRequired)
+			return
+		}
+		mu.Lock()
+		sent = append(sent, r.Header.Get(x402.HeaderSignature))
+		first := len(sent) == 1
+		mu.Unlock()
+		came <- struct{}{}
+		if first {
+			<-r.Context().Done() // it never answers
+			return
+		}
+		name, value := x402.Receipt{Success: true, Transaction: "0x01", Token: x402.BaseSepolia}.Header(2)
+		w.Header().Set(name, value)
+		_, _ = io.WriteString(w, "sunny")
+	}))
+	t.Cleanup(server.Close)
+	book := filepath.Join(t.TempDir(), "book")
+	pay := func() *child {
+		env := append(cleanEnv(), "XSYNESIS_BUYER_KEY="+hexutil.Encode(crypto.FromECDSA(key)))
+		c, err := startChild(env, t.TempDir(), "xsynesis", "pay", "--book", book, "--per-day", "0.01", server.URL)
+		require.NoError(t, err)
+		return c
+	}
+	killed := pay()
+	<-came
+	require.NoError(t, killed.cmd.Process.Kill())
+	<-killed.exited
+	again := pay()
+	_, err := again.await("sunny", time.Minute)
+	require.NoError(t, err)
+	<-again.exited
+	require.Contains(t, again.log(), "paid: 0.01 USDC")
+	mu.Lock()
+	defer mu.Unlock()
+	require.Len(t, sent, 2)
+	require.Equal(t, sent[0], sent[1], "two signatures could be two payments")
 }
