@@ -43,6 +43,9 @@ type Options struct {
 	// Claims remembers which payments were taken. Nil keeps them in this process: servers in several copies need one for
 	// all, or the same payment might be served by each.
 	Claims Claims
+	// Chain says what became of a payment where the facilitator does not, see [Node]. Without one, "nonce already used" is
+	// taken for yes from a facilitator that was asked before, and everything else is asked again.
+	Chain  Chain
 	Now    func() time.Time
 	Logger *slog.Logger
 }

@@ -565,5 +565,7 @@ func signed(t *testing.T, want x402.Requirement, version int) http.Header {
 	signature, err := x402.Sign(a, want.Token, key)
 	require.NoError(t, err)
 	name, value := want.Payment(version, a, signature).Encode()
-	return http.Header{name: {value}}
+	header := http.Header{}
+	header.Set(name, value)
+	return header
 }

@@ -251,7 +251,7 @@ func (s *sale) settle(ctx context.Context, p *payment) bool {
 			s.letGo(ctx, p)
 			s.unavailable("settle", err)
 			return false
-		case err == nil && again && kind == x402.NonceUsed:
+		case err == nil && again && kind == x402.NonceUsed && s.o.Chain == nil:
 			// We asked before and were not told: it was that.
 			p.moved, p.tx = true, said.Transaction
 			return true
@@ -262,6 +262,9 @@ func (s *sale) settle(ctx context.Context, p *payment) bool {
 			return false
 		}
 		s.o.Logger.WarnContext(ctx, "a payment's outcome is not known", "facilitator", s.o.Facilitator.Name(), "payment", s.pay, "reason", said.Reason, "error", err)
+		if s.seen(ctx, p) {
+			return true
+		}
 		select {
 		case <-time.After(time.Second):
 		case <-ctx.Done():
@@ -269,6 +272,19 @@ func (s *sale) settle(ctx context.Context, p *payment) bool {
 			return false
 		}
 	}
+}
+
+// seen asks the chain, where there is one.
+func (s *sale) seen(ctx context.Context, p *payment) bool {
+	if s.o.Chain == nil {
+		return false
+	}
+	tx, err := s.o.Chain.Moved(ctx, s.pay.Authorization)
+	if err != nil {
+		s.o.Logger.WarnContext(ctx, "the chain does not say what became of a payment", "payment", s.pay, "error", err)
+	}
+	p.moved, p.tx = tx != "", tx
+	return p.moved
 }
 
 // unmoved are refusals after which the money surely stays where it was, at the first time of asking. After a second one
