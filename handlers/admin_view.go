@@ -32,6 +32,7 @@ func (h *Handlers) adminView(f health.Figures) (views.AdminView, error) {
 			Name: c.Name, Answers: c.Answers, Head: c.Head, Age: aged(c.Age), Took: fmt.Sprintf("%d ms", c.Took.Milliseconds()),
 		})
 	}
+	facilitatorRows(&v, f)
 	for _, p := range f.Processes {
 		v.Processes = append(v.Processes, views.ProcessRow{
 			Role: p.Role, Host: p.Host, Version: p.Version, Queues: strings.Join(p.Queues, ", "), Alive: p.Alive(),
@@ -63,6 +64,24 @@ func relayerRows(relayers []health.Relayer) ([]views.RelayerRow, error) {
 		rows = append(rows, row)
 	}
 	return rows, nil
+}
+
+func facilitatorRows(v *views.AdminView, f health.Figures) {
+	for _, one := range f.Facilitators {
+		row := views.FacilitatorRow{Name: one.Name, Network: one.Network, Answered: "never", Asked: one.Asked, Failed: one.Failed}
+		if one.Answered != nil {
+			row.Answered = health.Span(*one.Answered) + " ago"
+		}
+		if one.Asked > 0 {
+			row.Half, row.Most = decimal(one.Half), decimal(one.Most)
+		}
+		v.Facilitators = append(v.Facilitators, row)
+	}
+	for _, c := range f.Callbacks {
+		v.Callbacks = append(v.Callbacks, views.CallbackRow{
+			Ago: health.Span(c.Ago), Times: c.Times, Settlement: string(c.Settlement), Outcome: c.Outcome,
+		})
+	}
 }
 
 // paymentStates are shown in the order in which a purchase goes through them.

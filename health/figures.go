@@ -29,7 +29,11 @@ type Figures struct {
 	Deliveries Deliveries
 	Relayers   []Relayer
 	Chains     []Chain
-	Processes  []Process
+	// Facilitators are who moves payments beside our own relayers, where workers were told of any.
+	Facilitators []Facilitator
+	// Callbacks are the last of them, newest first.
+	Callbacks []Callback
+	Processes []Process
 	// Expected are the queues that some process has to work.
 	Expected []string
 	// Dispatcher says whether a process that only tells merchants' servers is expected.
@@ -82,7 +86,7 @@ func (s *Service) gather(ctx context.Context, now time.Time) (Figures, error) {
 	f := Figures{At: now, Expected: s.o.Queues, Dispatcher: s.o.Dispatcher}
 	chains := s.askChains(ctx, now)
 	for _, part := range []func(context.Context, *Figures) error{
-		s.purchases, s.settlements, s.queues, s.deliveries, s.relayers, s.processes,
+		s.purchases, s.settlements, s.queues, s.deliveries, s.relayers, s.facilitators, s.processes,
 	} {
 		if err := part(ctx, &f); err != nil {
 			return Figures{}, fmt.Errorf("gather figures: %w", err)

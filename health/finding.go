@@ -24,6 +24,8 @@ const (
 	Gas      = "gas"
 	Nodes    = "chains"
 	Machines = "processes"
+	// Facilitators have findings only where there are some.
+	Facilitators = "facilitators"
 )
 
 // Finding is what one subject's figures mean, and what to do about it.
@@ -63,6 +65,7 @@ func (f Figures) Findings() []Finding {
 		orOK(Nodes, f.nodesSentence(), f.nodes()),
 		orOK(Queues, "No job waits longer than it should.", f.waiting()),
 		orOK(Webhooks, "Messages to merchants' servers leave on time.", f.webhooks()),
+		f.others(),
 		orOK(Machines, "Every queue has a process that works it.", f.machines()),
 	)
 }
@@ -129,7 +132,7 @@ func (f Figures) gas() []Finding {
 			})
 		}
 	}
-	if len(f.Relayers) == 0 {
+	if len(f.Relayers) == 0 && !f.ready() {
 		found = append(found, Finding{Gas, Bad, "No relayer has ever been seen, so payments are refused.", "Start a worker that has RELAYER_KEY."})
 	}
 	return found

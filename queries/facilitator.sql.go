@@ -347,7 +347,7 @@ func (q *Queries) FacilitatorBudgetTake(ctx context.Context, db DBTX, arg Facili
 const facilitatorFigures = `-- name: FacilitatorFigures :many
 SELECT f.name, f.network, f.address, f.place, f.supported, f.listed_at, f.answered_at, f.last_error,
     count(a.id) FILTER (WHERE a.outcome <> '') AS asked,
-    count(a.id) FILTER (WHERE a.outcome NOT IN ('', 'success', 'valid')) AS failed,
+    count(a.id) FILTER (WHERE a.outcome NOT IN ('', 'success', 'pending')) AS failed,
     coalesce(percentile_disc(0.5) WITHIN GROUP (ORDER BY a.took_ms), 0)::int AS half_ms,
     coalesce(percentile_disc(0.95) WITHIN GROUP (ORDER BY a.took_ms), 0)::int AS most_ms
 FROM facilitators f

@@ -34,6 +34,36 @@ type AdminView struct {
 	Queues     []QueueRow
 	Deliveries DeliveryFacts
 	Processes  []ProcessRow
+	// Facilitators and Callbacks are shown where there are some.
+	Facilitators []FacilitatorRow
+	Callbacks    []CallbackRow
+}
+
+// FacilitatorRow is who moves payments beside our own relayers.
+type FacilitatorRow struct {
+	Name, Network, Answered string
+	Asked, Failed           int64
+	Half, Most              string // within what time half of its answers, and 95 of 100, came; empty without any
+}
+
+func (f FacilitatorRow) asked() string {
+	if f.Asked == 0 {
+		return "nothing"
+	}
+	return count(int(f.Asked), "time", "times") + ", failed " + thousands(int(f.Failed))
+}
+
+// CallbackRow is what a facilitator called back with.
+type CallbackRow struct {
+	Ago, Settlement, Outcome string
+	Times                    int64
+}
+
+func (c CallbackRow) came() string {
+	if c.Times > 1 {
+		return c.Ago + " ago, " + count(int(c.Times), "time", "times")
+	}
+	return c.Ago + " ago"
 }
 
 // Finding is what the figures of one subject mean.
@@ -105,6 +135,7 @@ type ProcessRow struct {
 // subjects are the headings of findings.
 var subjects = map[string]string{
 	"payments": "Payments", "gas": "Gas money", "chains": "Chains", "queues": "Queues", "webhooks": "Webhooks", "processes": "Processes",
+	"facilitators": "Facilitators",
 }
 
 // levels give a finding its word, glyph and tone, as states have them.

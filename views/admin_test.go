@@ -79,6 +79,12 @@ func troubleExample(t *testing.T) AdminView {
 	v.Relayers[0].Gas, v.Relayers[0].Settlements, v.Relayers[0].Low, v.Relayers[0].QR = "0.000960 ETH", 120, true, qr
 	v.Chains[0] = ChainRow{Name: "Base Sepolia"}
 	v.Deliveries.Overdue = "4 min"
+	v.Findings = append(v.Findings, Finding{"facilitators", 1, "cdp does not answer.", "Payments go to the next one in FACILITATOR_URL, or wait. Nothing is lost."})
+	v.Facilitators = []FacilitatorRow{
+		{Name: "cdp", Network: "Base Sepolia", Answered: "12 min ago", Asked: 204, Failed: 31, Half: "2.1 s", Most: "9 s"},
+		{Name: "facilitator.example", Network: "Base Sepolia", Answered: "4 s ago"},
+	}
+	v.Callbacks = []CallbackRow{{Ago: "3 min", Times: 2, Settlement: "stl_1ChJ5fWnfcVWG99MetSqrT", Outcome: "contradicts: it is paid"}, {Ago: "1 hour", Times: 1}}
 	v.Processes[2].Alive, v.Processes[2].Seen = false, "6 min"
 	return v
 }
