@@ -41,7 +41,7 @@ func TestASellerHandsOutCodesAndABuyerUsesOne(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 13, strings.Count(string(table), "\r\n")+strings.Count(strings.ReplaceAll(string(table), "\r\n", ""), "\n"))
 	seller.press(seller.link("QR sheet"))
-	seller.sees(seller.heading("12 codes"))
+	seller.sees(seller.heading("12 codes of “Spring flyer”"))
 	printed := seller.Locator(".code-card").Filter(playwright.LocatorFilterOptions{HasText: code})
 	address := seller.reads(printed.Locator("svg"))
 	require.Equal(t, w.BaseURL+"/link/"+l.Token+"?code="+code, address)

@@ -129,6 +129,14 @@ type CodeCard struct {
 	QR   QR
 }
 
+// what is what a card says that its code is worth.
+func (v CodeSheetView) what() string {
+	if v.For == "" {
+		return v.Off
+	}
+	return v.Off + ", " + v.For
+}
+
 var codeOffs = []Option{{"percent", "A share"}, {"amount", "An amount"}, {"free", "All of it"}}
 
 // off is the chosen one, or the usual.
