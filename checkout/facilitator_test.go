@@ -56,7 +56,7 @@ func saysStatus(status int, body string) settleAnswer {
 
 // hangsUp is what a process does that is killed.
 func hangsUp(w http.ResponseWriter, _ x402.Asked, _ string) {
-	if conn, _, err := w.(http.Hijacker).Hijack(); err == nil { //nolint:errcheck // as every server of the standard library's
+	if conn, _, err := w.(http.Hijacker).Hijack(); err == nil {
 		_ = conn.Close()
 	}
 }

@@ -278,5 +278,5 @@ func retryAfter(h http.Header) time.Duration {
 	if err != nil {
 		return 0
 	}
-	return time.Duration(seconds) * time.Second //nolint:gosec // At most 20 bits.
+	return time.Duration(seconds) * time.Second
 }

@@ -90,7 +90,7 @@ func TestOnlyWhatSurelyDidNothingIsBefore(t *testing.T) {
 	require.NoError(t, closed.Close())
 	hang := func(http.ResponseWriter, *http.Request) { time.Sleep(400 * time.Millisecond) }
 	cut := func(w http.ResponseWriter, _ *http.Request) {
-		conn, _, err := w.(http.Hijacker).Hijack() //nolint:errcheck // as every server of the standard library's
+		conn, _, err := w.(http.Hijacker).Hijack()
 		if err == nil {
 			_ = conn.Close()
 		}
