@@ -159,6 +159,21 @@ func TestTheServerOfTheDocumentsIsPaidByUnmodifiedClients(t *testing.T) {
 	require.EqualValues(t, 20_000, m.balance(t, m.payee))
 }
 
+// TestTheServerAndTheProgramOfTheDocumentsMeet lets this gateway move the money between them.
+func TestTheServerAndTheProgramOfTheDocumentsMeet(t *testing.T) {
+	t.Parallel()
+	w := sharedWorld(t)
+	m := &market{world: w, payee: w.OwnerAddress, facil: w.BaseURL + "/facilitator"}
+	c := m.run(t, blockOf(t, "go", "pays"), "BUYER_KEY="+m.BuyerKey, "URL="+m.sells(t))
+	answer, err := c.await("200 ", time.Minute)
+	require.NoError(t, err)
+	require.JSONEq(t, `{"weather":"sunny"}`, answer)
+	line, err := c.await("paid 0.01 ", time.Minute)
+	require.NoError(t, err)
+	_, transaction, _ := strings.Cut(line, " ")
+	m.requireTransfer(t, transaction, m.BuyerAddress, m.payee, 10_000)
+}
+
 func TestTheProgramOfTheDocumentsPaysUnmodifiedServers(t *testing.T) {
 	t.Parallel()
 	m := openMarket(t)
