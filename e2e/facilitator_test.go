@@ -21,6 +21,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,6 +29,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/stretchr/testify/require"
 
+	"xsynesis/fault"
 	"xsynesis/x402"
 )
 
@@ -185,6 +187,25 @@ func TestAReferenceFacilitatorIsKilled(t *testing.T) {
 		require.Equal(t, 1, w.one(t, `SELECT count(*) FROM facilitator_asks WHERE call = 'settle'`))
 	})
 
+	t.Run("never, and a call of a paid API is moved as well", func(t *testing.T) {
+		t.Parallel()
+		var calls atomic.Int32
+		upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			calls.Add(1)
+			_, _ = io.WriteString(w, "sunny")
+		}))
+		t.Cleanup(upstream.Close)
+		w := carried{startSite(t, "ALLOW_PRIVATE_TARGETS=true"), freePort()}
+		w.facilitate(t)
+		w.works(t)
+		e := w.newEndpoint(t, upstream.URL, nil)
+		require.Eventually(t, func() bool { return w.get(t, e.EndpointURL).Status == http.StatusPaymentRequired }, readyTimeout, 200*time.Millisecond)
+		name, value := w.payment(t, w.buyer(t), 2, w.get(t, e.EndpointURL).required(t))
+		require.Equal(t, "sunny", w.pay(t, e.EndpointURL, name, value).Body)
+		require.EqualValues(t, 1, calls.Load())
+		w.soldOnce(t)
+	})
+
 	t.Run("with a worker that runs once", func(t *testing.T) {
 		t.Parallel()
 		w, _ := startCarried(t)
@@ -338,4 +359,42 @@ func runNPM(t *testing.T, packages, script string, env ...string) (out map[strin
 	require.NoError(t, err, stderr.String())
 	require.NoError(t, json.Unmarshal(printed, &out), string(printed))
 	return out
+}
+
+// TestAWorkerDiesWhileAFacilitatorIsAsked kills the shop between the note that it will ask and the asking, and between the
+// answer and the note of it. The buyer's one payment buys once.
+func TestAWorkerDiesWhileAFacilitatorIsAsked(t *testing.T) {
+	t.Parallel()
+	for _, step := range fault.FacilitatorSteps {
+		t.Run(string(step), func(t *testing.T) {
+			t.Parallel()
+			w := newCrashWorld(t)
+			facilitator := serveNPM(t, "express", "facilitator_v2.mjs", "RPC_URL=http://127.0.0.1:"+envOf(w.env, "DEV_RPC_PORT"), "GAS_KEY="+envOf(w.env, "RELAYER_KEY"))
+			w.env = append(w.env, "FACILITATOR_URL="+facilitator.url)
+			paying := w.pay(t, step, 1)
+			first := w.live(t, step)
+			select {
+			case <-first.over:
+				require.True(t, first.killed(), "the shop ended, but not by a signal")
+			case bought := <-paying:
+				require.NoError(t, bought.err)
+				require.Fail(t, "the step was never met")
+			case <-time.After(hitWithin):
+				require.Fail(t, "the step was never met")
+			}
+			w.live(t, "")
+			bought := <-paying
+			require.NoError(t, bought.err)
+			require.NoError(t, w.wrong(t.Context(), bought.answer.Purchase))
+		})
+	}
+}
+
+func envOf(env []string, name string) string {
+	for _, pair := range env {
+		if value, ok := strings.CutPrefix(pair, name+"="); ok {
+			return value
+		}
+	}
+	return ""
 }
