@@ -327,7 +327,9 @@ func passIn(r *http.Request) string {
 // sendAnswer hands a whole answer on.
 func sendAnswer(c echo.Context, a checkout.Answer) error {
 	writeHead(c, a.Header)
-	c.Response().Header().Set(echo.HeaderContentLength, strconv.Itoa(len(a.Body)))
+	if len(a.Body) > 0 { // an answer to HEAD, say, has none, whatever it would be
+		c.Response().Header().Set(echo.HeaderContentLength, strconv.Itoa(len(a.Body)))
+	}
 	c.Response().WriteHeader(a.Status)
 	_, err := c.Response().Write(a.Body)
 	return err
