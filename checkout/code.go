@@ -56,9 +56,9 @@ func (s *Service) takeCodeTx(ctx context.Context, tx pgx.Tx, b *beginning) error
 	if b.code == nil {
 		return nil
 	}
-	t := shop.Taking{Attempt: b.attempt.ID, Wallet: b.code.wallet}
+	t := shop.Taking{Attempt: b.attempt.ID, Wallet: b.code.wallet, From: b.attempt.from}
 	if b.paying() {
-		t.Wallet = lower(b.payment.Authorization.From)
+		t.From, t.Wallet = "", lower(b.payment.Authorization.From)
 	}
 	_, err := shop.TakeCodeTx(ctx, tx, s.now(), b.code.HandedIn, t)
 	return err

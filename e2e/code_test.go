@@ -124,3 +124,36 @@ func TestPagesOfCodes(t *testing.T) {
 		})
 	}
 }
+
+// A program pays what a code leaves of the price: the code goes along with the payment, and counts once however often the
+// same payment comes.
+func TestAProgramPaysWhatACodeLeaves(t *testing.T) {
+	t.Parallel()
+	w, s := startWorld(t), startSeller(t)
+	e := w.newEndpoint(t, s.URL+"/v1", nil)
+	e.EndpointURL += "/weather/oslo"
+	var made struct {
+		Codes []struct{ Code string }
+	}
+	w.call(t, "/api/activation_codes/generate", object{"percent_off": 40, "endpoint_id": e.ID, "count": 2}, &made)
+	code := made.Codes[0].Code
+	asked := w.get(t, e.EndpointURL, "X-Activation-Code", code)
+	require.Equal(t, http.StatusPaymentRequired, asked.Status, asked.Body)
+	name, value := w.answerTo(t, asked)
+	for range 3 {
+		paid := w.get(t, e.EndpointURL, "X-Activation-Code", code, name, value)
+		require.Equal(t, http.StatusOK, paid.Status, paid.Body)
+		require.NotEmpty(t, paid.Header.Get("Payment-Response"))
+	}
+	require.Equal(t, 1, s.asked(t, w).Asked["/v1/weather/oslo"])
+	require.Equal(t, "code_used", w.get(t, e.EndpointURL, "X-Activation-Code", code).errorCode(t))
+
+	// What was offered with the code is not enough without it, and nothing is charged.
+	other := made.Codes[1].Code
+	name, value = w.answerTo(t, w.get(t, e.EndpointURL, "X-Activation-Code", other))
+	require.Equal(t, http.StatusPaymentRequired, w.get(t, e.EndpointURL, name, value).Status)
+	again := w.get(t, e.EndpointURL, "X-Activation-Code", code, name, value)
+	require.Equal(t, "code_used", again.errorCode(t), again.Body)
+	require.Equal(t, http.StatusOK, w.get(t, e.EndpointURL, "X-Activation-Code", other, name, value).Status)
+	require.Equal(t, 2, s.asked(t, w).Asked["/v1/weather/oslo"])
+}

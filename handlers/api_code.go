@@ -285,7 +285,7 @@ func (a api) redeemCode(c echo.Context, _ access.Caller) error {
 	var b shop.Bypass
 	err = a.tryCode(c, request.Code, func() (err error) {
 		b, err = a.Shop.RedeemCode(c.Request().Context(), shop.Redeeming{
-			Code: request.Code, Wallet: request.BuyerAddress, Token: request.LinkToken, Endpoint: endpoint,
+			Code: request.Code, Wallet: request.BuyerAddress, Token: request.LinkToken, Endpoint: endpoint, From: c.RealIP(),
 		})
 		return err
 	})

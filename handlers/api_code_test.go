@@ -181,6 +181,23 @@ func TestAHundredRedeemTheLastUseOfACode(t *testing.T) {
 	require.Empty(t, findings)
 }
 
+func TestNobodyEmptiesACodeForFree(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	link := w.link(w.cafeKey, "1.00")
+	word := w.generate(map[string]any{"percent_off": 10, "uses": 9})[0]
+	session := map[string]any{"link_token": link["token"], "code": word}
+	require.Equal(t, 200, w.redeem(map[string]any{"code": word}).status)
+	require.Equal(t, 201, w.post("/api/create_payment_session", session).status)
+	require.Equal(t, 200, w.redeem(map[string]any{"code": word}).status)
+	for _, r := range []reply{w.redeem(map[string]any{"code": word}), w.post("/api/create_payment_session", session)} {
+		requireCode(t, http.StatusTooManyRequests, "too_many_held", r)
+		require.NotEmpty(t, r.header.Get("Retry-After"))
+	}
+	require.Equal(t, 200, w.redeem(map[string]any{"code": word}, at("203.0.113.10")).status, "somebody else")
+	require.Equal(t, 201, w.post("/api/create_payment_session", session, as(w.cafeKey)).status, "the shop itself")
+}
+
 func TestCodesCannotBeGuessedAtForLong(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

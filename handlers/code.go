@@ -93,7 +93,7 @@ func (h *Handlers) applyCode(c echo.Context, choice shop.Choice) error {
 }
 
 // codeErrors are the refusals that are about a code, and stand beside its field.
-var codeErrors = []error{shop.ErrCode, shop.ErrCodeUsed, shop.ErrCodeEarly, shop.ErrCodeOver, shop.ErrCodeElsewhere, shop.ErrCodeWallet, errTooOften}
+var codeErrors = []error{shop.ErrCode, shop.ErrCodeUsed, shop.ErrCodeEarly, shop.ErrCodeOver, shop.ErrCodeElsewhere, shop.ErrCodeWallet, shop.ErrCodeHeld, errTooOften}
 
 // refusedCode is the field of the code of a form that was refused, perhaps because of it.
 func refusedCode(c echo.Context, o shop.Offer, problem error) views.CodeField {

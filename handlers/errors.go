@@ -65,6 +65,7 @@ var replies = []reply{
 	{shop.ErrCodeEarly, 400, "code_not_valid_yet", "This code is not valid yet."},
 	{shop.ErrCodeOver, 400, "code_expired", "This code is not valid any more."},
 	{shop.ErrCodeElsewhere, 400, "code_elsewhere", "This code is for something else."},
+	{shop.ErrCodeHeld, 429, "too_many_held", "Too many uses of this code are held and not paid yet. Pay with one of them, or try again later."},
 	{shop.ErrCodeWallet, 409, "code_not_yours", "This code is for another wallet, or this wallet has used it as often as it may. Nothing was charged."},
 	{shop.ErrTooLarge, 413, "too_large", "Pictures may have 10 MB, and files 200 MB."},
 	{shop.ErrNoPayee, 409, "no_receiving_address", "The shop has no address to be paid at yet."},

@@ -51,6 +51,7 @@ CREATE TABLE code_uses (
     id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     code_id       text NOT NULL REFERENCES codes,
     address       text NOT NULL DEFAULT '', -- of the wallet, as far as it is known
+    taken_from    text NOT NULL DEFAULT '', -- the buyer's network address; empty for calls and sellers' keys
     attempt_id    text UNIQUE COLLATE "C",
     endpoint_id   text NOT NULL DEFAULT '' COLLATE "C", -- what a token is for, or what was called
     link_id       text NOT NULL DEFAULT '' COLLATE "C",

@@ -89,13 +89,19 @@ SELECT sqlc.embed(c), sqlc.embed(b) FROM codes c JOIN code_batches b ON b.id = c
 WHERE c.id = @id FOR NO KEY UPDATE OF c;
 
 -- name: CodeUseInsert :one
-INSERT INTO code_uses (code_id, address, attempt_id, endpoint_id, link_id, token_hash, token_until, held_until, taken_at)
-VALUES (@code_id, @address, sqlc.narg(attempt_id), @endpoint_id, @link_id, @token_hash, @token_until, @held_until, @taken_at)
+INSERT INTO code_uses (code_id, address, taken_from, attempt_id, endpoint_id, link_id, token_hash, token_until, held_until, taken_at)
+VALUES (@code_id, @address, @taken_from, sqlc.narg(attempt_id), @endpoint_id, @link_id, @token_hash, @token_until, @held_until, @taken_at)
 RETURNING id;
 
 -- name: CodeUsesOfWallet :one
 -- How often a wallet uses a code, another use than this one. Under the code's lock it stands still.
 SELECT count(*)::int FROM code_uses WHERE code_id = @code_id AND address = @address AND given_back_at IS NULL AND id <> @but;
+
+-- name: CodeUsesUnpaid :one
+-- How many uses of a code a network address holds without having paid, or having spent them. Under the code's lock it
+-- stands still.
+SELECT count(*)::int FROM code_uses u LEFT JOIN attempts a ON a.id = u.attempt_id
+WHERE u.code_id = @code_id AND u.taken_from = @taken_from AND u.given_back_at IS NULL AND (u.held_until IS NOT NULL OR a.status = 'open');
 
 -- name: CodeUsesOfAttempts :many
 -- The uses that purchases hold.

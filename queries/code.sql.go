@@ -577,7 +577,7 @@ func (q *Queries) CodeLock(ctx context.Context, db DBTX, argID id.Code) (CodeLoc
 }
 
 const codeOfToken = `-- name: CodeOfToken :one
-SELECT u.id, u.code_id, u.address, u.attempt_id, u.endpoint_id, u.link_id, u.token_hash, u.token_until, u.held_until, u.call_until, u.taken_at, u.given_back_at, c.id, c.batch_id, c.merchant_id, c.livemode, c.code, c.plain, c.uses, c.used, c.revoked_at, c.created_at, b.id, b.merchant_id, b.livemode, b.name, b.off, b.percent, b.amount, b.uses, b.per_wallet, b.valid_from, b.valid_until, b.item_id, b.link_id, b.endpoint_id, b.address, b.codes, b.once, b.created_at
+SELECT u.id, u.code_id, u.address, u.taken_from, u.attempt_id, u.endpoint_id, u.link_id, u.token_hash, u.token_until, u.held_until, u.call_until, u.taken_at, u.given_back_at, c.id, c.batch_id, c.merchant_id, c.livemode, c.code, c.plain, c.uses, c.used, c.revoked_at, c.created_at, b.id, b.merchant_id, b.livemode, b.name, b.off, b.percent, b.amount, b.uses, b.per_wallet, b.valid_from, b.valid_until, b.item_id, b.link_id, b.endpoint_id, b.address, b.codes, b.once, b.created_at
 FROM code_uses u JOIN codes c ON c.id = u.code_id JOIN code_batches b ON b.id = c.batch_id
 WHERE u.token_hash = $1
 `
@@ -596,6 +596,7 @@ func (q *Queries) CodeOfToken(ctx context.Context, db DBTX, tokenHash []byte) (C
 		&i.CodeUse.ID,
 		&i.CodeUse.CodeID,
 		&i.CodeUse.Address,
+		&i.CodeUse.TakenFrom,
 		&i.CodeUse.AttemptID,
 		&i.CodeUse.EndpointID,
 		&i.CodeUse.LinkID,
@@ -741,14 +742,15 @@ func (q *Queries) CodeUseGiveBackOf(ctx context.Context, db DBTX, arg CodeUseGiv
 }
 
 const codeUseInsert = `-- name: CodeUseInsert :one
-INSERT INTO code_uses (code_id, address, attempt_id, endpoint_id, link_id, token_hash, token_until, held_until, taken_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+INSERT INTO code_uses (code_id, address, taken_from, attempt_id, endpoint_id, link_id, token_hash, token_until, held_until, taken_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 RETURNING id
 `
 
 type CodeUseInsertParams struct {
 	CodeID     id.Code
 	Address    string
+	TakenFrom  string
 	AttemptID  *string
 	EndpointID id.Endpoint
 	LinkID     id.Link
@@ -762,6 +764,7 @@ func (q *Queries) CodeUseInsert(ctx context.Context, db DBTX, arg CodeUseInsertP
 	row := db.QueryRow(ctx, codeUseInsert,
 		arg.CodeID,
 		arg.Address,
+		arg.TakenFrom,
 		arg.AttemptID,
 		arg.EndpointID,
 		arg.LinkID,
@@ -816,7 +819,7 @@ func (q *Queries) CodeUseTakeBack(ctx context.Context, db DBTX, attemptID string
 }
 
 const codeUsesOfAttempts = `-- name: CodeUsesOfAttempts :many
-SELECT id, code_id, address, attempt_id, endpoint_id, link_id, token_hash, token_until, held_until, call_until, taken_at, given_back_at FROM code_uses WHERE attempt_id = ANY ($1::text[]) AND given_back_at IS NULL ORDER BY code_id
+SELECT id, code_id, address, taken_from, attempt_id, endpoint_id, link_id, token_hash, token_until, held_until, call_until, taken_at, given_back_at FROM code_uses WHERE attempt_id = ANY ($1::text[]) AND given_back_at IS NULL ORDER BY code_id
 `
 
 // The uses that purchases hold.
@@ -833,6 +836,7 @@ func (q *Queries) CodeUsesOfAttempts(ctx context.Context, db DBTX, attempts []st
 			&i.ID,
 			&i.CodeID,
 			&i.Address,
+			&i.TakenFrom,
 			&i.AttemptID,
 			&i.EndpointID,
 			&i.LinkID,
@@ -888,6 +892,25 @@ func (q *Queries) CodeUsesSweep(ctx context.Context, db DBTX, now time.Time) (in
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const codeUsesUnpaid = `-- name: CodeUsesUnpaid :one
+SELECT count(*)::int FROM code_uses u LEFT JOIN attempts a ON a.id = u.attempt_id
+WHERE u.code_id = $1 AND u.taken_from = $2 AND u.given_back_at IS NULL AND (u.held_until IS NOT NULL OR a.status = 'open')
+`
+
+type CodeUsesUnpaidParams struct {
+	CodeID    id.Code
+	TakenFrom string
+}
+
+// How many uses of a code a network address holds without having paid, or having spent them. Under the code's lock it
+// stands still.
+func (q *Queries) CodeUsesUnpaid(ctx context.Context, db DBTX, arg CodeUsesUnpaidParams) (int32, error) {
+	row := db.QueryRow(ctx, codeUsesUnpaid, arg.CodeID, arg.TakenFrom)
+	var column_1 int32
+	err := row.Scan(&column_1)
+	return column_1, err
 }
 
 const codesInsert = `-- name: CodesInsert :many

@@ -198,6 +198,7 @@ type CodeUse struct {
 	ID          int64
 	CodeID      id.Code
 	Address     string
+	TakenFrom   string
 	AttemptID   *string
 	EndpointID  id.Endpoint
 	LinkID      id.Link

@@ -23,6 +23,8 @@ var (
 	ErrCodeOver = errors.New("shop: code not valid any more")
 	// ErrCodeElsewhere is returned where a code is good for something else that its shop sells.
 	ErrCodeElsewhere = errors.New("shop: code for something else")
+	// ErrCodeHeld is returned to whoever holds several uses of a code already, and has paid with none of them.
+	ErrCodeHeld = errors.New("shop: too many uses of a code held")
 	// ErrCodeWallet is returned to a wallet that may not use a code, or not once more.
 	ErrCodeWallet = errors.New("shop: code not for this wallet")
 )

@@ -17,6 +17,7 @@ type Redeeming struct {
 	Wallet   string // as he writes it; empty where the code does not ask for it
 	Token    string // of the link that it is for; at most one of Token and Endpoint
 	Endpoint id.Endpoint
+	From     string // the network address of whoever redeems it
 }
 
 // Bypass stands for one use of a code, for a short time: who has it is let through instead of whoever has the code.
@@ -27,10 +28,10 @@ type Bypass struct {
 }
 
 // RedeemCode takes one use of a code and hands out a bypass token for it. What is not spent in time goes back to the code.
-// Errors: [ErrCode], [ErrCodeUsed], [ErrCodeEarly], [ErrCodeOver], [ErrCodeElsewhere], [ErrCodeWallet], [ErrNotFound] for a
-// link or an endpoint that is not there, [*FieldError].
+// Errors: [ErrCode], [ErrCodeUsed], [ErrCodeEarly], [ErrCodeOver], [ErrCodeElsewhere], [ErrCodeWallet], [ErrCodeHeld],
+// [ErrNotFound] for a link or an endpoint that is not there, [*FieldError].
 func (s *Service) RedeemCode(ctx context.Context, r Redeeming) (Bypass, error) {
-	t := Taking{Endpoint: r.Endpoint}
+	t := Taking{Endpoint: r.Endpoint, From: r.From}
 	if r.Wallet != "" {
 		var err error
 		if t.Wallet, err = WalletAddress("buyer_address", r.Wallet); err != nil {

@@ -101,6 +101,7 @@ type Taking struct {
 	Attempt  id.Attempt  // a purchase
 	Endpoint id.Endpoint // or a call
 	Wallet   string      // lower-case hex; empty where it is not known yet
+	From     string      // the buyer's network address; empty for calls and sellers' keys
 	Until    time.Time   // of a call: nothing came of it by then
 
 	link  id.Link // what a token is for
@@ -109,7 +110,7 @@ type Taking struct {
 
 // TakeCodeTx takes one use of what was handed in. It is had once, however many want it at the same moment: who comes second
 // waits for the first, and finds the code as it is then.
-// Errors: [ErrCodeUsed], [ErrCodeEarly], [ErrCodeOver], [ErrCodeWallet].
+// Errors: [ErrCodeUsed], [ErrCodeEarly], [ErrCodeOver], [ErrCodeWallet], [ErrCodeHeld].
 func TakeCodeTx(ctx context.Context, tx pgx.Tx, now time.Time, h HandedIn, t Taking) (use int64, err error) {
 	if h.use != 0 {
 		if err := h.Code.timely(now); err != nil {
@@ -125,11 +126,11 @@ func TakeCodeTx(ctx context.Context, tx pgx.Tx, now time.Time, h HandedIn, t Tak
 	if err != nil {
 		return 0, fmt.Errorf("take %s: %w", h.Code.ID, err)
 	}
-	if err := admitTx(ctx, tx, h.Code, 0, t.Wallet); err != nil {
+	if err := errors.Join(admitTx(ctx, tx, h.Code, 0, t.Wallet), checkHeldTx(ctx, tx, h.Code.ID, t.From)); err != nil {
 		return 0, err
 	}
 	p := queries.CodeUseInsertParams{
-		CodeID: h.Code.ID, Address: t.Wallet, EndpointID: t.Endpoint, LinkID: t.link, TokenHash: t.token, TakenAt: now,
+		CodeID: h.Code.ID, Address: t.Wallet, TakenFrom: t.From, EndpointID: t.Endpoint, LinkID: t.link, TokenHash: t.token, TakenAt: now,
 	}
 	switch {
 	case t.Attempt != "":
@@ -189,6 +190,25 @@ func admitTx(ctx context.Context, tx pgx.Tx, c Code, but int64, wallet string) e
 	}
 	if int(n) >= c.PerWallet {
 		return ErrCodeWallet
+	}
+	return nil
+}
+
+// maxHeldUses is how many uses of one code a network address may hold unpaid and unspent: a code that many know cannot be
+// emptied for free.
+const maxHeldUses = 3
+
+// checkHeldTx runs under the lock of the code's row.
+func checkHeldTx(ctx context.Context, tx pgx.Tx, code id.Code, from string) error {
+	if from == "" {
+		return nil
+	}
+	n, err := queries.New().CodeUsesUnpaid(ctx, tx, queries.CodeUsesUnpaidParams{CodeID: code, TakenFrom: from})
+	if err != nil {
+		return fmt.Errorf("uses of %s: %w", code, err)
+	}
+	if n >= maxHeldUses {
+		return ErrCodeHeld
 	}
 	return nil
 }
