@@ -137,8 +137,9 @@ func offJSON(t shop.Terms) (percent *int, amount *string) {
 	case shop.OffAmount:
 		text := t.Amount.String()
 		return nil, &text
+	default:
+		return nil, nil
 	}
-	return nil, nil
 }
 
 func (a api) generateCodes(c echo.Context, who access.Caller) error {
