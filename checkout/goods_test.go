@@ -148,7 +148,7 @@ func TestOrdersAreSent(t *testing.T) {
 		require.NoError(t, err)
 	}
 	list := func(sent bool) []checkout.Order {
-		orders, err := s.checkout.Orders(t.Context(), s.merchant, false, sent, "", 10)
+		orders, err := s.checkout.Orders(t.Context(), s.merchant, false, sent, shop.Page{Limit: 10})
 		require.NoError(t, err)
 		return orders
 	}

@@ -82,12 +82,15 @@ type Handlers struct {
 // maxBody is the largest request body, before any handler reads it.
 const maxBody = "256K"
 
-// limitBody refuses what is too large, before any handler reads it; files have a limit of their own.
+// limitBody refuses what is too large, before any handler reads it; files have limits of their own.
 func limitBody(next echo.HandlerFunc) echo.HandlerFunc {
-	ordinary, files := middleware.BodyLimit(maxBody)(next), middleware.BodyLimit(strconv.Itoa(maxUpload)+"B")(next)
+	ordinary, files := middleware.BodyLimit(maxBody)(next), map[string]echo.HandlerFunc{}
+	for path, most := range filePaths {
+		files[path] = middleware.BodyLimit(strconv.Itoa(most) + "B")(next)
+	}
 	return func(c echo.Context) error {
-		if c.Path() == uploadPath {
-			return files(c)
+		if limited, ok := files[c.Path()]; ok {
+			return limited(c)
 		}
 		return ordinary(c)
 	}
@@ -121,6 +124,8 @@ func (h *Handlers) routes(e *echo.Echo) {
 	e.GET("/readyz", h.ready)
 	e.Match([]string{http.MethodGet, http.MethodHead}, "/images/:upload", h.image)
 	h.buyerRoutes(e)
+	h.storefrontRoutes(e)
+	h.leadRoutes(e)
 	h.receiptRoutes(e)
 	h.signInRoutes(e)
 	h.accountRoutes(e)

@@ -124,6 +124,14 @@ type ItemView struct {
 	MayChange   bool
 }
 
+// KeysAdded says how many keys of an import were new.
+func KeysAdded(n int) string {
+	if n == 0 {
+		return "The list had all of these keys already."
+	}
+	return count(n, "key was added.", "keys were added.")
+}
+
 // ItemChoice names another item.
 type ItemChoice struct {
 	Item  id.Item
