@@ -105,11 +105,15 @@ type TillFrame struct {
 	Theme               string // the till's own: "light", "dark" or "" to follow the device
 	Now                 time.Time
 	Test                bool
+	LocksAfter          time.Duration // that nobody touches it
 }
 
 func (f TillFrame) page(title string) Page {
 	p := counterFrame(title, f.Test)
 	p.Theme = f.Theme
+	if f.LocksAfter > 0 {
+		p.Again = int(f.LocksAfter.Seconds()) + 1 // the lock shows without scripts too
+	}
 	return p
 }
 
