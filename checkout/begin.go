@@ -28,6 +28,7 @@ type beginning struct {
 	request  Request       // of the payment
 	replaces id.Attempt    // an open purchase that ends where this one begins
 	till     *tillSale     // nil where it begins at no till
+	cart     *cartSale     // nil where it was no cart
 }
 
 func (b *beginning) paying() bool { return b.payment != nil }
@@ -138,6 +139,9 @@ func (s *Service) beginTx(ctx context.Context, tx pgx.Tx, all []*beginning, look
 		}
 	}
 	if err := chargeTicketsTx(ctx, tx, all, refusals); err != nil {
+		return err
+	}
+	if err := buyCartsTx(ctx, tx, all, refusals); err != nil {
 		return err
 	}
 	var begun []*beginning

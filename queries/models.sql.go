@@ -111,6 +111,15 @@ type BuyerKey struct {
 	CreatedAt time.Time
 }
 
+type Cart struct {
+	ID         int64
+	Visitor    []byte
+	MerchantID id.Merchant
+	Version    int64
+	Lines      []byte
+	TouchedAt  time.Time
+}
+
 type Challenge struct {
 	Hash      []byte
 	Purpose   string
@@ -342,6 +351,8 @@ type Link struct {
 	KeyItemID     *id.Item
 	LeadsTo       string
 	LeadsAll      bool
+	Asks          []string
+	PauseText     string
 }
 
 type LinkClick struct {
