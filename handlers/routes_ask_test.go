@@ -25,7 +25,7 @@ var kinds = map[string]string{
 	":invite": "invite", ":till": "till", ":passkey": "passkey", ":address": "address", ":session": "session",
 	":upload": "picture", ":line": "line", ":slug": "slug", ":item": "item", ":sale": "sale", "/dashboard/items/:item/keys": "list of keys",
 	":number": "line", "/pos/:token": "link token", "/pos/:token/events": "link token",
-	"/link/:token": "link token", "/api/link/:token": "link token", "/invite/:token": "invite token",
+	"/link/:token": "link token", "/link/:token/onward": "link token", "/api/link/:token": "link token", "/invite/:token": "invite token",
 	"/api/payment_attempts/:id": "attempt", "/api/payment_attempts/:id/pay": "attempt",
 	"/api/webhooks/deliveries/:id": "delivery", "/api/webhooks/replays/:id": "replay",
 }
