@@ -88,7 +88,9 @@ func (a *Address) check() error {
 		}
 	}
 	a.Country = strings.ToUpper(strings.TrimSpace(a.Country))
-	if len(a.Country) != 2 || strings.ContainsFunc(a.Country, func(r rune) bool { return r < 'A' || r > 'Z' }) {
+	if a.Country == "" {
+		refuse("country", "Choose the country.")
+	} else if len(a.Country) != 2 || strings.ContainsFunc(a.Country, func(r rune) bool { return r < 'A' || r > 'Z' }) {
 		refuse("country", "Give the country in two letters, such as DK.")
 	}
 	return errors.Join(wrong...)
