@@ -85,6 +85,46 @@ func (s *Service) ToPack(ctx context.Context, merchant id.Merchant, livemode boo
 	return orders(rows, func(r queries.OrdersToPackRow) queries.OrderListRow { return queries.OrderListRow(r) })
 }
 
+// Shipment is how what was bought reaches its buyer.
+type Shipment struct {
+	Buyer  Buyer
+	SentAt time.Time // of the last of it; zero as long as not all of it was sent
+	Notes  []string  // such as tracking numbers, of what was sent
+}
+
+// Shipment returns what a paid purchase's buyer is told of the goods that are sent to him; false where none are.
+func (s *Service) Shipment(ctx context.Context, p Purchase) (sent Shipment, ok bool, err error) {
+	if !p.Status.Paid() || !slices.ContainsFunc(p.Lines, func(l Line) bool { return l.Kind == shop.Physical }) {
+		return Shipment{}, false, nil
+	}
+	sales, err := s.SalesOf(ctx, p.ID)
+	if err != nil {
+		return Shipment{}, false, err
+	}
+	waits := false
+	for _, sale := range sales {
+		switch {
+		case sale.Fulfilment == "":
+			continue
+		case sale.FulfilledAt == nil:
+			waits = true
+		case sale.FulfilledAt.After(sent.SentAt):
+			sent.SentAt = *sale.FulfilledAt
+		}
+		ok = true
+		if note := sale.FulfilmentNote; note != "" && !slices.Contains(sent.Notes, note) {
+			sent.Notes = append(sent.Notes, note)
+		}
+	}
+	if waits {
+		sent.SentAt = time.Time{}
+	}
+	if ok {
+		sent.Buyer, err = s.BuyerOf(ctx, p.ID)
+	}
+	return sent, ok, err
+}
+
 // orders makes orders of rows, which different queries give under different names.
 func orders[T any](rows []T, plain func(T) queries.OrderListRow) ([]Order, error) {
 	out := make([]Order, len(rows))

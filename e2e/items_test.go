@@ -184,9 +184,17 @@ func TestAnOrderIsPackedAndSentAndItsBuyerReadsSo(t *testing.T) {
 	seller.press(seller.button("Mark as sent"))
 	seller.says("by Mette Lund")
 	seller.cleanEverywhere("an order that was sent")
-	buyer := visit(t, w, phone)
+	buyer := visit(t, w, phone, axe)
 	buyer.open(payURL)
+	buyer.sees(buyer.heading("Will be sent")) // the cup waits
 	buyer.says("Royal Mail, QM 1234 5678 9GB")
+	seller.press(seller.link("Cup of the potter"))
+	seller.press(seller.button("Mark as sent"))
+	seller.says("by Mette Lund")
+	buyer.reload()
+	buyer.sees(buyer.heading("Sent"))
+	buyer.says("SW1Y 4JH London")
+	buyer.clean("a receipt of what was sent")
 	seller.press(seller.button("It was not sent"))
 	seller.sees(seller.button("Mark as sent"))
 }

@@ -91,6 +91,9 @@ func (h *Handlers) viewBuyers(c echo.Context, v *views.PurchaseView, p checkout.
 		}
 		v.Handover.Goods = append(v.Handover.Goods, handed)
 	}
+	if err := h.viewShipment(c, v, p); err != nil {
+		return err
+	}
 	if path := onwardPath(p, k); path != "" {
 		v.Handover.Onward, v.Handover.OnwardHost = path, shop.LeadsTo{URL: p.LeadsTo}.Host()
 	}

@@ -141,6 +141,19 @@ func addressLines(b checkout.Buyer) []string {
 	return out
 }
 
+// viewShipment tells a buyer where his goods go, and when they went.
+func (h *Handlers) viewShipment(c echo.Context, v *views.PurchaseView, p checkout.Purchase) error {
+	sent, ok, err := h.Checkout.Shipment(c.Request().Context(), p)
+	if err != nil || !ok {
+		return err
+	}
+	v.Handover.To, v.Handover.SentNotes = addressLines(sent.Buyer), sent.Notes
+	if !sent.SentAt.IsZero() {
+		v.Handover.Sent = sent.SentAt.UTC()
+	}
+	return nil
+}
+
 func (h *Handlers) fulfilOrder(c echo.Context, s seller) error {
 	sale, err := whichSale(c)
 	if err != nil {

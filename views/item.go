@@ -132,6 +132,14 @@ func KeysAdded(n int) string {
 	return count(n, "key was added.", "keys were added.")
 }
 
+// moreHint says what a number does that is put in.
+func (v ItemView) moreHint() string {
+	if !v.Stock.Limited {
+		return "From then on it is counted."
+	}
+	return "A minus takes some out, such as -2."
+}
+
 // ItemChoice names another item.
 type ItemChoice struct {
 	Item  id.Item

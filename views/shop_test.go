@@ -255,7 +255,7 @@ func sentPurchaseExample(t *testing.T) PurchaseView {
 	v := examplePurchase(t, "settled", "")
 	v.Handover = Handover{
 		To:   []string{"Ada Byron", "12 St James’s Square", "SW1Y 4JH London", "United Kingdom"},
-		Sent: time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC), SentNote: "Royal Mail, QM 1234 5678 9GB",
+		Sent: time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC), SentNotes: []string{"Royal Mail, QM 1234 5678 9GB"},
 	}
 	return v
 }
