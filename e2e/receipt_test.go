@@ -97,7 +97,7 @@ func TestReceiptsAreProvenFromTheChainAlone(t *testing.T) {
 	v.press(v.button("Check the receipt"))
 	v.sees(v.heading("This receipt is true"))
 	v.says("1 × Beans “Fjord”, 250 g")
-	v.says(pocket.address())
+	v.says(pocket.address()[:6] + "…")
 	require.NoError(t, v.Locator("#file").SetInputFiles([]playwright.InputFile{{Name: "receipt.json", MimeType: "application/json", Buffer: []byte(program.Body)}}))
 	v.press(v.button("Check the receipt"))
 	v.sees(v.heading("This payment is true"))

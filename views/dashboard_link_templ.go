@@ -880,7 +880,7 @@ func linkAttempts(v LinkView) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			if v.Over == "" {
+			if v.State == "open" {
 				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 53, "Open the link as a buyer to make the first.")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err

@@ -69,6 +69,12 @@ var linkAsks = []Option{{"name", "Name"}, {"email", "E-mail"}, {"note", "Note"}}
 
 func (o LinkOffer) asks(what string) bool { return slices.Contains(o.Asks, what) }
 
+// detail tells what one costs, and how many there are.
+func (l LinkLine) detail() string {
+	stock := l.Stock.words()
+	return priceInWords(l.Pricing, l.Price) + ", " + strings.ToLower(stock[:1]) + stock[1:]
+}
+
 // sum is what the items of a link cost together, as far as their quantities can be read.
 func (o LinkOffer) sum() money.USDC {
 	const most = 10_000 // of one thing
@@ -79,6 +85,14 @@ func (o LinkOffer) sum() money.USDC {
 		}
 	}
 	return sum
+}
+
+// proposed is what the buyer is asked for who decides: the first amount to choose from, or the least.
+func (o LinkOffer) proposed() string {
+	for preset := range strings.FieldsSeq(strings.ReplaceAll(o.Presets.Value, ";", " ")) {
+		return strings.TrimSuffix(preset, ",")
+	}
+	return o.Min.Value
 }
 
 // asked is what the closed fold of questions says it holds.
