@@ -190,7 +190,7 @@ func TestTheFormOfALinkKeepsWhatItDoesNotShow(t *testing.T) {
 	leading := k.leading(nil)
 	path = "/dashboard/links/" + leading["id"].(string) + "/edit"
 	require.Equal(t, 303, k.form(path, url.Values{"sells": {"amount"}, "title": {"Guide"}, "price": {"6"}}, k.owner).status)
-	require.Equal(t, "", k.listed(leading)["leads_to"], "it is about an amount now")
+	require.Empty(t, k.listed(leading)["leads_to"], "it is about an amount now")
 }
 
 func TestASellerPausesALink(t *testing.T) {
@@ -217,7 +217,7 @@ func TestASellerPausesALink(t *testing.T) {
 	k.post("/api/items/archive", object{"id": k.fjord}, as(k.key))
 	require.Equal(t, 303, k.form(path+"/resumption", url.Values{}, k.owner).status, "also one whose item is off the shelf")
 	require.Equal(t, false, k.listed(link)["paused"])
-	require.Equal(t, "", k.listed(link)["pause_text"])
+	require.Empty(t, k.listed(link)["pause_text"])
 	require.Equal(t, 303, k.form(path+"/expire", url.Values{}, k.owner).status)
 	require.Equal(t, 410, k.form(path+"/pause", url.Values{}, k.owner).status, "what is over cannot be paused")
 

@@ -53,6 +53,6 @@ func (a *Asks) named(word string) *bool {
 
 // asksOf reads what a row asks, which the database keeps to the known questions.
 func asksOf(words []string) Asks {
-	a, _ := AsksOf(words) //nolint:errcheck // the row's check names the same words
+	a, _ := AsksOf(words) // the row’s check names the same words
 	return a
 }
