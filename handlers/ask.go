@@ -40,10 +40,11 @@ func (a asked) choice() (shop.Choice, error) {
 // amount reads one of the proposed amounts, or what was typed in their place; 0 for nothing.
 func (a asked) amount(name string) (money.USDC, error) {
 	text := strings.TrimSpace(a(name))
-	if text == otherAmount {
-		text = strings.TrimSpace(a(name + "_other"))
-	} else if text == "" {
+	switch text {
+	case "":
 		return 0, nil
+	case otherAmount:
+		text = strings.TrimSpace(a(name + "_other"))
 	}
 	amount, err := money.ParseUSDC(text)
 	if err != nil {
