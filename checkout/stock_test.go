@@ -423,6 +423,7 @@ func TestOfLittleStockTheShopIsToldOnce(t *testing.T) {
 	require.NoError(t, err)
 	s.bought(t, "", beans, 1)
 	require.Len(t, typesOf(s.events(t), string(beans.ID)), 2)
+	require.Equal(t, 2, s.count(t, `SELECT count(*) FROM notices WHERE kind = 'low_stock' AND link = '/dashboard/items/`+string(beans.ID)+`'`), "so does the bell")
 }
 
 func TestWhatIsFreeIsGivenAway(t *testing.T) {
