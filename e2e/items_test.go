@@ -181,6 +181,11 @@ func TestAnOrderIsPackedAndSentAndItsBuyerReadsSo(t *testing.T) {
 	seller.open("/dashboard/orders")
 	seller.press(seller.link("2 × Beans of the hill"))
 	seller.fill("Note to the buyer, optional", "Royal Mail, QM 1234 5678 9GB")
+	_, err := seller.ExpectResponse("**/dashboard/orders/sal_*", func() error { // which a change in the shop provokes
+		w.newItem(t, "Filter papers", "0.02", 0)
+		return nil
+	})
+	require.NoError(t, err)
 	seller.press(seller.button("Mark as sent"))
 	seller.says("by Mette Lund")
 	seller.cleanEverywhere("an order that was sent")
