@@ -65,7 +65,7 @@ func TestAnOrderIsSentAndTakenBack(t *testing.T) {
 	require.Equal(t, 1, w.get("/dashboard/orders?sent=1", browser).document().Find(".order-rows tbody tr").Length())
 	require.Equal(t, http.StatusSeeOther, w.form(order+"/return", nil, browser).status)
 	require.Zero(t, w.get("/dashboard/orders?sent=1", browser).document().Find(".order-rows").Length())
-	require.EqualValues(t, 2, w.count(`SELECT count(*) FROM audit_rows WHERE action IN ('order.sent', 'order.reopened')`))
+	require.Equal(t, 2, w.count(`SELECT count(*) FROM audit_rows WHERE action IN ('order.sent', 'order.reopened')`))
 }
 
 func TestWhereAnOrderGoesIsForThoseWhoSendIt(t *testing.T) {
