@@ -58,7 +58,7 @@ type sharedChain struct {
 }
 
 const (
-	gasAccounts = 160
+	gasAccounts = 240
 	buyers      = 400
 	pocket      = 100 * money.One // what a buyer has
 )

@@ -222,7 +222,7 @@ func ItemForm(v ItemFormView) templ.Component {
 				}
 				return nil
 			})
-			templ_7745c5c3_Err = textField("price", "Amount", v.Price, "A buyer who decides sees it as what you suggest.").Render(templ.WithChildren(ctx, templ_7745c5c3_Var9), templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = textField("price", "Amount", v.Price, "Where the buyer decides, this is what you suggest.").Render(templ.WithChildren(ctx, templ_7745c5c3_Var9), templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
