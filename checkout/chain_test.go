@@ -58,7 +58,7 @@ type sharedChain struct {
 }
 
 const (
-	gasAccounts = 240
+	gasAccounts = 320
 	buyers      = 400
 	pocket      = 100 * money.One // what a buyer has
 )

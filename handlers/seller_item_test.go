@@ -315,10 +315,11 @@ func TestWhoIsSentAwayWhileHisFileComesInLeavesNothing(t *testing.T) {
 		m := multipart.NewWriter(&body)
 		require.NoError(t, m.SetBoundary("xxxx"))
 		beansForm("kind", "file").with("file", "a.txt", []byte("all of it")).writeTo(t, m)
+		require.NoError(t, m.WriteField("sku", "B-1"))
 		require.NoError(t, m.Close())
 		at := bytes.Index(body.Bytes(), []byte("of it"))
 		if cut == "after it" {
-			at = body.Len() - len("--xxxx--")
+			at = bytes.Index(body.Bytes(), []byte("B-1"))
 		}
 		request := w.begins("/dashboard/items", "Content-Length: "+strconv.Itoa(body.Len()), func(r *http.Request) {
 			mia(r)

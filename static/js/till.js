@@ -159,7 +159,10 @@
     if (looked) last.set(fresh.id, text);
     else last.delete(fresh.id);
     const focused = old.contains(document.activeElement) && document.activeElement.id;
+    const menu = looked && find(".till-menu[open] > summary", old)?.getAttribute("aria-label");
     old.replaceWith(fresh);
+    // News do not close a menu under somebody's finger.
+    for (const summary of all(".till-menu > summary", fresh)) if (summary.getAttribute("aria-label") === menu) summary.parentElement.open = true;
     if (focused) document.getElementById(focused)?.focus();
     shown(fresh);
   }
