@@ -35,7 +35,7 @@ const (
 // while a shop is running.
 func TestShellOfTheDocuments(t *testing.T) {
 	t.Parallel()
-	w := startWorld(t)
+	w := startWorld(t, "DEV_SETTLE_ENABLED=true")
 	t.Run("page", func(t *testing.T) { // ends before the world does
 		for _, page := range shellPages(t, false) {
 			t.Run(page[0].page, func(t *testing.T) {
