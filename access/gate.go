@@ -216,7 +216,7 @@ func (s *Service) OpenShopTx(ctx context.Context, tx pgx.Tx, name string, owner 
 	if err != nil {
 		return "", fmt.Errorf("look for %s: %w", slug, err)
 	}
-	if taken || slug == "" {
+	if taken || slug == "" || id.Reserved(slug) {
 		slug = strings.Trim(slug+"-"+strings.ToLower(string(merchant)[len(merchant)-8:]), "-")
 	}
 	if err := q.MerchantInsert(ctx, tx, queries.MerchantInsertParams{ID: merchant, Slug: slug, Name: name, CreatedAt: now}); err != nil {

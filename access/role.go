@@ -111,24 +111,24 @@ var sheets = map[Role]RoleSheet{
 		Name: "Owner", Can: "Everything, also where the shop is paid, and who else owns it.",
 	},
 	Manager: {
-		Name: "Manager", Can: "Run the shop: links, sales, webhooks, API keys, settings, staff and tills.",
+		Name: "Manager", Can: "Run the shop: items, stock, orders, links, sales, webhooks, API keys, settings, staff and tills, with discounts.",
 		Cannot: "Change where the shop is paid, go live, or change owners and managers.",
 	},
 	Developer: {
-		Name: "Developer", Can: "Make webhooks, and API keys for all that programs may do; see links and sales.",
-		Cannot: "Change links or settings by hand, or see staff.",
+		Name: "Developer", Can: "Make webhooks, and API keys for all that programs may do; see items, links and sales.",
+		Cannot: "Change items, links or settings by hand, send orders, or see staff.",
 	},
 	Accountant: {
-		Name: "Accountant", Can: "See and download sales and settlements.",
+		Name: "Accountant", Can: "See items and links, and see and download sales and settlements.",
 		Cannot: "Change anything.",
 	},
 	Cashier: {
-		Name: "Cashier", Can: "Take payments at the till.",
-		Cannot: "Give discounts, or see the dashboard.",
+		Name: "Cashier", Can: "Take payments at the till, cancel a sale there, and decide on money that came after.",
+		Cannot: "Give discounts, change items, or see the dashboard.",
 	},
 	Viewer: {
-		Name: "Viewer", Can: "See links, sales, webhooks and settings.",
-		Cannot: "Change anything, or download sales.",
+		Name: "Viewer", Can: "See items, links, sales, webhooks and settings.",
+		Cannot: "Change anything, send orders, or download sales.",
 	},
 }
 

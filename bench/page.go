@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -189,6 +190,17 @@ func fetch(ctx context.Context, url string, compressed bool) (body []byte, wire 
 	}
 	body, err = io.ReadAll(from)
 	return body, counted.n, err
+}
+
+// zipped is how many bytes of text move over the wire.
+func zipped(text string) (int, error) {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	if _, err := io.WriteString(w, text); err != nil {
+		return 0, err
+	}
+	err := w.Close()
+	return b.Len(), err
 }
 
 type counter struct {

@@ -58,11 +58,15 @@ func stock(ctx context.Context, s *openedShop) ([]result, error) {
 		return nil, err
 	}
 	p95 := found[len(found)*95/100]
-	return []result{
+	served, err := atTills(ctx, s)
+	if err != nil {
+		return nil, fmt.Errorf("tills: %w", err)
+	}
+	return append([]result{
 		atLeast(fmt.Sprintf("reservations/s, %d tills", tills), fmt.Sprintf("%.0f/s", ours), fmt.Sprintf("bare UPDATE %.0f/s", bare), ours/bare, 0.5),
 		atMost("charge to its answer, p99", p99.Round(time.Millisecond).String(), chargeBound.String(), p99.Seconds()/chargeBound.Seconds(), 1),
 		atMost(fmt.Sprintf("search in %d items, p95", catalogue), p95.Round(time.Millisecond).String(), searchBound.String(), p95.Seconds()/searchBound.Seconds(), 1),
-	}, nil
+	}, served...), nil
 }
 
 // takeBare is what cannot be left out: one number, made smaller by one while there is one left.
@@ -106,7 +110,8 @@ func takeBare(ctx context.Context, s *openedShop) (rate float64, err error) {
 	return rate, err
 }
 
-// counters are paired tills, which charge by the shop's key.
+// counters charge by the shop's key, as many at a time as a shop has tills: a tablet waits for its customer before it
+// charges again, and so could never have a thousand codes out at once.
 type counters struct {
 	shop   *openedShop
 	client *http.Client

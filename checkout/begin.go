@@ -30,6 +30,7 @@ type beginning struct {
 	till     *tillSale     // nil where it begins at no till
 	code     *handedIn     // nil where nobody hands in a code
 	call     *newCall      // nil where no call is bought
+	cart     *cartSale     // nil where it was no cart
 }
 
 func (b *beginning) paying() bool { return b.payment != nil }
@@ -144,6 +145,9 @@ func (s *Service) beginTx(ctx context.Context, tx pgx.Tx, all []*beginning, look
 		}
 	}
 	if err := chargeTicketsTx(ctx, tx, all, refusals); err != nil {
+		return err
+	}
+	if err := buyCartsTx(ctx, tx, all, refusals); err != nil {
 		return err
 	}
 	var begun []*beginning

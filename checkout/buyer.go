@@ -42,44 +42,58 @@ const (
 	maxNote  = 500
 )
 
+// check names every field that is wrong.
 func (b *Buyer) check() error {
 	b.Email, b.Name, b.Note = strings.TrimSpace(b.Email), strings.TrimSpace(b.Name), strings.TrimSpace(b.Note)
+	var wrong []error
+	refuse := func(field, message string) { wrong = append(wrong, &shop.FieldError{Field: field, Message: message}) }
 	if b.Email != "" {
 		parsed, err := mail.ParseAddress(b.Email)
 		if err != nil || parsed.Address != b.Email || len(b.Email) > maxEmail || !line(b.Email, maxEmail) {
-			return &shop.FieldError{Field: "email", Message: "Give an e-mail address such as ada@example.org."}
+			refuse("email", "Give an e-mail address such as ada@example.org.")
 		}
 	}
-	switch {
-	case !line(b.Name, maxName):
-		return &shop.FieldError{Field: "name", Message: fmt.Sprintf("Use at most %d printable characters.", maxName)}
-	case utf8.RuneCountInString(b.Note) > maxNote || !printable(b.Note, "\n\r\t"):
-		return &shop.FieldError{Field: "note", Message: fmt.Sprintf("Use at most %d printable characters.", maxNote)}
-	case b.Shipping == nil:
-		return nil
+	if !line(b.Name, maxName) {
+		refuse("name", fmt.Sprintf("Use at most %d printable characters.", maxName))
 	}
-	return b.Shipping.check()
+	if utf8.RuneCountInString(b.Note) > maxNote || !printable(b.Note, "\n\r\t") {
+		refuse("note", fmt.Sprintf("Use at most %d printable characters.", maxNote))
+	}
+	if b.Shipping != nil {
+		wrong = append(wrong, b.Shipping.check())
+	}
+	return errors.Join(wrong...)
 }
 
+// check names every field that is wrong.
 func (a *Address) check() error {
+	var wrong []error
+	refuse := func(field, message string) {
+		wrong = append(wrong, &shop.FieldError{Field: "shipping_address." + field, Message: message})
+	}
 	for _, f := range []struct {
-		name string
-		text *string
-		must bool
+		name    string
+		text    *string
+		missing string // what is said of an empty one; empty where it need not be given
 	}{
-		{"name", &a.Name, true}, {"line1", &a.Line1, true}, {"line2", &a.Line2, false}, {"postal_code", &a.PostalCode, false},
-		{"city", &a.City, true}, {"state", &a.State, false}, {"country", &a.Country, true},
+		{"name", &a.Name, "Say who receives it."}, {"line1", &a.Line1, "Give the street and the number."}, {"line2", &a.Line2, ""},
+		{"postal_code", &a.PostalCode, ""}, {"city", &a.City, "Give the town."}, {"state", &a.State, ""},
 	} {
 		*f.text = strings.TrimSpace(*f.text)
-		if f.must && *f.text == "" || !line(*f.text, maxName) {
-			return &shop.FieldError{Field: "shipping_address." + f.name, Message: fmt.Sprintf("Use 1 to %d printable characters.", maxName)}
+		switch {
+		case *f.text == "" && f.missing != "":
+			refuse(f.name, f.missing)
+		case !line(*f.text, maxName):
+			refuse(f.name, fmt.Sprintf("Use at most %d printable characters.", maxName))
 		}
 	}
-	a.Country = strings.ToUpper(a.Country)
-	if len(a.Country) != 2 || strings.ContainsFunc(a.Country, func(r rune) bool { return r < 'A' || r > 'Z' }) {
-		return &shop.FieldError{Field: "shipping_address.country", Message: "Give the country in two letters, such as DK."}
+	a.Country = strings.ToUpper(strings.TrimSpace(a.Country))
+	if a.Country == "" {
+		refuse("country", "Choose the country.")
+	} else if len(a.Country) != 2 || strings.ContainsFunc(a.Country, func(r rune) bool { return r < 'A' || r > 'Z' }) {
+		refuse("country", "Give the country in two letters, such as DK.")
 	}
-	return nil
+	return errors.Join(wrong...)
 }
 
 func line(s string, most int) bool { return utf8.RuneCountInString(s) <= most && printable(s, "") }

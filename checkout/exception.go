@@ -1,8 +1,10 @@
 package checkout
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -10,6 +12,7 @@ import (
 	"xsynesis/id"
 	"xsynesis/money"
 	"xsynesis/queries"
+	"xsynesis/shop"
 	"xsynesis/webhook"
 )
 
@@ -31,6 +34,9 @@ type Exception struct {
 // lateSoldOut is money that came after its purchase had ended, when what it bought was sold to others.
 const lateSoldOut = "late_sold_out"
 
+// exceptionsPath is the page that lists them.
+const exceptionsPath = "/dashboard/orders/late"
+
 // exceptTx puts a payment on the list of those that somebody has to decide on, and says so in the bell.
 func (s *Service) exceptTx(ctx context.Context, tx pgx.Tx, p paid) error {
 	a, row, now := p.attempt, p.settlement, s.now()
@@ -44,18 +50,29 @@ func (s *Service) exceptTx(ctx context.Context, tx pgx.Tx, p paid) error {
 	return s.o.Webhooks.NoticeTx(ctx, tx, now, webhook.Notice{
 		Merchant: a.MerchantID, Livemode: a.Livemode, Kind: lateSoldOut,
 		Text: fmt.Sprintf("%s USDC came late for “%s”, which is sold out by now. Give it back, or find the goods.", row.Amount.Grouped(), a.Title),
+		Link: exceptionsPath,
 	})
 }
 
-// Exceptions lists the payments of a shop that somebody has to decide on, newest first, with one more than limit where
-// there are more.
-func (s *Service) Exceptions(ctx context.Context, merchant id.Merchant, livemode bool, before id.Exception, limit int) ([]Exception, error) {
-	if before == "" {
-		before = "~"
+// Exceptions lists the payments of a shop that somebody has to decide on, newest first, with one more than the page's
+// limit where there are more.
+func (s *Service) Exceptions(ctx context.Context, merchant id.Merchant, livemode bool, p shop.Page) ([]Exception, error) {
+	q := queries.New()
+	var rows []queries.ExceptionListRow
+	var err error
+	if p.After != "" {
+		var up []queries.ExceptionListAfterRow
+		up, err = q.ExceptionListAfter(ctx, s.pool, queries.ExceptionListAfterParams{
+			MerchantID: merchant, Livemode: livemode, After: p.After, Most: int32(p.Limit + 1),
+		})
+		for _, r := range slices.Backward(up) {
+			rows = append(rows, queries.ExceptionListRow(r))
+		}
+	} else {
+		rows, err = q.ExceptionList(ctx, s.pool, queries.ExceptionListParams{
+			MerchantID: merchant, Livemode: livemode, Before: cmp.Or(p.Before, "~"), Most: int32(p.Limit + 1),
+		})
 	}
-	rows, err := queries.New().ExceptionList(ctx, s.pool, queries.ExceptionListParams{
-		MerchantID: merchant, Livemode: livemode, Before: string(before), Most: int32(limit + 1),
-	})
 	if err != nil {
 		return nil, wrapList("exceptions", merchant, err)
 	}

@@ -10,7 +10,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"xsynesis/audit"
 	"xsynesis/id"
 	"xsynesis/queries"
 	"xsynesis/shop"
@@ -121,88 +120,4 @@ func (s *Service) Download(ctx context.Context, attempt id.Attempt, line int, k 
 		}
 	}
 	return u, s.shop.FileReader(ctx, u), nil
-}
-
-// Order is a sale that somebody sends, or has sent.
-type Order struct {
-	Sale
-	Buyer Buyer
-}
-
-// Orders lists what a shop has to send, or with sent what it has sent, newest first, with one more than the page's limit
-// where there are more.
-func (s *Service) Orders(ctx context.Context, merchant id.Merchant, livemode, sent bool, before id.Sale, limit int) ([]Order, error) {
-	p := queries.OrderListParams{MerchantID: merchant, Livemode: livemode, Fulfilment: "unfulfilled", Before: string(before), Most: int32(limit + 1)}
-	if sent {
-		p.Fulfilment = "fulfilled"
-	}
-	if before == "" {
-		p.Before = "~"
-	}
-	rows, err := queries.New().OrderList(ctx, s.pool, p)
-	if err != nil {
-		return nil, wrapList("orders", merchant, err)
-	}
-	out := make([]Order, len(rows))
-	for i, r := range rows {
-		out[i] = Order{Sale: Sale(r.Sale)}
-		if out[i].Buyer, err = buyerOf(queries.AttemptBuyer{Email: r.Email, Name: r.Name, Note: r.Note, Shipping: r.Shipping}); err != nil {
-			return nil, fmt.Errorf("address of %s: %w", r.Sale.AttemptID, err)
-		}
-	}
-	return out, nil
-}
-
-// orderSeen is what the log of what was done says of an order.
-type orderSeen struct {
-	Fulfilment string `json:"fulfilment"`
-	Note       string `json:"note,omitempty"`
-}
-
-// Fulfil notes that a sale was sent: by whom, and with a note such as a tracking number. One that was sent before stays as
-// it is. Errors: [ErrNotFound], also for what is not sent; [*shop.FieldError].
-func (s *Service) Fulfil(ctx context.Context, merchant id.Merchant, livemode bool, sale id.Sale, note string, by audit.By) (Sale, error) {
-	if !line(note, maxNote) {
-		return Sale{}, &shop.FieldError{Field: "note", Message: fmt.Sprintf("Use at most %d printable characters.", maxNote)}
-	}
-	return s.moveOrder(ctx, merchant, livemode, sale, by, func(tx pgx.Tx, now time.Time) (queries.Sale, error) {
-		return queries.New().SaleFulfil(ctx, tx, queries.SaleFulfilParams{ID: sale, By: by.Actor, Note: note, Now: now})
-	}, "unfulfilled", "order.sent")
-}
-
-// Unfulfil takes a [Service.Fulfil] back that was a mistake.
-func (s *Service) Unfulfil(ctx context.Context, merchant id.Merchant, livemode bool, sale id.Sale, by audit.By) (Sale, error) {
-	return s.moveOrder(ctx, merchant, livemode, sale, by, func(tx pgx.Tx, _ time.Time) (queries.Sale, error) {
-		return queries.New().SaleUnfulfil(ctx, tx, sale)
-	}, "fulfilled", "order.reopened")
-}
-
-// moveOrder moves a sale on that stands where it may move from, and leaves it as it is where it was moved before.
-func (s *Service) moveOrder(
-	ctx context.Context, merchant id.Merchant, livemode bool, sale id.Sale, by audit.By,
-	move func(pgx.Tx, time.Time) (queries.Sale, error), from, action string,
-) (Sale, error) {
-	var row queries.Sale
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		was, err := queries.New().SaleForUpdate(ctx, tx, queries.SaleForUpdateParams{MerchantID: merchant, Livemode: livemode, ID: sale})
-		if errors.Is(err, pgx.ErrNoRows) || err == nil && was.Fulfilment == "" {
-			return ErrNotFound
-		}
-		if row = was; err != nil || was.Fulfilment != from {
-			return err
-		}
-		now := s.now()
-		if row, err = move(tx, now); err != nil {
-			return err
-		}
-		return audit.RecordTx(ctx, tx, now, audit.Row{
-			By: by, Merchant: merchant, Action: action, ResourceType: "sale", ResourceID: string(sale),
-			Before: orderSeen{was.Fulfilment, was.FulfilmentNote}, After: orderSeen{row.Fulfilment, row.FulfilmentNote},
-		})
-	})
-	if err != nil {
-		return Sale{}, fmt.Errorf("order %s: %w", sale, err)
-	}
-	s.hub.Changed(row.AttemptID, merchant)
-	return Sale(row), nil
 }

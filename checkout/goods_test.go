@@ -35,9 +35,7 @@ func (s *testShop) game(t *testing.T, keys ...string) shop.Item {
 
 func (s *testShop) goods(t *testing.T, a id.Attempt) []checkout.Goods {
 	t.Helper()
-	p, err := s.checkout.Purchase(t.Context(), a)
-	require.NoError(t, err)
-	goods, err := s.checkout.Goods(t.Context(), p)
+	goods, err := s.checkout.Goods(t.Context(), s.purchase(t, a))
 	require.NoError(t, err)
 	return goods
 }
@@ -148,7 +146,7 @@ func TestOrdersAreSent(t *testing.T) {
 		require.NoError(t, err)
 	}
 	list := func(sent bool) []checkout.Order {
-		orders, err := s.checkout.Orders(t.Context(), s.merchant, false, sent, "", 10)
+		orders, err := s.checkout.Orders(t.Context(), s.merchant, false, sent, shop.Page{Limit: 10})
 		require.NoError(t, err)
 		return orders
 	}
@@ -164,6 +162,12 @@ func TestOrdersAreSent(t *testing.T) {
 	sent, err := s.checkout.Fulfil(t.Context(), s.merchant, false, sale, "Parcel 7", ada)
 	require.NoError(t, err)
 	require.Equal(t, "fulfilled", sent.Fulfilment)
+	told, ok, err := s.checkout.Shipment(t.Context(), s.purchase(t, a.ID))
+	require.NoError(t, err)
+	require.True(t, ok)
+	require.Equal(t, []string{"Parcel 7"}, told.Notes)
+	require.False(t, told.SentAt.IsZero())
+	require.Equal(t, "Street 1", told.Buyer.Shipping.Line1)
 	again, err := s.checkout.Fulfil(t.Context(), s.merchant, false, sale, "Parcel 8", audit.By{Actor: "Bob"})
 	require.NoError(t, err)
 	require.Equal(t, "Parcel 7", again.FulfilmentNote, "what was sent stays sent as it was")
@@ -172,6 +176,9 @@ func TestOrdersAreSent(t *testing.T) {
 	_, err = s.checkout.Unfulfil(t.Context(), s.merchant, false, sale, ada)
 	require.NoError(t, err)
 	require.Len(t, list(false), 1)
+	told, _, err = s.checkout.Shipment(t.Context(), s.purchase(t, a.ID))
+	require.NoError(t, err)
+	require.True(t, told.SentAt.IsZero())
 	_, err = s.checkout.Fulfil(t.Context(), s.merchant, false, sale, "a\nb", ada)
 	var wrong *shop.FieldError
 	require.ErrorAs(t, err, &wrong)
@@ -183,4 +190,11 @@ func TestOrdersAreSent(t *testing.T) {
 	require.Equal(t, []string{"order.sent", "order.reopened"}, []string{rows[0].Action, rows[1].Action})
 	require.Equal(t, ada, rows[0].By)
 	require.JSONEq(t, `{"fulfilment": "fulfilled", "note": "Parcel 7"}`, string(rows[0].After))
+}
+
+func (s *testShop) purchase(t *testing.T, attempt id.Attempt) checkout.Purchase {
+	t.Helper()
+	p, err := s.checkout.Purchase(t.Context(), attempt)
+	require.NoError(t, err)
+	return p
 }

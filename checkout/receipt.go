@@ -53,9 +53,30 @@ type ReceiptLine struct {
 	UnitAmount money.USDC
 }
 
-// ErrReceipt is returned for a receipt that cannot be read, that contradicts itself, or that the chain does not confirm.
-// What it says can be told to whoever asks.
+// ErrReceipt is what every [*ReceiptError] is: a receipt cannot be read, contradicts itself, or is not confirmed by the
+// chain.
 var ErrReceipt = errors.New("the receipt is not proven")
+
+// ReceiptError says what is wrong with a receipt, in words that can be told to whoever asks.
+type ReceiptError struct {
+	Part ReceiptPart
+	Why  string
+}
+
+// ReceiptPart is one of the things that are looked at in a receipt.
+type ReceiptPart string
+
+// What is looked at in a receipt, in this order.
+const (
+	ReceiptForm    ReceiptPart = "form"    // whether it is one
+	ReceiptCart    ReceiptPart = "cart"    // whether it is about one purchase, and its cart the one that it names
+	ReceiptPayment ReceiptPart = "payment" // whether the chain shows the payment
+)
+
+func (e *ReceiptError) Error() string { return ErrReceipt.Error() + ": " + e.Why }
+
+// Is tells that it is an [ErrReceipt].
+func (e *ReceiptError) Is(target error) bool { return target == ErrReceipt }
 
 // ReadReceipt reads a receipt, also where an answer of the API holds it.
 func ReadReceipt(text []byte) (Receipt, error) {
@@ -64,10 +85,13 @@ func ReadReceipt(text []byte) (Receipt, error) {
 		Within *Receipt `json:"receipt"`
 	}
 	if err := json.Unmarshal(text, &r); err != nil {
-		return Receipt{}, fmt.Errorf("%w: it is no JSON of a receipt", ErrReceipt)
+		return Receipt{}, &ReceiptError{ReceiptForm, "it is no JSON of a receipt"}
 	}
 	if r.Within != nil {
-		return *r.Within, nil
+		r.Receipt = *r.Within
+	}
+	if r.Network == "" && r.Transaction == "" {
+		return Receipt{}, &ReceiptError{ReceiptForm, "it is no receipt"}
 	}
 	return r.Receipt, nil
 }
@@ -111,7 +135,7 @@ func VerifyReceipt(ctx context.Context, chains map[string]*evm.Chain, r Receipt)
 	}
 	out.Proof, err = chain.Prove(ctx, transaction, a)
 	if errors.Is(err, evm.ErrUnproven) {
-		return Proven{}, fmt.Errorf("%w: %w", ErrReceipt, err)
+		return Proven{}, &ReceiptError{ReceiptPayment, strings.TrimPrefix(err.Error(), evm.ErrUnproven.Error()+": ")}
 	}
 	return out, err
 }
@@ -119,7 +143,7 @@ func VerifyReceipt(ctx context.Context, chains map[string]*evm.Chain, r Receipt)
 // authorization is the transfer that a receipt names.
 func (r Receipt) authorization(n evm.Network) (x402.Authorization, common.Hash, error) {
 	wrong := func(what string) (x402.Authorization, common.Hash, error) {
-		return x402.Authorization{}, common.Hash{}, fmt.Errorf("%w: its %s cannot be", ErrReceipt, what)
+		return x402.Authorization{}, common.Hash{}, &ReceiptError{ReceiptForm, "its " + what + " cannot be"}
 	}
 	asset, ok := addressIn(r.Asset)
 	if !ok || asset != n.Token.Address {
@@ -151,7 +175,7 @@ func (r Receipt) authorization(n evm.Network) (x402.Authorization, common.Hash, 
 func (r Receipt) checkCart(out *Proven) error {
 	canonical, err := jcs.Transform(r.Cart)
 	if err != nil {
-		return fmt.Errorf("%w: its cart cannot be read", ErrReceipt)
+		return &ReceiptError{ReceiptCart, "its cart cannot be read"}
 	}
 	var cart struct {
 		Seller  string `json:"seller_id"`
@@ -166,20 +190,20 @@ func (r Receipt) checkCart(out *Proven) error {
 		} `json:"lines"`
 	}
 	if err := json.Unmarshal(canonical, &cart); err != nil {
-		return fmt.Errorf("%w: its cart cannot be read", ErrReceipt)
+		return &ReceiptError{ReceiptCart, "its cart cannot be read"}
 	}
 	hash := crypto.Keccak256Hash(canonical)
 	switch {
 	case hash.Hex() != strings.ToLower(r.CartHash):
-		return fmt.Errorf("%w: the cart is not the one that its hash names", ErrReceipt)
+		return &ReceiptError{ReceiptCart, "the cart is not the one that its hash names"}
 	case cart.Network != r.Network || cart.Amount != r.Amount || !strings.EqualFold(cart.Asset, r.Asset) || !strings.EqualFold(cart.PayTo, r.PayTo):
-		return fmt.Errorf("%w: the cart is about another payment", ErrReceipt)
+		return &ReceiptError{ReceiptCart, "the cart is about another payment"}
 	}
 	if salt, ok := hashIn(r.CartSalt); ok {
 		out.CartBound = strings.EqualFold(Nonce(salt, hash).Hex(), r.Nonce)
 	}
 	if out.CartBound != r.CartBound {
-		return fmt.Errorf("%w: the payment's nonce does not say of the cart what the receipt says", ErrReceipt)
+		return &ReceiptError{ReceiptCart, "the payment's nonce does not say of the cart what the receipt says"}
 	}
 	out.Seller = cart.Seller
 	for _, l := range cart.Lines {

@@ -45,8 +45,11 @@ type Begin struct {
 	Replaces id.Attempt
 	// Total is what whoever begins it has seen: it begins at no other amount. Nil takes whatever it costs.
 	Total *money.USDC
+	// ByForm says that a person was asked: what the shop has to know must be answered. Programs are not asked.
+	ByForm bool
 
 	till *tillSale // where it begins at a till
+	cart *cartSale // where it was the cart of a storefront
 }
 
 // Start begins a purchase: what is limited is held, all of it or nothing, the quote is frozen, its end is scheduled. What
@@ -65,6 +68,9 @@ func (s *Service) Start(ctx context.Context, b Begin) (Attempt, error) {
 	if err != nil {
 		return Attempt{}, err
 	}
+	if err := b.answered(offer); err != nil {
+		return Attempt{}, err
+	}
 	offer, code, err := s.coded(ctx, offer, b)
 	if err != nil {
 		return Attempt{}, err
@@ -81,7 +87,7 @@ func (s *Service) Start(ctx context.Context, b Begin) (Attempt, error) {
 	if err != nil {
 		return Attempt{}, err
 	}
-	begun := &beginning{offer: offer, attempt: a, replaces: b.Replaces, till: b.till, code: code}
+	begun := &beginning{offer: offer, attempt: a, replaces: b.Replaces, till: b.till, cart: b.cart, code: code}
 	if err := s.begin(ctx, begun); err != nil {
 		// The same call may have begun it at the same moment, and taken the last one.
 		if before, lookErr := s.startedBy(ctx, b.Once); lookErr == nil && before.ID != "" {

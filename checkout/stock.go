@@ -280,7 +280,7 @@ func (s *Service) holdTx(ctx context.Context, tx pgx.Tx, attempts []Attempt) ([]
 	if len(p.Ids) == 0 {
 		return nil, nil
 	}
-	low, err := takeTx(ctx, tx, p)
+	low, err := s.takeTx(ctx, tx, p)
 	return append(events, low...), err
 }
 
@@ -295,8 +295,11 @@ func addReservation(p *queries.StockTakeParams, r queries.Reservation) {
 	p.UnpaidFrom = append(p.UnpaidFrom, r.UnpaidFrom)
 }
 
+// lowStock is an item of which little is left.
+const lowStock = "low_stock"
+
 // takeTx counts reservations, and tells of items of which little is left.
-func takeTx(ctx context.Context, tx pgx.Tx, p queries.StockTakeParams) (low []webhook.Event, err error) {
+func (s *Service) takeTx(ctx context.Context, tx pgx.Tx, p queries.StockTakeParams) (low []webhook.Event, err error) {
 	counters := map[counter]bool{}
 	for i, item := range p.Items {
 		counters[counter{id.Item(item), p.Livemodes[i]}] = true
@@ -309,11 +312,18 @@ func takeTx(ctx context.Context, tx pgx.Tx, p queries.StockTakeParams) (low []we
 		return nil, errShortage
 	}
 	for _, r := range rows {
-		if r.Low {
-			low = append(low, webhook.Event{
-				Merchant: r.MerchantID, Livemode: r.Livemode, Type: webhook.ItemLowStock, ResourceType: webhook.ResourceItem, ResourceID: string(r.ItemID),
-				Payload: webhook.StockPayload{ItemID: r.ItemID, ItemTitle: r.Title, Free: r.Free},
-			})
+		if !r.Low {
+			continue
+		}
+		low = append(low, webhook.Event{
+			Merchant: r.MerchantID, Livemode: r.Livemode, Type: webhook.ItemLowStock, ResourceType: webhook.ResourceItem, ResourceID: string(r.ItemID),
+			Payload: webhook.StockPayload{ItemID: r.ItemID, ItemTitle: r.Title, Free: r.Free},
+		})
+		if err := s.o.Webhooks.NoticeTx(ctx, tx, p.Now, webhook.Notice{
+			Merchant: r.MerchantID, Livemode: r.Livemode, Kind: lowStock, Text: fmt.Sprintf("“%s” runs low: %d left.", r.Title, r.Free),
+			Link: "/dashboard/items/" + string(r.ItemID),
+		}); err != nil {
+			return nil, err
 		}
 	}
 	return low, nil
@@ -387,7 +397,7 @@ func (s *Service) claimLateTx(ctx context.Context, tx pgx.Tx, p *paid) error {
 		rows[i] = r
 	}
 	err = pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error { // a savepoint
-		low, err := takeTx(ctx, tx, take)
+		low, err := s.takeTx(ctx, tx, take)
 		p.told = append(p.told, low...)
 		return err
 	})

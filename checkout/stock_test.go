@@ -347,7 +347,7 @@ func TestLateMoneyTakesStockAnewOrIsListed(t *testing.T) {
 	sales, err := s.checkout.SalesOf(t.Context(), first.ID)
 	require.NoError(t, err)
 	require.NotEmpty(t, sales[0].ReservationID)
-	listed, err := s.checkout.Exceptions(t.Context(), s.merchant, false, "", 10)
+	listed, err := s.checkout.Exceptions(t.Context(), s.merchant, false, shop.Page{Limit: 10})
 	require.NoError(t, err)
 	require.Empty(t, listed)
 
@@ -360,7 +360,7 @@ func TestLateMoneyTakesStockAnewOrIsListed(t *testing.T) {
 	require.NoError(t, s.checkout.Look(t.Context(), claim))
 	require.Equal(t, checkout.SettledLate, s.status(t, a.ID))
 	require.Equal(t, 1, s.stock(t, beans).Free(), "all of it, or nothing")
-	listed, err = s.checkout.Exceptions(t.Context(), s.merchant, false, "", 10)
+	listed, err = s.checkout.Exceptions(t.Context(), s.merchant, false, shop.Page{Limit: 10})
 	require.NoError(t, err)
 	require.Len(t, listed, 1)
 	require.Equal(t, a.ID, listed[0].Attempt)
@@ -423,6 +423,7 @@ func TestOfLittleStockTheShopIsToldOnce(t *testing.T) {
 	require.NoError(t, err)
 	s.bought(t, "", beans, 1)
 	require.Len(t, typesOf(s.events(t), string(beans.ID)), 2)
+	require.Equal(t, 2, s.count(t, `SELECT count(*) FROM notices WHERE kind = 'low_stock' AND link = '/dashboard/items/`+string(beans.ID)+`'`), "so does the bell")
 }
 
 func TestWhatIsFreeIsGivenAway(t *testing.T) {

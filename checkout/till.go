@@ -130,7 +130,10 @@ func lockTillTx(ctx context.Context, tx pgx.Tx, device id.Device) (Till, error) 
 	if err := q.TillOpen(ctx, tx, device); err != nil {
 		return Till{}, fmt.Errorf("open till %s: %w", device, err)
 	}
-	row, err := q.TillForUpdate(ctx, tx, device)
+	if err := q.TillForUpdate(ctx, tx, device); err != nil {
+		return Till{}, fmt.Errorf("lock till %s: %w", device, err)
+	}
+	row, err := q.TillByDevice(ctx, tx, device)
 	if err != nil {
 		return Till{}, fmt.Errorf("till %s: %w", device, err)
 	}

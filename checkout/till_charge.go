@@ -379,5 +379,6 @@ func (s *Service) declineTx(ctx context.Context, tx pgx.Tx, p Purchase) error {
 	return s.o.Webhooks.NoticeTx(ctx, tx, now, webhook.Notice{
 		Merchant: p.Merchant, Livemode: p.Livemode, Kind: lateDeclined,
 		Text: fmt.Sprintf("The till does not keep %s USDC that came late for “%s”. Give it back.", p.Settlement.Amount.Grouped(), p.Title),
+		Link: exceptionsPath,
 	})
 }

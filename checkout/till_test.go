@@ -1,6 +1,7 @@
 package checkout_test
 
 import (
+	"sync"
 	"testing"
 	"time"
 
@@ -69,7 +70,7 @@ func TestMoneyAfterACancellationIsDecidedOnAtTheTill(t *testing.T) {
 		return len(rows)
 	}
 	listed := func() int {
-		rows, err := s.checkout.Exceptions(t.Context(), s.merchant, false, "", 10)
+		rows, err := s.checkout.Exceptions(t.Context(), s.merchant, false, shop.Page{Limit: 10})
 		require.NoError(t, err)
 		return len(rows)
 	}
@@ -116,5 +117,40 @@ func TestADiscountTakesWholeCents(t *testing.T) {
 			continue
 		}
 		require.NoError(t, s.checkout.CancelCharge(t.Context(), at, a.ID))
+	}
+}
+
+func TestATicketIsEitherChargedOrChanged(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	at, muffin := s.atTill(t), s.stocked(t, "Muffin", 1_000)
+	s.adds(t, at, muffin)
+	for range 50 {
+		till, err := s.checkout.Till(t.Context(), at.Device)
+		require.NoError(t, err)
+		priced, err := s.checkout.PriceTicket(t.Context(), at, till.Ticket)
+		require.NoError(t, err)
+		var both sync.WaitGroup
+		var charged checkout.Attempt
+		var chargeErr error
+		both.Go(func() { charged, chargeErr = s.checkout.Charge(t.Context(), at, till.Once(), priced.Total) })
+		changeErr := s.checkout.ChangeTill(t.Context(), at.Device, func(t *checkout.Till) error {
+			t.Ticket.Reference += "."
+			return nil
+		})
+		both.Wait()
+		after, err := s.checkout.Till(t.Context(), at.Device)
+		require.NoError(t, err)
+		if chargeErr != nil {
+			require.ErrorIs(t, chargeErr, checkout.ErrTicketChanged)
+			require.NoError(t, changeErr)
+			require.False(t, after.Charged())
+			continue
+		}
+		require.Equal(t, charged.ID, after.Charge, "a code that is shown stays the till's")
+		if changeErr != nil {
+			require.ErrorIs(t, changeErr, checkout.ErrCharged)
+		}
+		require.NoError(t, s.checkout.CancelCharge(t.Context(), at, charged.ID))
 	}
 }

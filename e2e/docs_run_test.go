@@ -35,7 +35,7 @@ const (
 // while a shop is running.
 func TestShellOfTheDocuments(t *testing.T) {
 	t.Parallel()
-	w := startWorld(t)
+	w := startWorld(t, "DEV_SETTLE_ENABLED=true")
 	t.Run("page", func(t *testing.T) { // ends before the world does
 		for _, page := range shellPages(t, false) {
 			t.Run(page[0].page, func(t *testing.T) {
@@ -86,7 +86,7 @@ func shellPages(t *testing.T, serving bool) (pages [][]block) {
 	return pages
 }
 
-// shell runs the blocks of one page: each in a process of its own, which finds the variables that the last one left.
+// shell runs the blocks of one page: each in a process of its own, which finds the variables and functions of the last one.
 type shell struct {
 	dir string
 	env []string
@@ -210,12 +210,12 @@ type started struct {
 	out bytes.Buffer
 }
 
-// start starts a block; its variables are kept for the next one if it is going to end by itself.
+// start starts a block; its variables and functions are kept for the next one if it is going to end by itself.
 func (s *shell) start(t *testing.T, b block, keep bool) *started {
 	t.Helper()
 	script := "set -aeuo pipefail\n[ ! -e " + kept + " ] || . ./" + kept + "\n" + b.text
 	if keep {
-		script += "export -p > " + kept + "\n"
+		script += "{ export -p; declare -f; } > " + kept + "\n"
 	}
 	p := &started{cmd: exec.Command("bash", "-c", script), ended: make(chan struct{})}
 	p.cmd.Dir, p.cmd.Env = s.dir, s.env

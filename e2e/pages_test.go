@@ -56,6 +56,7 @@ func TestEveryPage(t *testing.T) {
 	t.Parallel()
 	g := openGallery(t)
 	staff := g.employ(t)
+	shelves := staff.shelves(t)
 	t.Run("group", func(t *testing.T) { // ends before the world does
 		for _, p := range g.pages() {
 			t.Run(p.name, func(t *testing.T) {
@@ -63,7 +64,7 @@ func TestEveryPage(t *testing.T) {
 				g.visitor(t, p, desktop, axe).isClean(p.name)
 			})
 		}
-		for _, l := range staff.looks() {
+		for _, l := range append(staff.looks(), shelves...) {
 			t.Run(l.name, func(t *testing.T) {
 				t.Parallel()
 				l.visitor(t, g, desktop, axe).isClean(l.name)
@@ -77,6 +78,7 @@ func TestEveryPage(t *testing.T) {
 			t.Parallel()
 			g.takeScreenshots(t)
 			staff.takeScreenshots(t)
+			staff.takeShopScreenshots(t, shelves)
 		})
 	})
 	t.Run("sending failed again", func(t *testing.T) { g.sendFailedAgain(t) })

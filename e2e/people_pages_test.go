@@ -173,6 +173,9 @@ func (l look) visitor(t testing.TB, g *gallery, d device, before ...func(*visito
 	if len(cookies) > 0 {
 		require.NoError(t, v.context.AddCookies(cookies))
 	}
+	if l.at == nil { // somebody was at the till a moment ago, however long the pages before this one took
+		g.exec(`UPDATE sessions SET seen_at = now() WHERE device_id IS NOT NULL`)
+	}
 	require.Equal(t, l.status, v.open(l.path), l.name)
 	if l.steps != nil {
 		l.steps(v)

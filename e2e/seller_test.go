@@ -5,17 +5,23 @@ import (
 	"testing"
 	"time"
 
+	"github.com/playwright-community/playwright-go"
 	"github.com/stretchr/testify/require"
 )
 
 func (v *visitor) fill(label, text string) {
 	v.t.Helper()
-	require.NoError(v.t, v.GetByLabel(label).Fill(text))
+	require.NoError(v.t, v.labelled(label).Fill(text))
+}
+
+// labelled is the control with this label; words in it will do, but for those that several labels share.
+func (v *visitor) labelled(label string) playwright.Locator {
+	return v.GetByLabel(label, playwright.PageGetByLabelOptions{Exact: playwright.Bool(label == labelPrice)})
 }
 
 func (v *visitor) value(label string) string {
 	v.t.Helper()
-	text, err := v.GetByLabel(label).InputValue()
+	text, err := v.labelled(label).InputValue()
 	require.NoError(v.t, err)
 	return text
 }

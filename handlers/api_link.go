@@ -30,6 +30,8 @@ type linkRequest struct {
 	StartsAt    field[*time.Time]      `json:"starts_at"`
 	ExpiresAt   field[*time.Time]      `json:"expires_at"`
 	Paused      field[bool]            `json:"paused"`
+	PauseText   field[string]          `json:"pause_text"`
+	Asks        field[[]string]        `json:"asks"`
 	MaxPayments field[*int]            `json:"max_payments"`
 	SuccessURL  field[string]          `json:"success_url"`
 	Message     field[string]          `json:"message"`
@@ -88,6 +90,8 @@ type linkJSON struct {
 	StartsAt    *time.Time      `json:"starts_at"`
 	ExpiresAt   *time.Time      `json:"expires_at"`
 	Paused      bool            `json:"paused"`
+	PauseText   string          `json:"pause_text"`
+	Asks        []string        `json:"asks"`
 	MaxPayments *int            `json:"max_payments"`
 	Payments    int64           `json:"payments"`
 	LastPaidAt  *time.Time      `json:"last_paid_at"`
@@ -109,7 +113,7 @@ func (a api) linkJSON(l shop.ListedLink) linkJSON {
 		ID: l.ID, Token: l.Token, URL: a.PublicURL + views.LinkPath(l.Token), QRURL: a.qrURL(l.Token), Title: l.Title,
 		Description: l.Description, Sells: string(l.Sells), Items: a.goodsJSON(l.Goods), OpenAmount: openOf(l.Link), Price: l.Price.String(), Amount: l.Price.Units(), AmountCents: l.Price.Cents(), Currency: usdc,
 		Network: l.Network.ID, Livemode: l.Livemode, Status: linkStatus(l.Link, a.Now()), StartsAt: utc(l.StartsAt), ExpiresAt: utc(l.ExpiresAt),
-		Paused: l.PausedAt != nil, Payments: l.Payments, SuccessURL: l.SuccessURL, Message: l.After.Message, File: l.After.File, KeyItemID: l.After.KeyItem,
+		Paused: l.PausedAt != nil, PauseText: l.PauseText, Asks: l.Asks.Words(), Payments: l.Payments, SuccessURL: l.SuccessURL, Message: l.After.Message, File: l.After.File, KeyItemID: l.After.KeyItem,
 		LeadsTo: l.LeadsTo.URL, MustPay: !l.LeadsTo.All, Clicks: l.Clicks.All, LedOn: l.Clicks.Led, Reference: l.Reference, Metadata: l.Metadata,
 		CreatedAt: l.CreatedAt.UTC(),
 	}
@@ -281,7 +285,7 @@ func (r linkRequest) fill(f *shop.LinkForm) error {
 	for _, m := range []struct {
 		from field[string]
 		to   *string
-	}{{r.Title, &f.Title}, {r.Description, &f.Description}, {r.SuccessURL, &f.SuccessURL}, {r.Reference, &f.Reference}, {r.Message, &f.After.Message}, {r.LeadsTo, &f.LeadsTo.URL}} {
+	}{{r.Title, &f.Title}, {r.Description, &f.Description}, {r.SuccessURL, &f.SuccessURL}, {r.Reference, &f.Reference}, {r.Message, &f.After.Message}, {r.LeadsTo, &f.LeadsTo.URL}, {r.PauseText, &f.PauseText}} {
 		if m.from.Set {
 			*m.to = m.from.Value
 		}
@@ -300,6 +304,12 @@ func (r linkRequest) fill(f *shop.LinkForm) error {
 	}
 	if r.Paused.Set {
 		f.Paused = r.Paused.Value
+	}
+	if r.Asks.Set {
+		var err error
+		if f.Asks, err = shop.AsksOf(r.Asks.Value); err != nil {
+			return err
+		}
 	}
 	if r.MaxPayments.Set {
 		f.MaxPayments = 0
@@ -493,6 +503,8 @@ type offerJSON struct {
 	Status      string     `json:"status"`
 	StartsAt    *time.Time `json:"starts_at"`
 	ExpiresAt   *time.Time `json:"expires_at"`
+	PauseText   string     `json:"pause_text"`
+	Asks        []string   `json:"asks"`
 	LeadsToHost string     `json:"leads_to_host"`
 	MustPay     bool       `json:"require_payment"`
 }
@@ -515,6 +527,6 @@ func (a api) offer(c echo.Context, _ access.Caller) error {
 		Token: l.Token, URL: a.PublicURL + views.LinkPath(l.Token), QRURL: a.qrURL(l.Token), Shop: shopJSON{o.Shop, o.Domain},
 		Title: l.Title, Description: l.Description, Sells: string(l.Sells), Items: a.goodsJSON(l.Goods), OpenAmount: openOf(l),
 		Price: l.Price.String(), Amount: o.Amount.Units(), AmountCents: o.Amount.Cents(), Currency: usdc, Network: l.Network.ID, Asset: l.Network.Token.Address.Hex(), PayTo: checksum(o.PayTo), Livemode: l.Livemode,
-		Status: linkStatus(l, a.Now()), StartsAt: utc(l.StartsAt), ExpiresAt: utc(l.ExpiresAt), LeadsToHost: l.LeadsTo.Host(), MustPay: !l.LeadsTo.All,
+		Status: linkStatus(l, a.Now()), StartsAt: utc(l.StartsAt), ExpiresAt: utc(l.ExpiresAt), PauseText: l.PauseText, Asks: l.Asks.Words(), LeadsToHost: l.LeadsTo.Host(), MustPay: !l.LeadsTo.All,
 	})
 }

@@ -174,3 +174,34 @@ func TestListsGoPageByPage(t *testing.T) {
 		require.Equal(t, 200, w.get(list+"?limit=100", as(w.cafeKey)).status)
 	}
 }
+
+func TestALinkSaysWhatItAsksAndWhyItRests(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	made := w.post("/api/payment_links/create", object{"title": "Tea", "price": "1", "asks": []string{"tip", "email", "email"}}, as(w.cafeKey))
+	require.Equal(t, 201, made.status, string(made.body))
+	link := made.json()
+	require.Equal(t, []any{"email", "tip"}, link["asks"], "in one order, and once")
+	change := func(fields object) object {
+		fields["id"] = link["id"]
+		changed := w.post("/api/payment_links/update", fields, as(w.cafeKey))
+		require.Equal(t, 200, changed.status, string(changed.body))
+		return changed.json()
+	}
+	require.Equal(t, []any{"email", "tip"}, change(object{"price": "2"})["asks"])
+	paused := change(object{"paused": true, "pause_text": "Back on Monday.", "asks": nil})
+	require.Empty(t, paused["asks"])
+	require.Equal(t, "Back on Monday.", paused["pause_text"])
+	offer := w.get("/api/link/" + link["token"].(string)).json()
+	require.Equal(t, "paused", offer["status"])
+	require.Equal(t, "Back on Monday.", offer["pause_text"])
+	require.Empty(t, offer["asks"])
+	require.Empty(t, change(object{"paused": false})["pause_text"], "it goes with the pause")
+
+	for field, value := range map[string]any{"asks": []string{"password"}, "pause_text": strings.Repeat("x", 301)} {
+		got := w.post("/api/payment_links/update", object{"id": link["id"], "paused": true, field: value}, as(w.cafeKey))
+		require.Equal(t, 400, got.status, field)
+		_, wrong := got.code()
+		require.Equal(t, field, wrong)
+	}
+}

@@ -251,7 +251,7 @@ func (a api) listExceptions(c echo.Context, who access.Caller) error {
 	if err != nil {
 		return err
 	}
-	rows, err := a.Checkout.Exceptions(c.Request().Context(), who.Merchant, who.Livemode, id.Exception(page.Before), page.Limit)
+	rows, err := a.Checkout.Exceptions(c.Request().Context(), who.Merchant, who.Livemode, page)
 	if err != nil {
 		return err
 	}

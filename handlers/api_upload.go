@@ -12,15 +12,9 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"xsynesis/access"
-	"xsynesis/audit"
 	"xsynesis/id"
 	"xsynesis/shop"
 )
-
-const uploadPath = "/api/uploads/create"
-
-// maxUpload is the largest request that brings a file: the file, and what surrounds it.
-const maxUpload = shop.MaxFile + 1<<20
 
 // uploadJSON is a picture or a file of a seller.
 type uploadJSON struct {
@@ -54,15 +48,26 @@ func (a api) createUpload(c echo.Context, who access.Caller) error {
 	if err != nil {
 		return errNoFile
 	}
-	u, err := a.receive(c, who.Merchant, form, program(c, who))
+	u, err := a.receive(c, who, form)
 	if err != nil {
 		return err
 	}
 	return c.JSON(http.StatusCreated, a.uploadJSON(u))
 }
 
+// still is nil as long as the caller may do what he could when his request began.
+func (a api) still(c echo.Context, who access.Caller) func() error {
+	return func() error {
+		now, err := a.caller(c)
+		if err == nil && (now.Merchant != who.Merchant || !now.May(access.ItemsWrite)) {
+			err = access.ErrDenied
+		}
+		return err
+	}
+}
+
 // receive reads a form as it comes: a file is never whole in memory.
-func (h *Handlers) receive(c echo.Context, merchant id.Merchant, form *multipart.Reader, by audit.By) (shop.Upload, error) {
+func (a api) receive(c echo.Context, who access.Caller, form *multipart.Reader) (shop.Upload, error) {
 	purpose := shop.ImageUpload
 	for {
 		part, err := form.NextPart()
@@ -77,15 +82,7 @@ func (h *Handlers) receive(c echo.Context, merchant id.Merchant, form *multipart
 			}
 			purpose = shop.Purpose(strings.TrimSpace(string(text)))
 		case "file", "image":
-			var u shop.Upload
-			switch purpose {
-			case shop.ImageUpload:
-				u, err = h.Shop.UploadImage(c.Request().Context(), merchant, part.FileName(), part, by)
-			case shop.FileUpload:
-				u, err = h.Shop.UploadFile(c.Request().Context(), merchant, part.FileName(), part, by)
-			default:
-				err = &shop.FieldError{Field: "purpose", Message: "Say image or file."}
-			}
+			u, err := a.takeIn(c, who.Merchant, purpose, part.FileName(), a.incomingOf(c, part, a.still(c, who)), program(c, who))
 			return u, unreadable(err)
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 
 	"github.com/a-h/templ"
@@ -15,7 +14,6 @@ import (
 
 	"xsynesis/checkout"
 	"xsynesis/id"
-	"xsynesis/money"
 	"xsynesis/shop"
 	"xsynesis/views"
 	"xsynesis/x402"
@@ -47,8 +45,11 @@ func (h *Handlers) link(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if sent, err := h.leadOn(c, offer.Link); sent || err != nil {
+	if err := h.opened(c, offer.Link); err != nil {
 		return err
+	}
+	if offer.Link.LeadsTo.All && !carriesPayment(c.Request()) {
+		return h.shortLink(c, offer)
 	}
 	if carriesPayment(c.Request()) {
 		return h.payLink(c, offer)
@@ -70,6 +71,7 @@ func (h *Handlers) linkPage(c echo.Context, offer shop.Offer, want x402.Requirem
 	if err != nil {
 		return err
 	}
+	v.Ask = askView(offer, c.QueryParam, nil)
 	v.Code = code
 	page, status := views.LinkPage(v), http.StatusGone
 	if v.Closed == "" && problem == nil {
@@ -110,7 +112,8 @@ func (h *Handlers) begin(c echo.Context) error {
 	if err := h.crowded(c, c.Param("token")); err != nil {
 		return h.notBegun(c, err)
 	}
-	choice, err := choiceOf(c.FormValue)
+	sent := asked(c.FormValue)
+	choice, err := sent.choice()
 	if err != nil {
 		return h.notBegun(c, err)
 	}
@@ -118,8 +121,8 @@ func (h *Handlers) begin(c echo.Context) error {
 		return h.applyCode(c, choice)
 	}
 	a, err := h.startCoded(c, checkout.Begin{
-		Token: c.Param("token"), Choice: choice, From: c.RealIP(), Code: strings.TrimSpace(c.FormValue("code")), Wallet: c.FormValue("buyer_address"),
-		Buyer: checkout.Buyer{Email: c.FormValue("email"), Name: c.FormValue("name"), Note: c.FormValue("note")},
+		Token: c.Param("token"), Choice: choice, From: c.RealIP(), Buyer: sent.buyer(), ByForm: true,
+		Code: strings.TrimSpace(c.FormValue("code")), Wallet: c.FormValue("buyer_address"),
 	})
 	if err != nil {
 		return h.notBegun(c, err)
@@ -130,7 +133,7 @@ func (h *Handlers) begin(c echo.Context) error {
 
 // chosenOffer is what a link offers, with what the request's address chooses.
 func (h *Handlers) chosenOffer(c echo.Context) (shop.Offer, error) {
-	choice, err := choiceOf(c.QueryParam)
+	choice, err := asked(c.QueryParam).choice()
 	if err != nil {
 		return shop.Offer{}, err
 	}
@@ -141,31 +144,7 @@ func (h *Handlers) chosenOffer(c echo.Context) (shop.Offer, error) {
 	return offer.Choose(choice)
 }
 
-// choiceOf reads how many and how much: from a link's address, or from its form.
-func choiceOf(value func(name string) string) (shop.Choice, error) {
-	var choice shop.Choice
-	if text := value("qty"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 {
-			return choice, &shop.FieldError{Field: "qty", Message: "Give a whole number from 1 on."}
-		}
-		choice.Qty = n
-	}
-	for name, into := range map[string]*money.USDC{"amount": &choice.Amount, "tip": &choice.Tip} {
-		text := strings.TrimSpace(value(name))
-		if text == "" {
-			continue
-		}
-		amount, err := money.ParseUSDC(text)
-		if err != nil {
-			return choice, &shop.FieldError{Field: name, Message: "Give an amount such as 12.50, with at most six decimals."}
-		}
-		*into = amount
-	}
-	return choice, nil
-}
-
-// notBegun shows the offer again, with the sentence that refuses it.
+// notBegun shows the offer again, with what was sent and the sentence that refuses it.
 func (h *Handlers) notBegun(c echo.Context, problem error) error {
 	if !wantsPage(c.Request()) || errors.Is(problem, shop.ErrNotFound) {
 		return problem
@@ -174,24 +153,33 @@ func (h *Handlers) notBegun(c echo.Context, problem error) error {
 	if err != nil {
 		return err
 	}
+	sent := asked(c.FormValue)
+	if choice, err := sent.choice(); err == nil {
+		if chosen, err := offer.Choose(choice); err == nil {
+			offer = chosen
+		}
+	}
 	v, err := h.offerView(offer, problem)
 	if err != nil {
 		return err
 	}
-	r, _ := replyTo(problem)
-	if r.status == http.StatusInternalServerError {
+	status := formStatus(problem)
+	if status == http.StatusInternalServerError {
 		return problem
+	}
+	if v.Ask = askView(offer, sent, problem); v.Problem != "" {
+		v.Problem = askProblem(problem)
 	}
 	v.Code = refusedCode(c, offer, problem)
 	if v.Code.Problem != "" || v.Code.Wallet.Problem != "" {
 		v.Problem = "" // it stands beside its field
-		if r.status < http.StatusTooManyRequests {
-			r.status = http.StatusUnprocessableEntity
+		if status < http.StatusTooManyRequests {
+			status = http.StatusUnprocessableEntity
 		}
 	}
 	c.Response().Header().Set("Cache-Control", "no-store")
-	askForPatience(c, r.status)
-	return h.Page(c, r.status, views.LinkPage(v))
+	askForPatience(c, status)
+	return h.Page(c, status, views.LinkPage(v))
 }
 
 // payLink takes a program's payment for a link.

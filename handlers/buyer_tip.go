@@ -19,19 +19,24 @@ var tipShares = []int{5, 10, 15}
 
 // tipView is what may be added to a purchase, in whole cents.
 func tipView(p checkout.Purchase) views.TipView {
-	const cent = 10_000
 	v := views.TipView{}
 	if last := p.Lines[len(p.Lines)-1]; last.ItemID == "" && last.Title == "Tip" {
 		v.Chosen = last.UnitAmount
 	}
 	price := p.Amount - v.Chosen
 	for _, share := range tipShares {
-		amount := price / 100 * money.USDC(share)
-		if amount -= amount % cent; amount > 0 {
+		if amount := shareOf(price, share); amount > 0 {
 			v.Choices = append(v.Choices, views.TipChoice{Percent: share, Amount: amount})
 		}
 	}
 	return v
+}
+
+// shareOf is a share of a price in percent, in whole cents.
+func shareOf(price money.USDC, percent int) money.USDC {
+	const cent = 10_000
+	share := price / 100 * money.USDC(percent)
+	return share - share%cent
 }
 
 // tip adds a tip to what is paid at a till: another purchase takes this one's place.

@@ -10,6 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"xsynesis/checkout"
+	"xsynesis/id"
 	"xsynesis/shop"
 	"xsynesis/views"
 )
@@ -27,22 +28,28 @@ func (h *Handlers) offerView(o shop.Offer, problem error) (views.OfferView, erro
 		Cart: views.Cart{
 			Title: o.Title(), Note: o.Link.Description, Amount: o.Amount, Lines: cartLines(o.Lines, o.Title()), Image: h.imageOf(o.Goods),
 		},
-		Leads: o.Link.LeadsTo.Host(),
+		Leads: o.Link.LeadsTo.Host(), Closing: closingOf(o.Link, problem),
 	}
-	switch {
-	case errors.Is(problem, shop.ErrLinkExpired):
-		v.Closed = views.ClosedExpired
-	case errors.Is(problem, shop.ErrLinkPaused):
-		v.Closed = views.ClosedPaused
-	case errors.Is(problem, shop.ErrLinkEarly):
-		v.Closed = views.ClosedEarly
-	case errors.Is(problem, shop.ErrSoldOut):
-		v.Closed = views.ClosedSoldOut
-	case problem != nil:
+	if problem != nil && v.Closed == "" {
 		r, _ := replyTo(problem)
 		v.Problem = r.message
 	}
 	return v, nil
+}
+
+// closingOf says why a link is closed; the zero Closing is an open one, and one that something else is wrong with.
+func closingOf(l shop.Link, problem error) views.Closing {
+	switch {
+	case errors.Is(problem, shop.ErrLinkExpired):
+		return views.Closing{Closed: views.ClosedExpired}
+	case errors.Is(problem, shop.ErrLinkPaused):
+		return views.Closing{Closed: views.ClosedPaused, ClosedText: l.PauseText}
+	case errors.Is(problem, shop.ErrLinkEarly) && l.StartsAt != nil:
+		return views.Closing{Closed: views.ClosedEarly, OpensAt: *l.StartsAt}
+	case errors.Is(problem, shop.ErrSoldOut):
+		return views.Closing{Closed: views.ClosedSoldOut}
+	}
+	return views.Closing{}
 }
 
 // purchaseView is the page of one purchase; k is the reader's buyer token, or empty.
@@ -83,6 +90,9 @@ func (h *Handlers) viewBuyers(c echo.Context, v *views.PurchaseView, p checkout.
 			handed.File = &views.DeliveredFile{Name: g.File.Name, Bytes: g.File.Size, URL: FilePath(p.ID, g.Line, k), Times: g.Times}
 		}
 		v.Handover.Goods = append(v.Handover.Goods, handed)
+	}
+	if err := h.viewShipment(c, v, p); err != nil {
+		return err
 	}
 	if path := onwardPath(p, k); path != "" {
 		v.Handover.Onward, v.Handover.OnwardHost = path, shop.LeadsTo{URL: p.LeadsTo}.Host()
@@ -135,8 +145,10 @@ func transactionURL(explorer, transaction string, simulated bool) string {
 }
 
 // number is what a buyer can read aloud: the end of the purchase's id.
-func number(p checkout.Purchase) string {
-	text := string(p.ID)
+func number(p checkout.Purchase) string { return receiptNumber(p.ID) }
+
+func receiptNumber(attempt id.Attempt) string {
+	text := string(attempt)
 	tail := text[len(text)-6:]
 	return strings.Join([]string{tail[:4], tail[4:]}, "-")
 }

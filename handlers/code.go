@@ -84,7 +84,7 @@ func (h *Handlers) applyCode(c echo.Context, choice shop.Choice) error {
 	if err != nil {
 		return err
 	}
-	v.Code = code
+	v.Ask, v.Code = askView(offer, c.FormValue, nil), code
 	c.Response().Header().Set("Cache-Control", "no-store")
 	if code.Problem != "" {
 		return h.Page(c, http.StatusUnprocessableEntity, views.LinkPage(v))

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -150,10 +149,6 @@ func (h *Handlers) till(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if !isScript(c.Request()) {
-		// Also without scripts the page looks by itself whether it is locked.
-		c.Response().Header().Set("Refresh", strconv.Itoa(int(access.TillIdle.Seconds())+1))
-	}
 	return h.register(c, h.cashier(c, d, s))
 }
 
@@ -232,8 +227,14 @@ func (h *Handlers) lockTill(c echo.Context, d access.Device) error {
 }
 
 func (h *Handlers) tillEvents(c echo.Context, d access.Device) error {
-	return h.stream(c, string(d.Merchant), func() bool {
-		_, err := h.Access.Device(c.Request().Context(), h.kept(c, deviceCookie))
+	ctx, session := c.Request().Context(), h.kept(c, tillCookie)
+	unlocked := func() bool {
+		_, err := h.Tills.Unlocked(ctx, d, session, false)
 		return err == nil
+	}
+	began := unlocked()
+	return h.stream(c, string(d.Merchant), func() bool {
+		_, err := h.Access.Device(ctx, h.kept(c, deviceCookie))
+		return err == nil && (!began || unlocked()) // what was left alone locks itself, and the screen shows it
 	})
 }

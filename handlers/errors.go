@@ -84,6 +84,7 @@ var replies = []reply{
 	{checkout.ErrCharged, 409, "charged", "This sale is being paid, or is paid."},
 	{checkout.ErrTicketChanged, 409, "changed_meanwhile", "This sale was changed meanwhile. Look at it, and charge again."},
 	{checkout.ErrTotal, 409, "price_changed", "A price has changed. Look at the total, and charge again."},
+	{checkout.ErrCartChanged, 409, "cart_changed", "The cart was changed meanwhile. Look at it, and pay again."},
 	{checkout.ErrDecided, 409, "decided", "Somebody has decided about this payment already."},
 	{checkout.ErrTooManyUnpaid, 429, "too_many_unpaid", "Too many unpaid purchases hold this offer. Pay one of them, or try again later."},
 	{checkout.ErrUpstreamSlow, 504, "upstream_timeout", "The seller's server took too long."},

@@ -1,9 +1,7 @@
 package handlers
 
 import (
-	"errors"
 	"net/http"
-	"net/url"
 
 	"github.com/labstack/echo/v4"
 
@@ -13,43 +11,88 @@ import (
 	"xsynesis/views"
 )
 
-// leadOn counts the opening of a link that leads somewhere, and leads on whoever may go there.
-func (h *Handlers) leadOn(c echo.Context, l shop.Link) (sent bool, err error) {
+func (h *Handlers) leadRoutes(e *echo.Echo) {
+	e.GET("/link/:token/onward", h.onward)
+	e.GET("/pay/:attempt/onward", h.paidOnward)
+}
+
+// opened counts that somebody looks at a link that leads somewhere.
+func (h *Handlers) opened(c echo.Context, l shop.Link) error {
 	r := c.Request()
-	if l.LeadsTo.URL == "" || r.Method != http.MethodGet || carriesPayment(r) {
-		return false, nil
+	if l.LeadsTo.URL == "" || r.Method != http.MethodGet || carriesPayment(r) || !wantsPage(r) {
+		return nil
 	}
-	led, err := h.mayGoOn(c, l)
-	if err != nil || !led && !wantsPage(r) { // programs are asked for money
-		return false, err
+	return h.Shop.Click(r.Context(), l.ID)
+}
+
+// shortLink is a link that leads everybody on: people read where to before they follow it, programs follow it at once.
+func (h *Handlers) shortLink(c echo.Context, o shop.Offer) error {
+	c.Response().Header().Set("Cache-Control", "private, no-cache")
+	problem := o.Link.Timely(h.Now())
+	switch {
+	case wantsPage(c.Request()):
+		status := http.StatusOK
+		if problem != nil {
+			status = http.StatusGone
+		}
+		return h.Page(c, status, views.ShortLinkPage(h.shortView(o, problem)))
+	case problem != nil:
+		return problem
 	}
-	if err := h.Shop.Click(r.Context(), l.ID, led); err != nil || !led {
-		return false, err
+	return c.Redirect(http.StatusSeeOther, views.OnwardPath(o.Link.Token))
+}
+
+func (h *Handlers) shortView(o shop.Offer, problem error) views.ShortLinkView {
+	return views.ShortLinkView{
+		Token: o.Link.Token, URL: h.PublicURL + views.LinkPath(o.Link.Token), Payee: views.Payee{Name: o.Shop, Domain: o.Domain, Address: checksum(o.PayTo)},
+		Title: o.Title(), Description: o.Link.Description, Host: o.Link.LeadsTo.Host(), Closing: closingOf(o.Link, problem), Test: !o.Link.Livemode,
 	}
+}
+
+// onward follows a link that leads everybody on; one that has to be paid shows its page instead.
+func (h *Handlers) onward(c echo.Context) error {
+	o, err := h.Shop.Offer(c.Request().Context(), c.Param("token"))
+	switch {
+	case err != nil:
+		return err
+	case o.Link.LeadsTo.URL == "":
+		return shop.ErrNotFound
+	case !o.Link.LeadsTo.All || o.Link.Timely(h.Now()) != nil:
+		return c.Redirect(http.StatusSeeOther, views.LinkPath(o.Link.Token))
+	}
+	return h.leadOn(c, o.Link.ID, o.Link.LeadsTo.URL)
+}
+
+// paidOnward leads on who has paid, for ever, also where the link is over meanwhile.
+func (h *Handlers) paidOnward(c echo.Context) error {
+	attempt, err := id.Parse[id.Attempt](c.Param("attempt"))
+	if err != nil {
+		return checkout.ErrNotFound
+	}
+	p, err := h.Checkout.Purchase(c.Request().Context(), attempt)
+	if err != nil {
+		return err
+	}
+	k := c.QueryParam("k")
+	if !p.IsBuyer(k) || onwardPath(p, k) == "" {
+		return checkout.ErrNotFound
+	}
+	return h.leadOn(c, p.Link, p.LeadsTo)
+}
+
+// leadOn counts, and leads to another site.
+func (h *Handlers) leadOn(c echo.Context, link id.Link, to string) error {
 	// Looked at again where it counts: nothing but https may ever stand in this header.
-	if err := shop.CheckLeadsTo(l.LeadsTo.URL); err != nil {
-		return false, err
+	if err := shop.CheckLeadsTo(to); err != nil {
+		return err
+	}
+	if err := h.Shop.LeadOn(c.Request().Context(), link); err != nil {
+		return err
 	}
 	header := c.Response().Header()
 	header.Set("Cache-Control", "no-store")
-	header.Set("Referrer-Policy", "no-referrer") // the buyer's token stands in this address
-	return true, c.Redirect(http.StatusSeeOther, l.LeadsTo.URL)
-}
-
-// mayGoOn tells whether a visitor has paid at this link, or need not.
-func (h *Handlers) mayGoOn(c echo.Context, l shop.Link) (bool, error) {
-	if l.LeadsTo.All {
-		return l.Timely(h.Now()) == nil, nil
-	}
-	attempt, err := id.Parse[id.Attempt](c.QueryParam("paid"))
-	if err != nil {
-		return false, nil //nolint:nilerr // an address that names no purchase is that of somebody who has not paid
-	}
-	p, err := h.Checkout.Purchase(c.Request().Context(), attempt)
-	if errors.Is(err, checkout.ErrNotFound) {
-		return false, nil
-	}
-	return err == nil && p.Link == l.ID && p.Status.Paid() && p.IsBuyer(c.QueryParam("k")), err
+	header.Set("Referrer-Policy", "no-referrer") // the buyer's token may stand in this address
+	return c.Redirect(http.StatusSeeOther, to)
 }
 
 // onwardPath is where a paid purchase leads its buyer, or empty.
@@ -57,5 +100,5 @@ func onwardPath(p checkout.Purchase, k string) string {
 	if p.LeadsTo == "" || k == "" || p.LinkToken == "" || !p.Status.Paid() {
 		return ""
 	}
-	return views.LinkPath(p.LinkToken) + "?" + url.Values{"paid": {string(p.ID)}, "k": {k}}.Encode()
+	return views.PaidOnwardPath(string(p.ID), k)
 }

@@ -67,10 +67,10 @@ func TestALinkLeadsOnWhoHasPaid(t *testing.T) {
 
 	attempt, k := w.paid(link)
 	purchase := w.get("/pay/"+attempt+"?k="+k, page)
-	require.Contains(t, string(purchase.body), "Go on to files.example:8443")
+	require.Contains(t, string(purchase.body), "Open files.example:8443")
 	require.NotContains(t, string(purchase.body), "b=c")
-	require.NotContains(t, string(w.get("/pay/"+attempt, page).body), "Go on to")
-	onward := path + "?paid=" + attempt + "&k=" + k
+	require.NotContains(t, string(w.get("/pay/"+attempt, page).body), "Open files")
+	onward := "/pay/" + attempt + "/onward?k=" + k
 	for _, program := range []with{page, header("Accept", "*/*")} {
 		led := w.get(onward, program)
 		require.Equal(t, http.StatusSeeOther, led.status)
@@ -81,14 +81,19 @@ func TestALinkLeadsOnWhoHasPaid(t *testing.T) {
 	require.Equal(t, target, w.get("/api/payment_attempts/" + attempt + "?k=" + k).json()["receipt"].(map[string]any)["leads_to"])
 
 	other, otherK := w.paid(w.leading(map[string]any{"title": "Another"}))
-	open := w.session(link)["payment_attempt"].(string)
-	for _, wrong := range []string{
-		"?paid=" + attempt, "?paid=" + attempt + "&k=" + otherK, "?paid=" + other + "&k=" + otherK, "?paid=" + open + "&k=" + k, "?paid=pa_1&k=" + k, "?k=" + k,
-	} {
-		require.Equal(t, 200, w.get(path+wrong, page).status, wrong)
+	require.Equal(t, http.StatusSeeOther, w.get("/pay/"+other+"/onward?k="+otherK, page).status)
+	unpaidOne := w.session(link)
+	open, err := url.Parse(unpaidOne["pay_url"].(string))
+	require.NoError(t, err)
+	for _, wrong := range []string{attempt + "/onward", attempt + "/onward?k=" + otherK, other + "/onward?k=" + k, "pa_1/onward?k=" + k, path[1:] + "/onward?k=" + k} {
+		require.Equal(t, 404, w.get("/pay/"+wrong, page).status, wrong)
 	}
+	require.Equal(t, 404, w.get(open.Path+"/onward?"+open.RawQuery, page).status, "it is not paid")
+	unpaidOn := w.get(path+"/onward", page)
+	require.Equal(t, http.StatusSeeOther, unpaidOn.status)
+	require.Equal(t, path, unpaidOn.header.Get("Location"), "who has not paid sees what it costs")
 	listed := w.listed(link)
-	require.EqualValues(t, 9, listed["clicks"])
+	require.EqualValues(t, 1, listed["clicks"])
 	require.EqualValues(t, 2, listed["led_on"])
 
 	w.post("/api/payment_links/expire", map[string]any{"id": link["id"]}, as(w.cafeKey))
@@ -107,7 +112,7 @@ func TestAHundredClicksAtOnceAreCounted(t *testing.T) {
 		g.Go(func() error {
 			address, want := path, 200
 			if i%2 == 1 {
-				address, want = path+"?paid="+attempt+"&k="+k, http.StatusSeeOther
+				address, want = "/pay/"+attempt+"/onward?k="+k, http.StatusSeeOther
 			}
 			if got := w.get(address, header("Accept", anyPage)).status; got != want {
 				return &url.Error{Op: "GET", URL: address, Err: http.ErrNotSupported}
@@ -117,10 +122,10 @@ func TestAHundredClicksAtOnceAreCounted(t *testing.T) {
 	}
 	require.NoError(t, g.Wait())
 	listed := w.listed(link)
-	require.EqualValues(t, 200, listed["clicks"])
+	require.EqualValues(t, 100, listed["clicks"])
 	require.EqualValues(t, 100, listed["led_on"])
 	w.do(http.MethodHead, path, nil, header("Accept", anyPage))
-	require.EqualValues(t, 200, w.listed(link)["clicks"], "who only looks whether it is there is no click")
+	require.EqualValues(t, 100, w.listed(link)["clicks"], "who only looks whether it is there is no click")
 }
 
 func TestALinkMayLeadEverybodyOn(t *testing.T) {
@@ -131,11 +136,20 @@ func TestALinkMayLeadEverybodyOn(t *testing.T) {
 	link := made.json()
 	require.Equal(t, false, link["require_payment"])
 	path, page := "/link/"+link["token"].(string), header("Accept", anyPage)
+	shown := w.get(path, page)
+	require.Equal(t, 200, shown.status)
+	require.Contains(t, string(shown.body), "files.example:8443", "people read where it leads before they follow it")
+	require.NotContains(t, string(shown.body), "b=c")
+	program := w.get(path)
+	require.Equal(t, http.StatusSeeOther, program.status)
+	require.Equal(t, path+"/onward", program.header.Get("Location"))
 	for range 3 {
-		led := w.get(path, page)
+		led := w.get(path+"/onward", page)
 		require.Equal(t, http.StatusSeeOther, led.status)
 		require.Equal(t, target, led.header.Get("Location"))
+		require.Equal(t, "no-referrer", led.header.Get("Referrer-Policy"))
 	}
+	require.EqualValues(t, 1, w.listed(link)["clicks"])
 	require.EqualValues(t, 3, w.listed(link)["led_on"])
 
 	change := func(status int, fields map[string]any) {
@@ -146,12 +160,17 @@ func TestALinkMayLeadEverybodyOn(t *testing.T) {
 	change(400, map[string]any{"require_payment": true}) // for nothing
 	change(200, map[string]any{"require_payment": true, "price": "1.00"})
 	require.Equal(t, 200, w.get(path, page).status, "now it is to be paid")
-	change(200, map[string]any{"require_payment": false, "paused": true})
-	require.Equal(t, 410, w.get(path, page).status, "a paused one leads nobody on")
+	change(200, map[string]any{"require_payment": false, "paused": true, "pause_text": "The map is being drawn anew."})
+	rests := w.get(path, page)
+	require.Equal(t, 410, rests.status, "a paused one leads nobody on")
+	require.Contains(t, string(rests.body), "The map is being drawn anew.")
+	require.Equal(t, path, w.get(path+"/onward", page).header.Get("Location"))
+	require.Equal(t, 409, w.get(path).status)
 	require.Equal(t, "paused", w.listed(link)["status"])
 	require.Equal(t, 409, w.post("/api/create_payment_session", map[string]any{"link_token": link["token"]}).status)
 	change(200, map[string]any{"paused": false})
-	require.Equal(t, http.StatusSeeOther, w.get(path, page).status)
+	require.Equal(t, target, w.get(path+"/onward", page).header.Get("Location"))
+	require.Equal(t, 404, w.get("/link/"+w.link(w.cafeKey, "1")["token"].(string)+"/onward", page).status, "it leads nowhere")
 }
 
 func TestALinkLeadsToHTTPSAlone(t *testing.T) {
@@ -179,7 +198,7 @@ func TestADeletedLinkIsGone(t *testing.T) {
 	require.Equal(t, 200, deleted.status, string(deleted.body))
 	require.Equal(t, true, deleted.json()["deleted"])
 	require.Nil(t, w.listed(link))
-	for _, path := range []string{"/link/" + link["token"].(string), "/link/" + link["token"].(string) + "?paid=" + attempt + "&k=" + k, "/api/link/" + link["token"].(string)} {
+	for _, path := range []string{"/link/" + link["token"].(string), "/link/" + link["token"].(string) + "/onward", "/pay/" + attempt + "/onward?k=" + k, "/api/link/" + link["token"].(string)} {
 		require.Equal(t, 404, w.get(path, header("Accept", anyPage)).status, path)
 	}
 	require.Equal(t, 404, w.post("/api/payment_links/delete", map[string]any{"id": link["id"]}, as(w.cafeKey)).status)
@@ -234,7 +253,9 @@ func TestALinkBegins(t *testing.T) {
 	require.Equal(t, "scheduled", link["status"])
 	path := "/link/" + link["token"].(string)
 	require.Equal(t, 410, w.get(path, header("Accept", anyPage)).status)
-	require.Contains(t, string(w.get(path, header("Accept", anyPage)).body), "Not open yet")
+	at, err := time.Parse(time.RFC3339, link["starts_at"].(string))
+	require.NoError(t, err)
+	require.Contains(t, string(w.get(path, header("Accept", anyPage)).body), "It begins on "+at.Format("2 Jan 2006, 15:04")+"\u00a0UTC", "and says when")
 	early := w.get(path)
 	code, _ := early.code()
 	require.Equal(t, 409, early.status)

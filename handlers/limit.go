@@ -23,6 +23,7 @@ var (
 	keyPace     = pace{100, 500} // one API key, or one shop by access token
 	personPace  = pace{20, 200}  // one person who is signed in
 	linkPace    = pace{50, 500}  // purchases that are begun at one link
+	cartPace    = pace{1, 60}    // carts that are begun from one address
 	lookPace    = pace{20, 100}  // secrets of one address that are looked up although the address has asked too often
 )
 
@@ -62,14 +63,14 @@ func (b *buckets) of(who string) *rate.Limiter {
 
 // limits are who asked how often, and who they are known to be.
 type limits struct {
-	addresses, keys, people, links, looks *buckets
-	known                                 *lru.Cache[secretHash, knownCaller]
+	addresses, keys, people, links, carts, looks *buckets
+	known                                        *lru.Cache[secretHash, knownCaller]
 }
 
 func newLimits() *limits {
 	return &limits{
 		addresses: newBuckets(addressPace), keys: newBuckets(keyPace), people: newBuckets(personPace), links: newBuckets(linkPace),
-		looks: newBuckets(lookPace), known: lru.NewCache[secretHash, knownCaller](mostCounted),
+		carts: newBuckets(cartPace), looks: newBuckets(lookPace), known: lru.NewCache[secretHash, knownCaller](mostCounted),
 	}
 }
 

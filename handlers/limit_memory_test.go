@@ -54,7 +54,7 @@ func TestTheFiguresAreInTheDocumentation(t *testing.T) {
 	require.NoError(t, err)
 	for what, p := range map[string]pace{
 		"an address that nobody is known by": addressPace, "an API key": keyPace, "a person who is signed in": personPace,
-		"purchases that are begun at one link": linkPace,
+		"purchases that are begun at one link": linkPace, "carts that are begun from one address": cartPace,
 	} {
 		require.Contains(t, string(text), fmt.Sprintf("| %s | %d | %d |", what, p.second, p.burst))
 	}

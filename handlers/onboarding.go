@@ -3,6 +3,7 @@ package handlers
 import (
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -205,9 +206,9 @@ func (h *Handlers) showOffer(c echo.Context, s seller, status int, v views.SellV
 
 // makeOffer makes the first link, for test money.
 func (h *Handlers) makeOffer(c echo.Context, s seller) error {
-	form, err := linkForm(c)
+	price, err := readAmount("price", strings.TrimSpace(c.FormValue("price")))
 	if err == nil {
-		_, err = h.Shop.CreateLink(c.Request().Context(), s.Merchant, false, form, actor(c, s))
+		_, err = h.Shop.CreateLink(c.Request().Context(), s.Merchant, false, shop.LinkForm{Title: c.FormValue("title"), Price: price}, actor(c, s))
 	}
 	if err == nil {
 		h.Hub.Changed("", s.Merchant)

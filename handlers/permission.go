@@ -69,7 +69,8 @@ func (h *Handlers) lacks(c echo.Context, s seller, p access.Permission) error {
 // reaches says what one has to be permitted to open each part of the dashboard.
 var reaches = map[views.Section]access.Permission{
 	views.SectionOverview: access.SeeShop, views.SectionSales: access.SeeSales, views.SectionSettlements: access.SeeSales,
-	views.SectionLinks: access.SeeLinks, views.SectionCodes: access.SeeCodes, views.SectionWebhooks: access.SeeWebhooks, views.SectionStaff: access.SeeStaff,
+	views.SectionLinks: access.SeeLinks, views.SectionItems: access.SeeItems, views.SectionOrders: access.SeeSales, views.SectionCodes: access.SeeCodes,
+	views.SectionWebhooks: access.SeeWebhooks, views.SectionStaff: access.SeeStaff,
 	views.SectionAudit: access.SeeAudit, views.SectionSettings: access.SeeSettings,
 }
 
@@ -78,7 +79,8 @@ var leads = []struct {
 	path  string
 	needs access.Permission
 }{
-	{views.LinksPath, access.SeeLinks}, {views.CodesPath, access.SeeCodes}, {views.WebhooksPath, access.SeeWebhooks}, {views.StaffPath, access.SeeStaff},
+	{views.LinksPath, access.SeeLinks}, {views.ItemsPath, access.SeeItems}, {views.OrdersPath, access.SeeSales}, {views.CodesPath, access.SeeCodes},
+	{views.WebhooksPath, access.SeeWebhooks}, {views.StaffPath, access.SeeStaff},
 	{views.SettingsPath, access.SeeSettings},
 }
 

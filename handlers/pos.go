@@ -82,7 +82,7 @@ func (h *Handlers) cashier(c echo.Context, d access.Device, s access.Session) ca
 }
 
 func (h *Handlers) tillFrame(who cashier) views.TillFrame {
-	return views.TillFrame{Shop: who.device.Shop, Till: who.device.Name, Cashier: who.PersonName, Now: h.Now().UTC(), Test: !who.at.Livemode}
+	return views.TillFrame{Shop: who.device.Shop, Till: who.device.Name, Cashier: who.PersonName, Now: h.Now().UTC(), Test: !who.at.Livemode, LocksAfter: access.TillIdle}
 }
 
 // partNamed is the part of a screen that a script asks for.

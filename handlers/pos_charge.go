@@ -113,7 +113,7 @@ func (h *Handlers) viewAnotherCode(c echo.Context, who cashier, p checkout.Purch
 	return err
 }
 
-// utcOrNone is a time where the shop is, or none.
+// utcOrNone is a time, or none.
 func utcOrNone(t *time.Time) time.Time {
 	if t == nil {
 		return time.Time{}

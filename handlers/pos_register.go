@@ -253,8 +253,8 @@ func (h *Handlers) tillSales(c echo.Context, who cashier) error {
 	}
 	rows, more := trim(rows, after != "")
 	v := views.TillSalesView{TillFrame: h.tillFrame(who), Live: c.Request().URL.RequestURI()}
-	midnight := h.Now().UTC().Truncate(24 * time.Hour)
-	if v.Sold, v.Today, err = h.Checkout.TillTotal(ctx, who.at.Device, midnight); err != nil {
+	v.Since = h.Now().UTC().Truncate(24 * time.Hour)
+	if v.Sold, v.Today, err = h.Checkout.TillTotal(ctx, who.at.Device, v.Since); err != nil {
 		return err
 	}
 	for _, s := range rows {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/PuerkitoBio/goquery"
 	"github.com/stretchr/testify/require"
@@ -340,6 +341,27 @@ func TestATillLocksAfterEachSaleWhereTheShopWantsThat(t *testing.T) {
 	w.pays(attempt)
 	require.Equal(t, "/pos", till.does(views.TillChargePath(attempt)+"/completion"))
 	require.Equal(t, "Who is at the till?", till.screen("/pos").Find("h1").Text())
+}
+
+func TestATillLocksByItselfWhereNobodyTouchesIt(t *testing.T) {
+	t.Parallel()
+	w := newAccessWorld(t)
+	till := w.counterTill(access.Cashier)
+	till.does("/pos/ticket/lines", "amount", "1.00")
+	looks := func() reply { return till.get("/pos", header("HX-Request", "true"), header("HX-Target", "ticket")) }
+	w.alone(till, access.TillIdle-time.Minute)
+	require.Equal(t, http.StatusOK, looks().status)
+	require.Contains(t, string(till.get("/pos").body), `<noscript><meta http-equiv="refresh" content="301">`)
+	w.alone(till, access.TillIdle+time.Second)
+	require.Equal(t, "/pos", looks().header.Get("HX-Redirect"))
+	require.Equal(t, "Who is at the till?", till.screen("/pos").Find("h1").Text())
+}
+
+// alone leaves a till untouched for so long.
+func (w *accessWorld) alone(till counterTill, since time.Duration) {
+	w.t.Helper()
+	_, err := w.pool.Exec(w.t.Context(), `UPDATE sessions SET seen_at = now() - $2::interval WHERE device_id = $1`, till.device, since)
+	require.NoError(w.t, err)
 }
 
 func TestTheTillsShellIsForEverybody(t *testing.T) {

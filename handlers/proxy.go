@@ -48,8 +48,8 @@ func (h *Handlers) callRoutes(e *echo.Echo) {
 // isCall tells routes of paid APIs. They read no cookie, and pages of any site may call them.
 func isCall(path string) bool { return path == callPath || path == callPathMore }
 
-// asked is one request for a paid API, and where it leads.
-type asked struct {
+// paidCall is one request for a paid API, and where it leads.
+type paidCall struct {
 	endpoint shop.Endpoint
 	offer    shop.Offer
 	resource x402.Resource
@@ -61,7 +61,7 @@ type asked struct {
 // call is a paid API: a 402, or for a payment or a pass what the seller's server answers.
 func (h *Handlers) call(c echo.Context) error {
 	c.Response().Header().Set("Vary", callVary)
-	a, err := h.asked(c)
+	a, err := h.paidCall(c)
 	if err != nil {
 		return err
 	}
@@ -92,32 +92,32 @@ func (h *Handlers) call(c echo.Context) error {
 	return h.askForCall(c, a, want, problem)
 }
 
-// asked finds what is asked for. Nothing is offered that the seller's server could not be asked for.
-func (h *Handlers) asked(c echo.Context) (asked, error) {
+// paidCall finds what is asked for. Nothing is offered that the seller's server could not be asked for.
+func (h *Handlers) paidCall(c echo.Context) (paidCall, error) {
 	r := c.Request()
 	if !mayFetch(r) {
-		return asked{}, errCrossOrigin
+		return paidCall{}, errCrossOrigin
 	}
 	name, rest, err := callTarget(r.URL)
 	if err != nil {
-		return asked{}, err
+		return paidCall{}, err
 	}
 	endpoint, err := id.Parse[id.Endpoint](name)
 	if err != nil {
-		return asked{}, shop.ErrNotFound
+		return paidCall{}, shop.ErrNotFound
 	}
-	a := asked{}
+	a := paidCall{}
 	if a.body, err = bodyOf(r); err != nil {
-		return asked{}, err
+		return paidCall{}, err
 	}
 	if a.endpoint, a.offer, err = h.Endpoints.Offered(r.Context(), endpoint); err != nil {
-		return asked{}, err
+		return paidCall{}, err
 	}
 	if a.target, err = upstreamURL(a.endpoint.URL, rest, r.URL.RawQuery); err != nil {
-		return asked{}, err
+		return paidCall{}, err
 	}
 	if err := h.Egress.Check(a.target); err != nil {
-		return asked{}, errors.Join(checkout.ErrUpstream, err)
+		return paidCall{}, errors.Join(checkout.ErrUpstream, err)
 	}
 	a.resource = x402.Resource{URL: h.PublicURL + r.URL.RequestURI(), Description: a.endpoint.Description, MimeType: a.endpoint.MimeType}
 	if a.resource.Description == "" {
@@ -127,13 +127,13 @@ func (h *Handlers) asked(c echo.Context) (asked, error) {
 }
 
 // askForCall answers 402 in both versions at once.
-func (h *Handlers) askForCall(c echo.Context, a asked, want x402.Requirement, problem string) error {
+func (h *Handlers) askForCall(c echo.Context, a paidCall, want x402.Requirement, problem string) error {
 	want.Call = a.shape(c.Request().Method)
 	return h.askPayment(c, want, problem)
 }
 
 // shape is what a 402 tells of a call beside its price.
-func (a asked) shape(method string) *x402.CallShape {
+func (a paidCall) shape(method string) *x402.CallShape {
 	s := &x402.CallShape{Method: method, Identified: a.endpoint.Identified}
 	if a.endpoint.Input != "" {
 		s.Input = json.RawMessage(a.endpoint.Input)
@@ -145,7 +145,7 @@ func (a asked) shape(method string) *x402.CallShape {
 }
 
 // callByPayment is a call that comes with its payment.
-func (h *Handlers) callByPayment(c echo.Context, a asked) error {
+func (h *Handlers) callByPayment(c echo.Context, a paidCall) error {
 	want := h.Checkout.CallRequirement(a.offer, a.resource)
 	p, err := x402.FromRequest(c.Request().Header)
 	if err != nil {
@@ -171,7 +171,7 @@ func (h *Handlers) callByPayment(c echo.Context, a asked) error {
 }
 
 // callRefused answers a call that was not, or not yet, paid and answered.
-func (h *Handlers) callRefused(c echo.Context, a asked, p x402.Payment, called checkout.Called, err error) error {
+func (h *Handlers) callRefused(c echo.Context, a paidCall, p x402.Payment, called checkout.Called, err error) error {
 	header, purchase := c.Response().Header(), called.Purchase
 	switch {
 	case errors.Is(err, checkout.ErrPending):
@@ -183,7 +183,7 @@ func (h *Handlers) callRefused(c echo.Context, a asked, p x402.Payment, called c
 }
 
 // refuseCall is [Handlers.refuse] for a call.
-func (h *Handlers) refuseCall(c echo.Context, a asked, want x402.Requirement, version int, err error) error {
+func (h *Handlers) refuseCall(c echo.Context, a paidCall, want x402.Requirement, version int, err error) error {
 	want.Call = a.shape(c.Request().Method)
 	return h.refuse(c, want, version, err)
 }
@@ -206,7 +206,7 @@ func (h *Handlers) nameCall(c echo.Context, called checkout.Called, p x402.Payme
 }
 
 // askUpstream asks the seller's server and takes its whole answer, which is held until it is paid.
-func (h *Handlers) askUpstream(ctx context.Context, r *http.Request, a asked, of checkout.Paying) (checkout.Answer, error) {
+func (h *Handlers) askUpstream(ctx context.Context, r *http.Request, a paidCall, of checkout.Paying) (checkout.Answer, error) {
 	response, err := h.forward(ctx, r, a, of)
 	if err != nil {
 		return checkout.Answer{}, err
@@ -226,7 +226,7 @@ func (h *Handlers) askUpstream(ctx context.Context, r *http.Request, a asked, of
 }
 
 // forward asks the seller's server. A redirect is no answer: whoever followed it would send his payment along.
-func (h *Handlers) forward(ctx context.Context, r *http.Request, a asked, of checkout.Paying) (*http.Response, error) {
+func (h *Handlers) forward(ctx context.Context, r *http.Request, a paidCall, of checkout.Paying) (*http.Response, error) {
 	secret, err := h.Endpoints.Secret(a.endpoint)
 	if err != nil {
 		return nil, err

@@ -19,7 +19,7 @@ const headerCode = "X-Activation-Code"
 
 // callByCode is a call that comes with a code. One for the whole price lets it through, for one of its uses; any other
 // makes the call cost less, with the payment to come or in hand.
-func (h *Handlers) callByCode(c echo.Context, a *asked, text string) (sent bool, err error) {
+func (h *Handlers) callByCode(c echo.Context, a *paidCall, text string) (sent bool, err error) {
 	var code shop.HandedIn
 	err = h.tryCode(c, text, func() (err error) {
 		code, err = h.Shop.HandIn(c.Request().Context(), a.endpoint.Merchant, a.endpoint.Livemode, text)
@@ -45,7 +45,7 @@ func (h *Handlers) callByCode(c echo.Context, a *asked, text string) (sent bool,
 
 // callFree makes a call for one use of a code. The use is gone once the seller's server has answered well, and comes back
 // where it has not, also where this process does not live to see it.
-func (h *Handlers) callFree(c echo.Context, a asked, code shop.HandedIn) error {
+func (h *Handlers) callFree(c echo.Context, a paidCall, code shop.HandedIn) error {
 	if err := a.endpoint.Open(); err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func (h *Handlers) endHold(ctx context.Context, hold shop.CodeHold, answered boo
 }
 
 // askOrPassOn asks the seller's server. What may be large or never end is handed on as it comes.
-func (h *Handlers) askOrPassOn(ctx context.Context, c echo.Context, a asked, wallet common.Address) (checkout.Answer, error) {
+func (h *Handlers) askOrPassOn(ctx context.Context, c echo.Context, a paidCall, wallet common.Address) (checkout.Answer, error) {
 	of := checkout.Paying{Payer: wallet}
 	if a.endpoint.Settles == shop.SettlesFirst {
 		return h.passOn(ctx, c, a, of)

@@ -16,7 +16,7 @@ import (
 )
 
 // callFirst is a call that is paid for before the seller's server is asked. Its answer is handed on as it comes.
-func (h *Handlers) callFirst(c echo.Context, a asked, calling checkout.Calling) error {
+func (h *Handlers) callFirst(c echo.Context, a paidCall, calling checkout.Calling) error {
 	called, turn, err := h.Checkout.CallFirst(c.Request().Context(), calling)
 	if err != nil {
 		return h.callRefused(c, a, calling.Payment, called, err)
@@ -29,7 +29,7 @@ func (h *Handlers) callFirst(c echo.Context, a asked, calling checkout.Calling) 
 }
 
 // takeTurn asks the seller's server for a call that is paid.
-func (h *Handlers) takeTurn(c echo.Context, a asked, purchase checkout.Purchase, turn checkout.Turn) error {
+func (h *Handlers) takeTurn(c echo.Context, a paidCall, purchase checkout.Purchase, turn checkout.Turn) error {
 	// Whoever paid may come again for what he did not see: the call goes on without him, as long as it may.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Request().Context()), a.endpoint.Timeout)
 	defer cancel()
@@ -52,7 +52,7 @@ func (h *Handlers) takeTurn(c echo.Context, a asked, purchase checkout.Purchase,
 const endTimeout = 10 * time.Second
 
 // callByPass is a call that is paid for already.
-func (h *Handlers) callByPass(c echo.Context, a asked, pass checkout.Pass) error {
+func (h *Handlers) callByPass(c echo.Context, a paidCall, pass checkout.Pass) error {
 	if err := a.endpoint.Open(); err != nil {
 		return err
 	}
@@ -64,7 +64,7 @@ func (h *Handlers) callByPass(c echo.Context, a asked, pass checkout.Pass) error
 
 // passOn hands an answer on as it comes, and returns it as far as it may be kept: beyond that its body is longer than any
 // that is. Errors: those of [checkout.Calling.Upstream], and [errBrokenOff] once the program has some of it.
-func (h *Handlers) passOn(ctx context.Context, c echo.Context, a asked, of checkout.Paying) (checkout.Answer, error) {
+func (h *Handlers) passOn(ctx context.Context, c echo.Context, a paidCall, of checkout.Paying) (checkout.Answer, error) {
 	response, err := h.forward(ctx, c.Request(), a, of)
 	if err != nil {
 		return checkout.Answer{}, err

@@ -23,9 +23,9 @@ import (
 var kinds = map[string]string{
 	":link": "link", ":webhook": "webhook", ":delivery": "delivery", ":replay": "replay", ":attempt": "attempt", ":key": "key", ":person": "person",
 	":invite": "invite", ":till": "till", ":passkey": "passkey", ":address": "address", ":session": "session",
-	":upload": "picture", ":line": "line", ":batch": "code batch", ":endpoint": "endpoint",
+	":upload": "picture", ":line": "line", ":batch": "code batch", ":endpoint": "endpoint", ":slug": "slug", ":item": "item", ":sale": "sale", "/dashboard/items/:item/keys": "list of keys",
 	":number": "line", "/pos/:token": "link token", "/pos/:token/events": "link token",
-	"/link/:token": "link token", "/api/link/:token": "link token", "/invite/:token": "invite token",
+	"/link/:token": "link token", "/link/:token/onward": "link token", "/api/link/:token": "link token", "/invite/:token": "invite token",
 	"/api/payment_attempts/:id": "attempt", "/api/payment_attempts/:id/pay": "attempt",
 	"/api/webhooks/deliveries/:id": "delivery", "/api/webhooks/replays/:id": "replay",
 }
@@ -47,9 +47,9 @@ func (w *accessWorld) target(path string, ids rows) string {
 		if !strings.HasPrefix(p, ":") {
 			continue
 		}
-		kind, ok := kinds[p]
+		kind, ok := kinds[path]
 		if !ok {
-			kind, ok = kinds[path]
+			kind, ok = kinds[p]
 		}
 		require.True(w.t, ok, "say what %s of %s names", p, path)
 		parts[i] = url.PathEscape(ids(kind))

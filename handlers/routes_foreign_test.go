@@ -223,7 +223,9 @@ func TestAFormSetsNothingThatItDoesNotAskFor(t *testing.T) {
 func (w *accessWorld) requireUnsmuggled(r rule, row touch) {
 	w.t.Helper()
 	require.NotContains(w.t, []any{row.Was["merchant_id"], row.Now["merchant_id"]}, any(string(w.other)), "%s: %s", r, row)
-	require.NotEqual(w.t, true, row.Now["livemode"], "%s: %s", r, row)
+	if row.Table != "item_stock" { // which a new item has of both modes
+		require.NotEqual(w.t, true, row.Now["livemode"], "%s: %s", r, row)
+	}
 	for _, value := range []string{"chosen", "5eed5eed5eed", "dev:settle", "2001-02-03"} { // whatever type its column has
 		require.NotContains(w.t, fmt.Sprint(row.Now), value, "%s: %s", r, row)
 	}

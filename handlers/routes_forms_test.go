@@ -36,6 +36,17 @@ func namingItems() func(*accessWorld, rows) content {
 	}
 }
 
+// itemNaming is the form of an item that names another row.
+func itemNaming(field, kind string) func(*accessWorld, rows) content {
+	return func(_ *accessWorld, ids rows) content {
+		means := "physical"
+		if kind == "file" {
+			means = "file"
+		}
+		return fields("title", "Tea", "kind", means, "pricing", "fixed", "price", "2.50", field, ids(kind))
+	}
+}
+
 // renaming is a JSON object about an item that names another row.
 func renaming(name, kind string) func(*accessWorld, rows) content {
 	return func(_ *accessWorld, ids rows) content {
@@ -73,6 +84,10 @@ var carried = map[string]func(*accessWorld, rows) content{
 
 	"POST /pay/:attempt/tip": filled("tip", "1.00"),
 
+	"POST /s/:slug/cart/lines":         func(_ *accessWorld, ids rows) content { return fields("item", ids("item"), "qty", "2") },
+	"POST /s/:slug/cart/lines/:number": filled("qty", "2"),
+	"POST /s/:slug/checkout":           filled("once", "crt_0_0", "total", "1"),
+
 	"POST /pos/ticket/lines":         func(_ *accessWorld, ids rows) content { return fields("item", ids("item")) },
 	"POST /pos/ticket/lines/:number": filled("qty", "2"),
 	"POST /pos/ticket/discount":      filled("percent", "10"),
@@ -91,7 +106,12 @@ var carried = map[string]func(*accessWorld, rows) content{
 	"POST /dashboard/links/:link/edit":              filled("title", "Tea", "price", "2.50"),
 	"POST /dashboard/attempts/:attempt/simulations": filled("mode", "direct"),
 
-	"POST /dashboard/codes": filled("off", "free"),
+	"POST /dashboard/codes":                   filled("off", "free"),
+	"POST /dashboard/items":                   filled("title", "Tea", "kind", "physical", "pricing", "fixed", "price", "2.50"),
+	"POST /dashboard/items/:item/edit":        filled("title", "Tea", "kind", "physical", "pricing", "fixed", "price", "2.50"),
+	"POST /dashboard/items/:item/stock":       filled("more", "3"),
+	"POST /dashboard/items/:item/keys":        filled("keys", "AAA-1"),
+	"POST /dashboard/orders/:sale/fulfilment": filled("note", "Parcel 7"),
 
 	"POST /dashboard/webhooks":                 filled("url", "http://127.0.0.1:1/hook", "choice", "all"),
 	"POST /dashboard/webhooks/:webhook/edit":   filled("url", "http://127.0.0.1:1/hook", "choice", "all"),
@@ -176,7 +196,10 @@ var others = map[string][]func(*accessWorld, rows) content{
 		func(_ *accessWorld, ids rows) content { return query("person", ids("person")) },
 		func(_ *accessWorld, ids rows) content { return query("resource", ids("link")) },
 	},
-	"GET /dashboard/sales": {func(_ *accessWorld, ids rows) content { return query("q", ids("attempt")) }},
+	"POST /dashboard/items":            {itemNaming("edition_of", "item"), itemNaming("image_id", "picture"), itemNaming("file_id", "file")},
+	"POST /dashboard/items/:item/edit": {itemNaming("edition_of", "item"), itemNaming("image_id", "picture"), itemNaming("file_id", "file")},
+	"GET /dashboard/orders/packing":    {func(_ *accessWorld, ids rows) content { return query("id", ids("sale")) }},
+	"GET /dashboard/sales":             {func(_ *accessWorld, ids rows) content { return query("q", ids("attempt")) }},
 	"GET /api/webhooks/deliveries": {
 		func(_ *accessWorld, ids rows) content { return query("webhook_subscription_id", ids("webhook")) },
 		func(_ *accessWorld, ids rows) content { return query("resource_id", ids("webhook")) },

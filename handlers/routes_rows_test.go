@@ -44,7 +44,7 @@ func unknown() rows {
 		"endpoint": string(id.New[id.Endpoint](now)), "pass": string(id.New[id.Pass](now)),
 		"passkey": base64.RawURLEncoding.EncodeToString([]byte(id.NewToken())[:20]), "address": "0x00000000000000000000000000000000000000aA",
 		"item": string(id.New[id.Item](now)), "list of keys": string(id.New[id.Item](now)), "picture": string(id.New[id.Upload](now)),
-		"file": string(id.New[id.Upload](now)), "sale": string(id.New[id.Sale](now)), "line": "0",
+		"file": string(id.New[id.Upload](now)), "sale": string(id.New[id.Sale](now)), "line": "0", "slug": "nobody-here",
 		"code": string(id.New[id.Code](now)), "code batch": string(id.New[id.CodeBatch](now)), "code word": "NO-SUCH-CODE",
 	}
 	return func(kind string) string { return ids[kind] }
@@ -64,6 +64,8 @@ func (w *accessWorld) make(kind string, p somebody) string {
 		return string(other.ID)
 	case "shop":
 		return string(w.shop)
+	case "slug":
+		return w.slug(w.shop)
 	case "person":
 		role := access.Cashier
 		if w.weighty {
@@ -218,4 +220,11 @@ func (w *accessWorld) notice(text, link string) {
 	require.NoError(w.t, pgx.BeginFunc(w.t.Context(), w.pool, func(tx pgx.Tx) error {
 		return w.hooks.NoticeTx(w.t.Context(), tx, w.now(), webhook.Notice{Merchant: w.shop, Kind: "test", Text: text, Link: link})
 	}))
+}
+
+// slug is a shop's name in addresses.
+func (w *accessWorld) slug(merchant id.Merchant) (slug string) {
+	w.t.Helper()
+	require.NoError(w.t, w.pool.QueryRow(w.t.Context(), `SELECT slug FROM merchants WHERE id = $1`, merchant).Scan(&slug))
+	return slug
 }

@@ -283,11 +283,11 @@ func (h *Handlers) createCodes(c echo.Context, s seller) error {
 // codeForm reads the form; what cannot be read names its field.
 func codeForm(c echo.Context, s seller) (shop.CodeForm, error) {
 	f := shop.CodeForm{Name: c.FormValue("name"), Prefix: c.FormValue("prefix"), Once: formOnce(c, s), Terms: shop.Terms{Address: strings.TrimSpace(c.FormValue("address"))}}
-	from, fromErr := formMoment(c, "valid_from")
-	until, untilErr := formMoment(c, "valid_until")
+	from, fromErr := readMoment("valid_from", views.Field{Value: c.FormValue("valid_from")})
+	until, untilErr := readMoment("valid_until", views.Field{Value: c.FormValue("valid_until")})
 	f.From, f.Until = from, until
 	if err := errors.Join(
-		wholeNumber(c, "count", &f.Count), wholeNumber(c, "uses", &f.Uses), wholeNumber(c, "per_wallet", &f.PerWallet), fromErr, untilErr,
+		countIn(c, "count", &f.Count), countIn(c, "uses", &f.Uses), countIn(c, "per_wallet", &f.PerWallet), fromErr, untilErr,
 	); err != nil {
 		return f, err
 	}
@@ -330,13 +330,13 @@ func fillOff(c echo.Context, t *shop.Terms) error {
 		t.Amount = amount
 	default:
 		t.Off = shop.OffPercent
-		return wholeNumber(c, "percent", &t.Percent)
+		return countIn(c, "percent", &t.Percent)
 	}
 	return nil
 }
 
-// wholeNumber reads a whole number of a form; nothing is 0.
-func wholeNumber(c echo.Context, name string, into *int) error {
+// countIn reads a whole number of a form; nothing is 0.
+func countIn(c echo.Context, name string, into *int) error {
 	text := strings.TrimSpace(c.FormValue(name))
 	if text == "" {
 		return nil

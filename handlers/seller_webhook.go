@@ -164,8 +164,10 @@ func (h *Handlers) createWebhook(c echo.Context, s seller) error {
 }
 
 // formOnce is the idempotency key of a form, hashed with who sends it; nil for a form that carries none.
-func formOnce(c echo.Context, s seller) []byte {
-	token, err := id.ParseToken(c.FormValue("once"))
+func formOnce(c echo.Context, s seller) []byte { return onceOf(c, s, c.FormValue("once")) }
+
+func onceOf(c echo.Context, s seller, text string) []byte {
+	token, err := id.ParseToken(text)
 	if err != nil {
 		return nil
 	}

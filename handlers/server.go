@@ -92,13 +92,15 @@ const maxBody = "256K"
 // maxCall is the largest body that is handed on to a seller's server.
 const maxCall = "1M"
 
-// limitBody refuses what is too large, before any handler reads it; files have a limit of their own.
+// limitBody refuses what is too large, before any handler reads it; files have limits of their own.
 func limitBody(next echo.HandlerFunc) echo.HandlerFunc {
-	ordinary, files := middleware.BodyLimit(maxBody)(next), middleware.BodyLimit(strconv.Itoa(maxUpload)+"B")(next)
-	calls := middleware.BodyLimit(maxCall)(next)
+	ordinary, calls, files := middleware.BodyLimit(maxBody)(next), middleware.BodyLimit(maxCall)(next), map[string]echo.HandlerFunc{}
+	for path, most := range filePaths {
+		files[path] = middleware.BodyLimit(strconv.Itoa(most) + "B")(next)
+	}
 	return func(c echo.Context) error {
-		if c.Path() == uploadPath {
-			return files(c)
+		if limited, ok := files[c.Path()]; ok {
+			return limited(c)
 		}
 		if isCall(c.Path()) {
 			return calls(c)
@@ -136,6 +138,8 @@ func (h *Handlers) routes(e *echo.Echo) {
 	e.Match([]string{http.MethodGet, http.MethodHead}, "/images/:upload", h.image)
 	h.buyerRoutes(e)
 	h.callRoutes(e)
+	h.storefrontRoutes(e)
+	h.leadRoutes(e)
 	h.receiptRoutes(e)
 	h.signInRoutes(e)
 	h.accountRoutes(e)

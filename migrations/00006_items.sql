@@ -204,6 +204,7 @@ CREATE TABLE exceptions (
     UNIQUE (kind, settlement_id)
 );
 CREATE INDEX exceptions_open ON exceptions (merchant_id, livemode, id DESC) WHERE resolved_at IS NULL;
+CREATE INDEX exceptions_of_attempt ON exceptions (attempt_id) WHERE resolved_at IS NULL;
 
 -- Whether a tablet locks itself after each sale.
 ALTER TABLE devices ADD COLUMN locks_each boolean NOT NULL DEFAULT false;
@@ -253,7 +254,7 @@ CREATE TABLE link_clicks (
     link_id text NOT NULL REFERENCES links,
     slot    smallint NOT NULL,
     clicks  bigint NOT NULL,
-    led     bigint NOT NULL, -- those of them that were led on
+    led     bigint NOT NULL, -- how often somebody was led on
     PRIMARY KEY (link_id, slot)
 ) WITH (fillfactor = 50);
 
@@ -266,3 +267,21 @@ CREATE FUNCTION link_gift(of_link text, in_live boolean) RETURNS jsonb LANGUAGE 
     WHERE l.id = of_link
 $$;
 -- +goose StatementEnd
+
+-- What a link's buyers are asked before they pay, and what they read while it is paused.
+ALTER TABLE links
+    ADD COLUMN asks text[] NOT NULL DEFAULT '{}' CHECK (asks <@ '{name,email,note,tip}'),
+    ADD COLUMN pause_text text NOT NULL DEFAULT '';
+
+-- What a visitor of a storefront has put aside to buy there. Its lines are one document: they are read whole and written
+-- whole, at every tap. It goes when it is bought, emptied, or forgotten.
+CREATE TABLE carts (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    visitor     bytea NOT NULL, -- SHA-256 of what his browser keeps
+    merchant_id text NOT NULL REFERENCES merchants,
+    version     bigint NOT NULL DEFAULT 0, -- counts the changes, so that a tap on Pay means the cart that was on the screen
+    lines       jsonb NOT NULL DEFAULT '{}',
+    touched_at  timestamptz NOT NULL,
+    UNIQUE (visitor, merchant_id)
+);
+CREATE INDEX carts_touched ON carts (touched_at);

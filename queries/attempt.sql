@@ -145,3 +145,9 @@ ON CONFLICT (kind, settlement_id) DO NOTHING;
 SELECT sqlc.embed(exceptions), attempts.title FROM exceptions JOIN attempts ON attempts.id = exceptions.attempt_id
 WHERE exceptions.merchant_id = @merchant_id AND exceptions.livemode = @livemode AND exceptions.resolved_at IS NULL AND exceptions.id < @before::text
 ORDER BY exceptions.id DESC LIMIT @most;
+
+-- name: ExceptionListAfter :many
+-- The page before: read upwards, to be turned round.
+SELECT sqlc.embed(exceptions), attempts.title FROM exceptions JOIN attempts ON attempts.id = exceptions.attempt_id
+WHERE exceptions.merchant_id = @merchant_id AND exceptions.livemode = @livemode AND exceptions.resolved_at IS NULL AND exceptions.id > @after::text
+ORDER BY exceptions.id ASC LIMIT @most;

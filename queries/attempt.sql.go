@@ -1185,3 +1185,62 @@ func (q *Queries) ExceptionList(ctx context.Context, db DBTX, arg ExceptionListP
 	}
 	return items, nil
 }
+
+const exceptionListAfter = `-- name: ExceptionListAfter :many
+SELECT exceptions.id, exceptions.merchant_id, exceptions.livemode, exceptions.kind, exceptions.attempt_id, exceptions.settlement_id, exceptions.payer, exceptions.amount, exceptions.network, exceptions.transaction, exceptions.created_at, exceptions.resolved_at, exceptions.resolution, attempts.title FROM exceptions JOIN attempts ON attempts.id = exceptions.attempt_id
+WHERE exceptions.merchant_id = $1 AND exceptions.livemode = $2 AND exceptions.resolved_at IS NULL AND exceptions.id > $3::text
+ORDER BY exceptions.id ASC LIMIT $4
+`
+
+type ExceptionListAfterParams struct {
+	MerchantID id.Merchant
+	Livemode   bool
+	After      string
+	Most       int32
+}
+
+type ExceptionListAfterRow struct {
+	Exception Exception
+	Title     string
+}
+
+// The page before: read upwards, to be turned round.
+func (q *Queries) ExceptionListAfter(ctx context.Context, db DBTX, arg ExceptionListAfterParams) ([]ExceptionListAfterRow, error) {
+	rows, err := db.Query(ctx, exceptionListAfter,
+		arg.MerchantID,
+		arg.Livemode,
+		arg.After,
+		arg.Most,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ExceptionListAfterRow{}
+	for rows.Next() {
+		var i ExceptionListAfterRow
+		if err := rows.Scan(
+			&i.Exception.ID,
+			&i.Exception.MerchantID,
+			&i.Exception.Livemode,
+			&i.Exception.Kind,
+			&i.Exception.AttemptID,
+			&i.Exception.SettlementID,
+			&i.Exception.Payer,
+			&i.Exception.Amount,
+			&i.Exception.Network,
+			&i.Exception.Transaction,
+			&i.Exception.CreatedAt,
+			&i.Exception.ResolvedAt,
+			&i.Exception.Resolution,
+			&i.Title,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}

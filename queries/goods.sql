@@ -20,10 +20,45 @@ ON CONFLICT (attempt_id, line) DO UPDATE SET times = downloads.times + 1, upload
 
 -- name: OrderList :many
 -- What is to be sent, or was, with whom it goes to; newest first.
-SELECT sqlc.embed(sales), coalesce(b.name, '')::text AS name, coalesce(b.email, '')::text AS email, coalesce(b.note, '')::text AS note, b.shipping
-FROM sales LEFT JOIN attempt_buyers b ON b.attempt_id = sales.attempt_id
+SELECT sqlc.embed(sales), coalesce(b.name, '')::text AS name, coalesce(b.email, '')::text AS email, coalesce(b.note, '')::text AS note, b.shipping,
+    (attempts.status = 'reversed')::bool AS reversed, coalesce(items.sku, '')::text AS sku,
+    EXISTS (SELECT FROM exceptions e WHERE e.attempt_id = sales.attempt_id AND e.resolved_at IS NULL) AS undecided
+FROM sales JOIN attempts ON attempts.id = sales.attempt_id LEFT JOIN items ON items.id = sales.item_id
+    LEFT JOIN attempt_buyers b ON b.attempt_id = sales.attempt_id
 WHERE sales.merchant_id = @merchant_id AND sales.livemode = @livemode AND sales.fulfilment = @fulfilment AND sales.id < @before::text
 ORDER BY sales.id DESC LIMIT @most;
+
+-- name: OrderListAfter :many
+-- The page before: read upwards, to be turned round.
+SELECT sqlc.embed(sales), coalesce(b.name, '')::text AS name, coalesce(b.email, '')::text AS email, coalesce(b.note, '')::text AS note, b.shipping,
+    (attempts.status = 'reversed')::bool AS reversed, coalesce(items.sku, '')::text AS sku,
+    EXISTS (SELECT FROM exceptions e WHERE e.attempt_id = sales.attempt_id AND e.resolved_at IS NULL) AS undecided
+FROM sales JOIN attempts ON attempts.id = sales.attempt_id LEFT JOIN items ON items.id = sales.item_id
+    LEFT JOIN attempt_buyers b ON b.attempt_id = sales.attempt_id
+WHERE sales.merchant_id = @merchant_id AND sales.livemode = @livemode AND sales.fulfilment = @fulfilment AND sales.id > @after::text
+ORDER BY sales.id ASC LIMIT @most;
+
+-- name: OrdersBeside :many
+-- One order, and what else is sent of the same purchase.
+SELECT sqlc.embed(sales), coalesce(b.name, '')::text AS name, coalesce(b.email, '')::text AS email, coalesce(b.note, '')::text AS note, b.shipping,
+    (attempts.status = 'reversed')::bool AS reversed, coalesce(items.sku, '')::text AS sku,
+    EXISTS (SELECT FROM exceptions e WHERE e.attempt_id = sales.attempt_id AND e.resolved_at IS NULL) AS undecided
+FROM sales JOIN attempts ON attempts.id = sales.attempt_id LEFT JOIN items ON items.id = sales.item_id
+    LEFT JOIN attempt_buyers b ON b.attempt_id = sales.attempt_id
+WHERE sales.merchant_id = @merchant_id AND sales.livemode = @livemode AND sales.fulfilment <> ''
+  AND sales.attempt_id = (SELECT one.attempt_id FROM sales one WHERE one.id = @id)
+ORDER BY sales.line;
+
+-- name: OrdersToPack :many
+-- What waits to be sent, or those that are named; what was paid first comes first.
+SELECT sqlc.embed(sales), coalesce(b.name, '')::text AS name, coalesce(b.email, '')::text AS email, coalesce(b.note, '')::text AS note, b.shipping,
+    (attempts.status = 'reversed')::bool AS reversed, coalesce(items.sku, '')::text AS sku,
+    EXISTS (SELECT FROM exceptions e WHERE e.attempt_id = sales.attempt_id AND e.resolved_at IS NULL) AS undecided
+FROM sales JOIN attempts ON attempts.id = sales.attempt_id LEFT JOIN items ON items.id = sales.item_id
+    LEFT JOIN attempt_buyers b ON b.attempt_id = sales.attempt_id
+WHERE sales.merchant_id = @merchant_id AND sales.livemode = @livemode
+  AND (cardinality(@ids::text[]) = 0 AND sales.fulfilment = 'unfulfilled' OR sales.fulfilment <> '' AND sales.id = ANY (@ids::text[]))
+ORDER BY sales.id LIMIT @most;
 
 -- name: SaleFulfil :one
 UPDATE sales SET fulfilment = 'fulfilled', fulfilled_at = @now::timestamptz, fulfilled_by = @by, fulfilment_note = @note WHERE id = @id

@@ -158,8 +158,11 @@ func (q *Queries) KeysOfAttempt(ctx context.Context, db DBTX, attemptID string) 
 }
 
 const orderList = `-- name: OrderList :many
-SELECT sales.id, sales.merchant_id, sales.livemode, sales.attempt_id, sales.line, sales.settlement_id, sales.reservation_id, sales.link_id, sales.item_id, sales.item_title, sales.qty, sales.amount, sales.currency, sales.purchaser_address, sales.network, sales.transaction, sales.channel, sales.reference, sales.late, sales.simulated, sales.created_at, sales.kind, sales.fulfilment, sales.fulfilled_at, sales.fulfilled_by, sales.fulfilment_note, coalesce(b.name, '')::text AS name, coalesce(b.email, '')::text AS email, coalesce(b.note, '')::text AS note, b.shipping
-FROM sales LEFT JOIN attempt_buyers b ON b.attempt_id = sales.attempt_id
+SELECT sales.id, sales.merchant_id, sales.livemode, sales.attempt_id, sales.line, sales.settlement_id, sales.reservation_id, sales.link_id, sales.item_id, sales.item_title, sales.qty, sales.amount, sales.currency, sales.purchaser_address, sales.network, sales.transaction, sales.channel, sales.reference, sales.late, sales.simulated, sales.created_at, sales.kind, sales.fulfilment, sales.fulfilled_at, sales.fulfilled_by, sales.fulfilment_note, coalesce(b.name, '')::text AS name, coalesce(b.email, '')::text AS email, coalesce(b.note, '')::text AS note, b.shipping,
+    (attempts.status = 'reversed')::bool AS reversed, coalesce(items.sku, '')::text AS sku,
+    EXISTS (SELECT FROM exceptions e WHERE e.attempt_id = sales.attempt_id AND e.resolved_at IS NULL) AS undecided
+FROM sales JOIN attempts ON attempts.id = sales.attempt_id LEFT JOIN items ON items.id = sales.item_id
+    LEFT JOIN attempt_buyers b ON b.attempt_id = sales.attempt_id
 WHERE sales.merchant_id = $1 AND sales.livemode = $2 AND sales.fulfilment = $3 AND sales.id < $4::text
 ORDER BY sales.id DESC LIMIT $5
 `
@@ -173,11 +176,14 @@ type OrderListParams struct {
 }
 
 type OrderListRow struct {
-	Sale     Sale
-	Name     string
-	Email    string
-	Note     string
-	Shipping []byte
+	Sale      Sale
+	Name      string
+	Email     string
+	Note      string
+	Shipping  []byte
+	Reversed  bool
+	Sku       string
+	Undecided bool
 }
 
 // What is to be sent, or was, with whom it goes to; newest first.
@@ -227,6 +233,271 @@ func (q *Queries) OrderList(ctx context.Context, db DBTX, arg OrderListParams) (
 			&i.Email,
 			&i.Note,
 			&i.Shipping,
+			&i.Reversed,
+			&i.Sku,
+			&i.Undecided,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const orderListAfter = `-- name: OrderListAfter :many
+SELECT sales.id, sales.merchant_id, sales.livemode, sales.attempt_id, sales.line, sales.settlement_id, sales.reservation_id, sales.link_id, sales.item_id, sales.item_title, sales.qty, sales.amount, sales.currency, sales.purchaser_address, sales.network, sales.transaction, sales.channel, sales.reference, sales.late, sales.simulated, sales.created_at, sales.kind, sales.fulfilment, sales.fulfilled_at, sales.fulfilled_by, sales.fulfilment_note, coalesce(b.name, '')::text AS name, coalesce(b.email, '')::text AS email, coalesce(b.note, '')::text AS note, b.shipping,
+    (attempts.status = 'reversed')::bool AS reversed, coalesce(items.sku, '')::text AS sku,
+    EXISTS (SELECT FROM exceptions e WHERE e.attempt_id = sales.attempt_id AND e.resolved_at IS NULL) AS undecided
+FROM sales JOIN attempts ON attempts.id = sales.attempt_id LEFT JOIN items ON items.id = sales.item_id
+    LEFT JOIN attempt_buyers b ON b.attempt_id = sales.attempt_id
+WHERE sales.merchant_id = $1 AND sales.livemode = $2 AND sales.fulfilment = $3 AND sales.id > $4::text
+ORDER BY sales.id ASC LIMIT $5
+`
+
+type OrderListAfterParams struct {
+	MerchantID id.Merchant
+	Livemode   bool
+	Fulfilment string
+	After      string
+	Most       int32
+}
+
+type OrderListAfterRow struct {
+	Sale      Sale
+	Name      string
+	Email     string
+	Note      string
+	Shipping  []byte
+	Reversed  bool
+	Sku       string
+	Undecided bool
+}
+
+// The page before: read upwards, to be turned round.
+func (q *Queries) OrderListAfter(ctx context.Context, db DBTX, arg OrderListAfterParams) ([]OrderListAfterRow, error) {
+	rows, err := db.Query(ctx, orderListAfter,
+		arg.MerchantID,
+		arg.Livemode,
+		arg.Fulfilment,
+		arg.After,
+		arg.Most,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []OrderListAfterRow{}
+	for rows.Next() {
+		var i OrderListAfterRow
+		if err := rows.Scan(
+			&i.Sale.ID,
+			&i.Sale.MerchantID,
+			&i.Sale.Livemode,
+			&i.Sale.AttemptID,
+			&i.Sale.Line,
+			&i.Sale.SettlementID,
+			&i.Sale.ReservationID,
+			&i.Sale.LinkID,
+			&i.Sale.ItemID,
+			&i.Sale.ItemTitle,
+			&i.Sale.Qty,
+			&i.Sale.Amount,
+			&i.Sale.Currency,
+			&i.Sale.PurchaserAddress,
+			&i.Sale.Network,
+			&i.Sale.Transaction,
+			&i.Sale.Channel,
+			&i.Sale.Reference,
+			&i.Sale.Late,
+			&i.Sale.Simulated,
+			&i.Sale.CreatedAt,
+			&i.Sale.Kind,
+			&i.Sale.Fulfilment,
+			&i.Sale.FulfilledAt,
+			&i.Sale.FulfilledBy,
+			&i.Sale.FulfilmentNote,
+			&i.Name,
+			&i.Email,
+			&i.Note,
+			&i.Shipping,
+			&i.Reversed,
+			&i.Sku,
+			&i.Undecided,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ordersBeside = `-- name: OrdersBeside :many
+SELECT sales.id, sales.merchant_id, sales.livemode, sales.attempt_id, sales.line, sales.settlement_id, sales.reservation_id, sales.link_id, sales.item_id, sales.item_title, sales.qty, sales.amount, sales.currency, sales.purchaser_address, sales.network, sales.transaction, sales.channel, sales.reference, sales.late, sales.simulated, sales.created_at, sales.kind, sales.fulfilment, sales.fulfilled_at, sales.fulfilled_by, sales.fulfilment_note, coalesce(b.name, '')::text AS name, coalesce(b.email, '')::text AS email, coalesce(b.note, '')::text AS note, b.shipping,
+    (attempts.status = 'reversed')::bool AS reversed, coalesce(items.sku, '')::text AS sku,
+    EXISTS (SELECT FROM exceptions e WHERE e.attempt_id = sales.attempt_id AND e.resolved_at IS NULL) AS undecided
+FROM sales JOIN attempts ON attempts.id = sales.attempt_id LEFT JOIN items ON items.id = sales.item_id
+    LEFT JOIN attempt_buyers b ON b.attempt_id = sales.attempt_id
+WHERE sales.merchant_id = $1 AND sales.livemode = $2 AND sales.fulfilment <> ''
+  AND sales.attempt_id = (SELECT one.attempt_id FROM sales one WHERE one.id = $3)
+ORDER BY sales.line
+`
+
+type OrdersBesideParams struct {
+	MerchantID id.Merchant
+	Livemode   bool
+	ID         id.Sale
+}
+
+type OrdersBesideRow struct {
+	Sale      Sale
+	Name      string
+	Email     string
+	Note      string
+	Shipping  []byte
+	Reversed  bool
+	Sku       string
+	Undecided bool
+}
+
+// One order, and what else is sent of the same purchase.
+func (q *Queries) OrdersBeside(ctx context.Context, db DBTX, arg OrdersBesideParams) ([]OrdersBesideRow, error) {
+	rows, err := db.Query(ctx, ordersBeside, arg.MerchantID, arg.Livemode, arg.ID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []OrdersBesideRow{}
+	for rows.Next() {
+		var i OrdersBesideRow
+		if err := rows.Scan(
+			&i.Sale.ID,
+			&i.Sale.MerchantID,
+			&i.Sale.Livemode,
+			&i.Sale.AttemptID,
+			&i.Sale.Line,
+			&i.Sale.SettlementID,
+			&i.Sale.ReservationID,
+			&i.Sale.LinkID,
+			&i.Sale.ItemID,
+			&i.Sale.ItemTitle,
+			&i.Sale.Qty,
+			&i.Sale.Amount,
+			&i.Sale.Currency,
+			&i.Sale.PurchaserAddress,
+			&i.Sale.Network,
+			&i.Sale.Transaction,
+			&i.Sale.Channel,
+			&i.Sale.Reference,
+			&i.Sale.Late,
+			&i.Sale.Simulated,
+			&i.Sale.CreatedAt,
+			&i.Sale.Kind,
+			&i.Sale.Fulfilment,
+			&i.Sale.FulfilledAt,
+			&i.Sale.FulfilledBy,
+			&i.Sale.FulfilmentNote,
+			&i.Name,
+			&i.Email,
+			&i.Note,
+			&i.Shipping,
+			&i.Reversed,
+			&i.Sku,
+			&i.Undecided,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ordersToPack = `-- name: OrdersToPack :many
+SELECT sales.id, sales.merchant_id, sales.livemode, sales.attempt_id, sales.line, sales.settlement_id, sales.reservation_id, sales.link_id, sales.item_id, sales.item_title, sales.qty, sales.amount, sales.currency, sales.purchaser_address, sales.network, sales.transaction, sales.channel, sales.reference, sales.late, sales.simulated, sales.created_at, sales.kind, sales.fulfilment, sales.fulfilled_at, sales.fulfilled_by, sales.fulfilment_note, coalesce(b.name, '')::text AS name, coalesce(b.email, '')::text AS email, coalesce(b.note, '')::text AS note, b.shipping,
+    (attempts.status = 'reversed')::bool AS reversed, coalesce(items.sku, '')::text AS sku,
+    EXISTS (SELECT FROM exceptions e WHERE e.attempt_id = sales.attempt_id AND e.resolved_at IS NULL) AS undecided
+FROM sales JOIN attempts ON attempts.id = sales.attempt_id LEFT JOIN items ON items.id = sales.item_id
+    LEFT JOIN attempt_buyers b ON b.attempt_id = sales.attempt_id
+WHERE sales.merchant_id = $1 AND sales.livemode = $2
+  AND (cardinality($3::text[]) = 0 AND sales.fulfilment = 'unfulfilled' OR sales.fulfilment <> '' AND sales.id = ANY ($3::text[]))
+ORDER BY sales.id LIMIT $4
+`
+
+type OrdersToPackParams struct {
+	MerchantID id.Merchant
+	Livemode   bool
+	Ids        []string
+	Most       int32
+}
+
+type OrdersToPackRow struct {
+	Sale      Sale
+	Name      string
+	Email     string
+	Note      string
+	Shipping  []byte
+	Reversed  bool
+	Sku       string
+	Undecided bool
+}
+
+// What waits to be sent, or those that are named; what was paid first comes first.
+func (q *Queries) OrdersToPack(ctx context.Context, db DBTX, arg OrdersToPackParams) ([]OrdersToPackRow, error) {
+	rows, err := db.Query(ctx, ordersToPack,
+		arg.MerchantID,
+		arg.Livemode,
+		arg.Ids,
+		arg.Most,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []OrdersToPackRow{}
+	for rows.Next() {
+		var i OrdersToPackRow
+		if err := rows.Scan(
+			&i.Sale.ID,
+			&i.Sale.MerchantID,
+			&i.Sale.Livemode,
+			&i.Sale.AttemptID,
+			&i.Sale.Line,
+			&i.Sale.SettlementID,
+			&i.Sale.ReservationID,
+			&i.Sale.LinkID,
+			&i.Sale.ItemID,
+			&i.Sale.ItemTitle,
+			&i.Sale.Qty,
+			&i.Sale.Amount,
+			&i.Sale.Currency,
+			&i.Sale.PurchaserAddress,
+			&i.Sale.Network,
+			&i.Sale.Transaction,
+			&i.Sale.Channel,
+			&i.Sale.Reference,
+			&i.Sale.Late,
+			&i.Sale.Simulated,
+			&i.Sale.CreatedAt,
+			&i.Sale.Kind,
+			&i.Sale.Fulfilment,
+			&i.Sale.FulfilledAt,
+			&i.Sale.FulfilledBy,
+			&i.Sale.FulfilmentNote,
+			&i.Name,
+			&i.Email,
+			&i.Note,
+			&i.Shipping,
+			&i.Reversed,
+			&i.Sku,
+			&i.Undecided,
 		); err != nil {
 			return nil, err
 		}

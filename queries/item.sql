@@ -105,3 +105,9 @@ SELECT count(*)::int AS all_of_them, count(*) FILTER (WHERE attempt_id IS NULL):
 -- Whose an item is, and whether that shop takes real money.
 SELECT items.merchant_id, (merchants.went_live_at IS NOT NULL)::bool AS live
 FROM items JOIN merchants ON merchants.id = items.merchant_id WHERE items.id = @id;
+
+-- name: ItemTitles :many
+-- What stands for itself on the shelf, and one more item wherever it stands.
+SELECT id, title FROM items
+WHERE merchant_id = @merchant_id AND (edition_of IS NULL AND archived_at IS NULL OR id = @also)
+ORDER BY title, id LIMIT @most;

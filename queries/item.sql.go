@@ -596,6 +596,44 @@ func (q *Queries) ItemStockInsert(ctx context.Context, db DBTX, arg ItemStockIns
 	return err
 }
 
+const itemTitles = `-- name: ItemTitles :many
+SELECT id, title FROM items
+WHERE merchant_id = $1 AND (edition_of IS NULL AND archived_at IS NULL OR id = $2)
+ORDER BY title, id LIMIT $3
+`
+
+type ItemTitlesParams struct {
+	MerchantID id.Merchant
+	Also       id.Item
+	Most       int32
+}
+
+type ItemTitlesRow struct {
+	ID    id.Item
+	Title string
+}
+
+// What stands for itself on the shelf, and one more item wherever it stands.
+func (q *Queries) ItemTitles(ctx context.Context, db DBTX, arg ItemTitlesParams) ([]ItemTitlesRow, error) {
+	rows, err := db.Query(ctx, itemTitles, arg.MerchantID, arg.Also, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ItemTitlesRow{}
+	for rows.Next() {
+		var i ItemTitlesRow
+		if err := rows.Scan(&i.ID, &i.Title); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const itemUpdate = `-- name: ItemUpdate :exec
 UPDATE items SET title = $1, description = $2, kind = $3, pricing = $4, price = $5, sku = $6, barcode = $7,
     category = $8, image_id = $9, file_id = $10, edition_of = $11, edition = $12, low_stock = $13,

@@ -1,9 +1,9 @@
 -- name: LinkInsert :one
 -- A key that made a link before gives that link again.
 INSERT INTO links (id, merchant_id, token, livemode, title, description, sells, price, presets, network, starts_at, expires_at, paused_at, max_payments,
-    success_url, message, file_id, key_item_id, leads_to, leads_all, reference, metadata, once, created_at, updated_at)
+    success_url, message, file_id, key_item_id, leads_to, leads_all, asks, pause_text, reference, metadata, once, created_at, updated_at)
 VALUES (@id, @merchant_id, @token, @livemode, @title, @description, @sells, @price, @presets, @network, @starts_at, @expires_at, @paused_at, @max_payments,
-    @success_url, @message, @file_id, @key_item_id, @leads_to, @leads_all, @reference, @metadata, @once, @created_at, @created_at)
+    @success_url, @message, @file_id, @key_item_id, @leads_to, @leads_all, @asks, @pause_text, @reference, @metadata, @once, @created_at, @created_at)
 ON CONFLICT (once) DO UPDATE SET once = excluded.once
 RETURNING id;
 
@@ -43,10 +43,14 @@ WHERE link_id = @link_id AND NOT holds_payment AND status IN ('open', 'settling'
 -- name: LinkUpdate :one
 UPDATE links SET title = @title, description = @description, sells = @sells, price = @price, presets = @presets, starts_at = @starts_at, expires_at = @expires_at,
     paused_at = @paused_at, max_payments = @max_payments, payments_taken = @payments_taken, success_url = @success_url, message = @message,
-    file_id = @file_id, key_item_id = @key_item_id, leads_to = @leads_to, leads_all = @leads_all,
+    file_id = @file_id, key_item_id = @key_item_id, leads_to = @leads_to, leads_all = @leads_all, asks = @asks, pause_text = @pause_text,
     reference = @reference, metadata = @metadata, updated_at = @updated_at,
     end_told = end_told AND (expired_at IS NOT NULL OR expires_at IS NOT DISTINCT FROM @expires_at)
 WHERE merchant_id = @merchant_id AND id = @id
+RETURNING *;
+
+-- name: LinkPause :one
+UPDATE links SET paused_at = @paused_at, pause_text = @pause_text, updated_at = @now::timestamptz WHERE merchant_id = @merchant_id AND id = @id
 RETURNING *;
 
 -- name: LinkExpire :one
@@ -58,8 +62,8 @@ RETURNING *;
 UPDATE links SET deleted_at = @now::timestamptz, updated_at = @now::timestamptz WHERE merchant_id = @merchant_id AND id = @id;
 
 -- name: LinkClick :exec
-INSERT INTO link_clicks (link_id, slot, clicks, led) VALUES (@link_id, @slot, 1, @led)
-ON CONFLICT (link_id, slot) DO UPDATE SET clicks = link_clicks.clicks + 1, led = link_clicks.led + excluded.led;
+INSERT INTO link_clicks (link_id, slot, clicks, led) VALUES (@link_id, @slot, @clicks, @led)
+ON CONFLICT (link_id, slot) DO UPDATE SET clicks = link_clicks.clicks + excluded.clicks, led = link_clicks.led + excluded.led;
 
 -- name: LinkClicks :many
 SELECT link_id, sum(clicks)::bigint AS clicks, sum(led)::bigint AS led FROM link_clicks WHERE link_id = ANY (@links::text[]) GROUP BY link_id;

@@ -14,7 +14,7 @@ import (
 )
 
 const linkByID = `-- name: LinkByID :one
-SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.end_told, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, links.sells, links.presets, links.starts_at, links.paused_at, links.deleted_at, links.message, links.file_id, links.key_item_id, links.leads_to, links.leads_all, CASE WHEN links.sells = 'items' THEN link_goods(links.id, links.livemode) END::jsonb AS goods,
+SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.end_told, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, links.sells, links.presets, links.starts_at, links.paused_at, links.deleted_at, links.message, links.file_id, links.key_item_id, links.leads_to, links.leads_all, links.asks, links.pause_text, CASE WHEN links.sells = 'items' THEN link_goods(links.id, links.livemode) END::jsonb AS goods,
     CASE WHEN links.key_item_id IS NOT NULL THEN link_gift(links.id, links.livemode) END::jsonb AS gift
 FROM links WHERE merchant_id = $1 AND id = $2 AND deleted_at IS NULL
 `
@@ -63,6 +63,8 @@ func (q *Queries) LinkByID(ctx context.Context, db DBTX, arg LinkByIDParams) (Li
 		&i.Link.KeyItemID,
 		&i.Link.LeadsTo,
 		&i.Link.LeadsAll,
+		&i.Link.Asks,
+		&i.Link.PauseText,
 		&i.Goods,
 		&i.Gift,
 	)
@@ -70,7 +72,7 @@ func (q *Queries) LinkByID(ctx context.Context, db DBTX, arg LinkByIDParams) (Li
 }
 
 const linkByToken = `-- name: LinkByToken :one
-SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.end_told, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, links.sells, links.presets, links.starts_at, links.paused_at, links.deleted_at, links.message, links.file_id, links.key_item_id, links.leads_to, links.leads_all, merchants.id, merchants.slug, merchants.name, merchants.domain, merchants.created_at, merchants.went_live_at, payees.address AS pay_to, payees.proven_at,
+SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.end_told, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, links.sells, links.presets, links.starts_at, links.paused_at, links.deleted_at, links.message, links.file_id, links.key_item_id, links.leads_to, links.leads_all, links.asks, links.pause_text, merchants.id, merchants.slug, merchants.name, merchants.domain, merchants.created_at, merchants.went_live_at, payees.address AS pay_to, payees.proven_at,
     due.address AS due_pay_to, due.proven_at AS due_proven_at,
     CASE WHEN links.sells = 'items' THEN link_goods(links.id, links.livemode) END::jsonb AS goods,
     CASE WHEN links.key_item_id IS NOT NULL THEN link_gift(links.id, links.livemode) END::jsonb AS gift
@@ -134,6 +136,8 @@ func (q *Queries) LinkByToken(ctx context.Context, db DBTX, arg LinkByTokenParam
 		&i.Link.KeyItemID,
 		&i.Link.LeadsTo,
 		&i.Link.LeadsAll,
+		&i.Link.Asks,
+		&i.Link.PauseText,
 		&i.Merchant.ID,
 		&i.Merchant.Slug,
 		&i.Merchant.Name,
@@ -151,18 +155,24 @@ func (q *Queries) LinkByToken(ctx context.Context, db DBTX, arg LinkByTokenParam
 }
 
 const linkClick = `-- name: LinkClick :exec
-INSERT INTO link_clicks (link_id, slot, clicks, led) VALUES ($1, $2, 1, $3)
-ON CONFLICT (link_id, slot) DO UPDATE SET clicks = link_clicks.clicks + 1, led = link_clicks.led + excluded.led
+INSERT INTO link_clicks (link_id, slot, clicks, led) VALUES ($1, $2, $3, $4)
+ON CONFLICT (link_id, slot) DO UPDATE SET clicks = link_clicks.clicks + excluded.clicks, led = link_clicks.led + excluded.led
 `
 
 type LinkClickParams struct {
 	LinkID id.Link
 	Slot   int16
+	Clicks int64
 	Led    int64
 }
 
 func (q *Queries) LinkClick(ctx context.Context, db DBTX, arg LinkClickParams) error {
-	_, err := db.Exec(ctx, linkClick, arg.LinkID, arg.Slot, arg.Led)
+	_, err := db.Exec(ctx, linkClick,
+		arg.LinkID,
+		arg.Slot,
+		arg.Clicks,
+		arg.Led,
+	)
 	return err
 }
 
@@ -214,7 +224,7 @@ func (q *Queries) LinkDelete(ctx context.Context, db DBTX, arg LinkDeleteParams)
 const linkExpire = `-- name: LinkExpire :one
 UPDATE links SET expired_at = coalesce(expired_at, $1::timestamptz), end_told = true, updated_at = $1::timestamptz
 WHERE merchant_id = $2 AND id = $3
-RETURNING id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at, sells, presets, starts_at, paused_at, deleted_at, message, file_id, key_item_id, leads_to, leads_all
+RETURNING id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at, sells, presets, starts_at, paused_at, deleted_at, message, file_id, key_item_id, leads_to, leads_all, asks, pause_text
 `
 
 type LinkExpireParams struct {
@@ -256,12 +266,14 @@ func (q *Queries) LinkExpire(ctx context.Context, db DBTX, arg LinkExpireParams)
 		&i.KeyItemID,
 		&i.LeadsTo,
 		&i.LeadsAll,
+		&i.Asks,
+		&i.PauseText,
 	)
 	return i, err
 }
 
 const linkForUpdate = `-- name: LinkForUpdate :one
-SELECT id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at, sells, presets, starts_at, paused_at, deleted_at, message, file_id, key_item_id, leads_to, leads_all FROM links WHERE merchant_id = $1 AND id = $2 AND deleted_at IS NULL FOR NO KEY UPDATE
+SELECT id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at, sells, presets, starts_at, paused_at, deleted_at, message, file_id, key_item_id, leads_to, leads_all, asks, pause_text FROM links WHERE merchant_id = $1 AND id = $2 AND deleted_at IS NULL FOR NO KEY UPDATE
 `
 
 type LinkForUpdateParams struct {
@@ -303,6 +315,8 @@ func (q *Queries) LinkForUpdate(ctx context.Context, db DBTX, arg LinkForUpdateP
 		&i.KeyItemID,
 		&i.LeadsTo,
 		&i.LeadsAll,
+		&i.Asks,
+		&i.PauseText,
 	)
 	return i, err
 }
@@ -330,9 +344,9 @@ func (q *Queries) LinkHold(ctx context.Context, db DBTX, linkID *id.Link) error 
 
 const linkInsert = `-- name: LinkInsert :one
 INSERT INTO links (id, merchant_id, token, livemode, title, description, sells, price, presets, network, starts_at, expires_at, paused_at, max_payments,
-    success_url, message, file_id, key_item_id, leads_to, leads_all, reference, metadata, once, created_at, updated_at)
+    success_url, message, file_id, key_item_id, leads_to, leads_all, asks, pause_text, reference, metadata, once, created_at, updated_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
-    $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $24)
+    $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $26)
 ON CONFLICT (once) DO UPDATE SET once = excluded.once
 RETURNING id
 `
@@ -358,6 +372,8 @@ type LinkInsertParams struct {
 	KeyItemID   *id.Item
 	LeadsTo     string
 	LeadsAll    bool
+	Asks        []string
+	PauseText   string
 	Reference   string
 	Metadata    []byte
 	Once        []byte
@@ -387,6 +403,8 @@ func (q *Queries) LinkInsert(ctx context.Context, db DBTX, arg LinkInsertParams)
 		arg.KeyItemID,
 		arg.LeadsTo,
 		arg.LeadsAll,
+		arg.Asks,
+		arg.PauseText,
 		arg.Reference,
 		arg.Metadata,
 		arg.Once,
@@ -462,7 +480,7 @@ func (q *Queries) LinkLinesSet(ctx context.Context, db DBTX, arg LinkLinesSetPar
 }
 
 const linkList = `-- name: LinkList :many
-SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.end_told, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, links.sells, links.presets, links.starts_at, links.paused_at, links.deleted_at, links.message, links.file_id, links.key_item_id, links.leads_to, links.leads_all, coalesce(t.payments, 0)::bigint AS payments, coalesce(t.received, 0)::bigint AS received, coalesce(t.last_paid_at, 'epoch')::timestamptz AS last_paid_at,
+SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.end_told, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, links.sells, links.presets, links.starts_at, links.paused_at, links.deleted_at, links.message, links.file_id, links.key_item_id, links.leads_to, links.leads_all, links.asks, links.pause_text, coalesce(t.payments, 0)::bigint AS payments, coalesce(t.received, 0)::bigint AS received, coalesce(t.last_paid_at, 'epoch')::timestamptz AS last_paid_at,
     CASE WHEN links.sells = 'items' THEN link_goods(links.id, links.livemode) END::jsonb AS goods,
     CASE WHEN links.key_item_id IS NOT NULL THEN link_gift(links.id, links.livemode) END::jsonb AS gift
 FROM links
@@ -535,6 +553,8 @@ func (q *Queries) LinkList(ctx context.Context, db DBTX, arg LinkListParams) ([]
 			&i.Link.KeyItemID,
 			&i.Link.LeadsTo,
 			&i.Link.LeadsAll,
+			&i.Link.Asks,
+			&i.Link.PauseText,
 			&i.Payments,
 			&i.Received,
 			&i.LastPaidAt,
@@ -552,7 +572,7 @@ func (q *Queries) LinkList(ctx context.Context, db DBTX, arg LinkListParams) ([]
 }
 
 const linkListAfter = `-- name: LinkListAfter :many
-SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.end_told, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, links.sells, links.presets, links.starts_at, links.paused_at, links.deleted_at, links.message, links.file_id, links.key_item_id, links.leads_to, links.leads_all, coalesce(t.payments, 0)::bigint AS payments, coalesce(t.received, 0)::bigint AS received, coalesce(t.last_paid_at, 'epoch')::timestamptz AS last_paid_at,
+SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.end_told, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, links.sells, links.presets, links.starts_at, links.paused_at, links.deleted_at, links.message, links.file_id, links.key_item_id, links.leads_to, links.leads_all, links.asks, links.pause_text, coalesce(t.payments, 0)::bigint AS payments, coalesce(t.received, 0)::bigint AS received, coalesce(t.last_paid_at, 'epoch')::timestamptz AS last_paid_at,
     CASE WHEN links.sells = 'items' THEN link_goods(links.id, links.livemode) END::jsonb AS goods,
     CASE WHEN links.key_item_id IS NOT NULL THEN link_gift(links.id, links.livemode) END::jsonb AS gift
 FROM links
@@ -626,6 +646,8 @@ func (q *Queries) LinkListAfter(ctx context.Context, db DBTX, arg LinkListAfterP
 			&i.Link.KeyItemID,
 			&i.Link.LeadsTo,
 			&i.Link.LeadsAll,
+			&i.Link.Asks,
+			&i.Link.PauseText,
 			&i.Payments,
 			&i.Received,
 			&i.LastPaidAt,
@@ -640,6 +662,64 @@ func (q *Queries) LinkListAfter(ctx context.Context, db DBTX, arg LinkListAfterP
 		return nil, err
 	}
 	return items, nil
+}
+
+const linkPause = `-- name: LinkPause :one
+UPDATE links SET paused_at = $1, pause_text = $2, updated_at = $3::timestamptz WHERE merchant_id = $4 AND id = $5
+RETURNING id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at, sells, presets, starts_at, paused_at, deleted_at, message, file_id, key_item_id, leads_to, leads_all, asks, pause_text
+`
+
+type LinkPauseParams struct {
+	PausedAt   *time.Time
+	PauseText  string
+	Now        time.Time
+	MerchantID id.Merchant
+	ID         id.Link
+}
+
+func (q *Queries) LinkPause(ctx context.Context, db DBTX, arg LinkPauseParams) (Link, error) {
+	row := db.QueryRow(ctx, linkPause,
+		arg.PausedAt,
+		arg.PauseText,
+		arg.Now,
+		arg.MerchantID,
+		arg.ID,
+	)
+	var i Link
+	err := row.Scan(
+		&i.ID,
+		&i.MerchantID,
+		&i.Token,
+		&i.Livemode,
+		&i.Title,
+		&i.Description,
+		&i.Price,
+		&i.Network,
+		&i.ExpiresAt,
+		&i.ExpiredAt,
+		&i.EndTold,
+		&i.MaxPayments,
+		&i.PaymentsTaken,
+		&i.SuccessUrl,
+		&i.Reference,
+		&i.Metadata,
+		&i.Once,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+		&i.Sells,
+		&i.Presets,
+		&i.StartsAt,
+		&i.PausedAt,
+		&i.DeletedAt,
+		&i.Message,
+		&i.FileID,
+		&i.KeyItemID,
+		&i.LeadsTo,
+		&i.LeadsAll,
+		&i.Asks,
+		&i.PauseText,
+	)
+	return i, err
 }
 
 const linkPaymentsTaken = `-- name: LinkPaymentsTaken :one
@@ -760,11 +840,11 @@ func (q *Queries) LinkTotalsAdd(ctx context.Context, db DBTX, arg LinkTotalsAddP
 const linkUpdate = `-- name: LinkUpdate :one
 UPDATE links SET title = $1, description = $2, sells = $3, price = $4, presets = $5, starts_at = $6, expires_at = $7,
     paused_at = $8, max_payments = $9, payments_taken = $10, success_url = $11, message = $12,
-    file_id = $13, key_item_id = $14, leads_to = $15, leads_all = $16,
-    reference = $17, metadata = $18, updated_at = $19,
+    file_id = $13, key_item_id = $14, leads_to = $15, leads_all = $16, asks = $17, pause_text = $18,
+    reference = $19, metadata = $20, updated_at = $21,
     end_told = end_told AND (expired_at IS NOT NULL OR expires_at IS NOT DISTINCT FROM $7)
-WHERE merchant_id = $20 AND id = $21
-RETURNING id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at, sells, presets, starts_at, paused_at, deleted_at, message, file_id, key_item_id, leads_to, leads_all
+WHERE merchant_id = $22 AND id = $23
+RETURNING id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at, sells, presets, starts_at, paused_at, deleted_at, message, file_id, key_item_id, leads_to, leads_all, asks, pause_text
 `
 
 type LinkUpdateParams struct {
@@ -784,6 +864,8 @@ type LinkUpdateParams struct {
 	KeyItemID     *id.Item
 	LeadsTo       string
 	LeadsAll      bool
+	Asks          []string
+	PauseText     string
 	Reference     string
 	Metadata      []byte
 	UpdatedAt     time.Time
@@ -809,6 +891,8 @@ func (q *Queries) LinkUpdate(ctx context.Context, db DBTX, arg LinkUpdateParams)
 		arg.KeyItemID,
 		arg.LeadsTo,
 		arg.LeadsAll,
+		arg.Asks,
+		arg.PauseText,
 		arg.Reference,
 		arg.Metadata,
 		arg.UpdatedAt,
@@ -846,6 +930,8 @@ func (q *Queries) LinkUpdate(ctx context.Context, db DBTX, arg LinkUpdateParams)
 		&i.KeyItemID,
 		&i.LeadsTo,
 		&i.LeadsAll,
+		&i.Asks,
+		&i.PauseText,
 	)
 	return i, err
 }
@@ -854,7 +940,7 @@ const linksEnd = `-- name: LinksEnd :many
 UPDATE links SET end_told = true WHERE id IN (
     SELECT l.id FROM links l WHERE NOT l.end_told AND l.expires_at <= $1::timestamptz
     ORDER BY l.expires_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED)
-RETURNING id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at, sells, presets, starts_at, paused_at, deleted_at, message, file_id, key_item_id, leads_to, leads_all
+RETURNING id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at, sells, presets, starts_at, paused_at, deleted_at, message, file_id, key_item_id, leads_to, leads_all, asks, pause_text
 `
 
 type LinksEndParams struct {
@@ -902,6 +988,8 @@ func (q *Queries) LinksEnd(ctx context.Context, db DBTX, arg LinksEndParams) ([]
 			&i.KeyItemID,
 			&i.LeadsTo,
 			&i.LeadsAll,
+			&i.Asks,
+			&i.PauseText,
 		); err != nil {
 			return nil, err
 		}

@@ -131,6 +131,15 @@ type Call struct {
 	UpdatedAt  time.Time
 }
 
+type Cart struct {
+	ID         int64
+	Visitor    []byte
+	MerchantID id.Merchant
+	Version    int64
+	Lines      []byte
+	TouchedAt  time.Time
+}
+
 type Challenge struct {
 	Hash      []byte
 	Purpose   string
@@ -495,6 +504,8 @@ type Link struct {
 	KeyItemID     *id.Item
 	LeadsTo       string
 	LeadsAll      bool
+	Asks          []string
+	PauseText     string
 }
 
 type LinkClick struct {

@@ -7,10 +7,9 @@ SELECT sqlc.embed(tills), coalesce(attempts.status, '')::text AS charge_status
 FROM tills LEFT JOIN attempts ON attempts.id = tills.charge_id
 WHERE tills.device_id = @device_id;
 
--- name: TillForUpdate :one
-SELECT sqlc.embed(tills), coalesce(attempts.status, '')::text AS charge_status
-FROM tills LEFT JOIN attempts ON attempts.id = tills.charge_id
-WHERE tills.device_id = @device_id FOR NO KEY UPDATE OF tills;
+-- name: TillForUpdate :exec
+-- Where its purchase stands is read after this: a statement that waits for the lock sees other tables as they were before.
+SELECT FROM tills WHERE device_id = @device_id FOR NO KEY UPDATE;
 
 -- name: TillWrite :exec
 UPDATE tills SET version = version + 1, ticket = @ticket, parked = @parked, charge_id = '' WHERE device_id = @device_id;

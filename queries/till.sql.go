@@ -563,29 +563,14 @@ func (q *Queries) TillFollow(ctx context.Context, db DBTX, arg TillFollowParams)
 	return err
 }
 
-const tillForUpdate = `-- name: TillForUpdate :one
-SELECT tills.device_id, tills.version, tills.ticket, tills.parked, tills.charge_id, coalesce(attempts.status, '')::text AS charge_status
-FROM tills LEFT JOIN attempts ON attempts.id = tills.charge_id
-WHERE tills.device_id = $1 FOR NO KEY UPDATE OF tills
+const tillForUpdate = `-- name: TillForUpdate :exec
+SELECT FROM tills WHERE device_id = $1 FOR NO KEY UPDATE
 `
 
-type TillForUpdateRow struct {
-	Till         Till
-	ChargeStatus string
-}
-
-func (q *Queries) TillForUpdate(ctx context.Context, db DBTX, deviceID id.Device) (TillForUpdateRow, error) {
-	row := db.QueryRow(ctx, tillForUpdate, deviceID)
-	var i TillForUpdateRow
-	err := row.Scan(
-		&i.Till.DeviceID,
-		&i.Till.Version,
-		&i.Till.Ticket,
-		&i.Till.Parked,
-		&i.Till.ChargeID,
-		&i.ChargeStatus,
-	)
-	return i, err
+// Where its purchase stands is read after this: a statement that waits for the lock sees other tables as they were before.
+func (q *Queries) TillForUpdate(ctx context.Context, db DBTX, deviceID id.Device) error {
+	_, err := db.Exec(ctx, tillForUpdate, deviceID)
+	return err
 }
 
 const tillOpen = `-- name: TillOpen :exec

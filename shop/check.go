@@ -14,6 +14,21 @@ import (
 	"unicode/utf8"
 )
 
+// FieldErrors lists every field that an error calls wrong.
+func FieldErrors(err error) (all []*FieldError) {
+	switch err := err.(type) { //nolint:errorlint // it is taken apart here
+	case *FieldError:
+		return []*FieldError{err}
+	case interface{ Unwrap() []error }:
+		for _, each := range err.Unwrap() {
+			all = append(all, FieldErrors(each)...)
+		}
+	case interface{ Unwrap() error }:
+		return FieldErrors(err.Unwrap())
+	}
+	return all
+}
+
 // CheckReturnURL accepts an empty text or an absolute http(s) URL without credentials, backslashes or control characters.
 func CheckReturnURL(field, s string) error {
 	if s == "" {

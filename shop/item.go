@@ -242,6 +242,23 @@ func (s *Service) Editions(ctx context.Context, livemode bool, of Item) ([]Item,
 	return out, nil
 }
 
+// maxTitles is how many titles there are to choose from.
+const maxTitles = 1000
+
+// Titles lists what an item can be another form of, by title: id and title of each. also is one that is listed in any
+// case, or empty.
+func (s *Service) Titles(ctx context.Context, merchant id.Merchant, also id.Item) ([]Item, error) {
+	rows, err := queries.New().ItemTitles(ctx, s.pool, queries.ItemTitlesParams{MerchantID: merchant, Also: also, Most: maxTitles})
+	if err != nil {
+		return nil, fmt.Errorf("titles of %s: %w", merchant, err)
+	}
+	out := make([]Item, len(rows))
+	for i, r := range rows {
+		out[i] = Item{ID: r.ID, Title: r.Title}
+	}
+	return out, nil
+}
+
 // Category is a part of the shelf.
 type Category struct {
 	Name  string

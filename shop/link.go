@@ -64,12 +64,14 @@ type Link struct {
 	ExpiresAt     *time.Time
 	ExpiredAt     *time.Time
 	PausedAt      *time.Time
-	MaxPayments   int // 0: no limit
-	PaymentsTaken int // counted only while there is a limit
+	PauseText     string // what buyers read while it is paused; empty for words of ours
+	MaxPayments   int    // 0: no limit
+	PaymentsTaken int    // counted only while there is a limit
 	SuccessURL    string
 	After         After
 	Gift          *Good // of After.KeyItem: what it is now
 	LeadsTo       LeadsTo
+	Asks          Asks
 	Reference     string
 	Metadata      json.RawMessage
 	CreatedAt     time.Time
@@ -130,10 +132,12 @@ type LinkForm struct {
 	StartsAt    *time.Time
 	ExpiresAt   *time.Time
 	Paused      bool
+	PauseText   string // of a paused one
 	MaxPayments int
 	SuccessURL  string
 	After       After
 	LeadsTo     LeadsTo
+	Asks        Asks
 	Reference   string
 	Metadata    json.RawMessage
 	// Once is an idempotency key, hashed with its scope: it makes one link, for ever. Nil for none.
@@ -184,6 +188,9 @@ func (f *LinkForm) check(now time.Time) error {
 	if err := f.checkAfter(); err != nil {
 		return err
 	}
+	if err := f.checkPause(); err != nil {
+		return err
+	}
 	if err := errors.Join(CheckReference(f.Reference), CheckReturnURL("success_url", f.SuccessURL)); err != nil {
 		return err
 	}
@@ -232,13 +239,13 @@ func (o *OpenAmount) check(price money.USDC) error {
 	case price != 0:
 		return &FieldError{"price", "The buyer decides on the price."}
 	case o.Min < 0 || o.Min > maxPrice:
-		return &FieldError{"open_amount", fmt.Sprintf("The least amount is above zero, and at most %s USDC.", maxPrice.Grouped())}
+		return &FieldError{"open_amount.min", fmt.Sprintf("The least amount is above zero, and at most %s USDC.", maxPrice.Grouped())}
 	case len(o.Presets) > maxPresets:
-		return &FieldError{"open_amount", fmt.Sprintf("Propose at most %d amounts.", maxPresets)}
+		return &FieldError{"open_amount.presets", fmt.Sprintf("Propose at most %d amounts.", maxPresets)}
 	}
 	for _, p := range o.Presets {
 		if p < o.Min || p > maxPrice {
-			return &FieldError{"open_amount", "What is proposed is not less than the least amount."}
+			return &FieldError{"open_amount.presets", "What is proposed is not less than the least amount."}
 		}
 	}
 	return nil
@@ -282,7 +289,8 @@ func (s *Service) CreateLink(ctx context.Context, merchant id.Merchant, livemode
 			ID: fresh, MerchantID: merchant, Token: id.NewToken(), Livemode: livemode, Title: f.Title, Description: f.Description,
 			Sells: string(sells), Price: price, Presets: presets, Network: f.Network, StartsAt: f.StartsAt, ExpiresAt: f.ExpiresAt, PausedAt: f.pausedAt(nil, now),
 			MaxPayments: limit(f.MaxPayments), SuccessUrl: f.SuccessURL, Message: f.After.Message, FileID: optional(f.After.File),
-			KeyItemID: optional(f.After.KeyItem), LeadsTo: f.LeadsTo.URL, LeadsAll: f.LeadsTo.All, Reference: f.Reference, Metadata: f.Metadata, Once: f.Once, CreatedAt: now,
+			KeyItemID: optional(f.After.KeyItem), LeadsTo: f.LeadsTo.URL, LeadsAll: f.LeadsTo.All, Asks: f.Asks.Words(), PauseText: f.PauseText,
+			Reference: f.Reference, Metadata: f.Metadata, Once: f.Once, CreatedAt: now,
 		}); err != nil || link != fresh { // its key has made one before
 			return err
 		}
@@ -472,7 +480,7 @@ func (s *Service) link(r queries.Link, goods, gift []byte) (Link, error) {
 	}
 	l := Link{
 		ID: r.ID, Merchant: r.MerchantID, Token: r.Token, Livemode: r.Livemode, Title: r.Title, Description: r.Description,
-		Sells: Sells(r.Sells), Price: r.Price, Network: n, StartsAt: r.StartsAt, ExpiresAt: r.ExpiresAt, ExpiredAt: r.ExpiredAt, PausedAt: r.PausedAt,
+		Sells: Sells(r.Sells), Price: r.Price, Network: n, StartsAt: r.StartsAt, ExpiresAt: r.ExpiresAt, ExpiredAt: r.ExpiredAt, PausedAt: r.PausedAt, PauseText: r.PauseText, Asks: asksOf(r.Asks),
 		PaymentsTaken: int(r.PaymentsTaken), SuccessURL: r.SuccessUrl, After: afterOf(r), LeadsTo: LeadsTo{URL: r.LeadsTo, All: r.LeadsAll}, Reference: r.Reference, Metadata: r.Metadata, CreatedAt: r.CreatedAt,
 	}
 	if r.MaxPayments != nil {

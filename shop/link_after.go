@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
@@ -116,16 +115,4 @@ func afterOf(r queries.Link) After {
 		a.KeyItem = *r.KeyItemID
 	}
 	return a
-}
-
-// pausedAt is since when a link rests: a pause goes on from when it began.
-func (f *LinkForm) pausedAt(was *time.Time, now time.Time) *time.Time {
-	switch {
-	case !f.Paused:
-		return nil
-	case was != nil:
-		return was
-	default:
-		return &now
-	}
 }

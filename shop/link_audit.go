@@ -21,10 +21,12 @@ type linkSeen struct {
 	StartsAt    *time.Time      `json:"starts_at,omitempty"`
 	ExpiresAt   *time.Time      `json:"expires_at,omitempty"`
 	Paused      bool            `json:"paused,omitempty"`
+	PauseText   string          `json:"pause_text,omitempty"`
 	MaxPayments int             `json:"max_payments,omitempty"`
 	SuccessURL  string          `json:"success_url,omitempty"`
 	After       After           `json:"after_payment,omitzero"`
 	LeadsTo     LeadsTo         `json:"leads_to,omitzero"`
+	Asks        []string        `json:"asks,omitempty"`
 	Items       []Want          `json:"items,omitempty"`
 	Open        *OpenAmount     `json:"open_amount,omitempty"`
 	Reference   string          `json:"reference,omitempty"`
@@ -34,7 +36,8 @@ type linkSeen struct {
 func (f LinkForm) seen(livemode bool) linkSeen {
 	return linkSeen{
 		Livemode: livemode, Title: f.Title, Description: f.Description, Price: f.Price.String(), Network: f.Network, StartsAt: f.StartsAt,
-		ExpiresAt: f.ExpiresAt, Paused: f.Paused, MaxPayments: f.MaxPayments, SuccessURL: f.SuccessURL, After: f.After, LeadsTo: f.LeadsTo, Items: f.Items, Open: f.Open, Reference: f.Reference, Metadata: f.Metadata,
+		ExpiresAt: f.ExpiresAt, Paused: f.Paused, MaxPayments: f.MaxPayments, SuccessURL: f.SuccessURL, After: f.After, LeadsTo: f.LeadsTo,
+		PauseText: f.PauseText, Asks: f.Asks.Words(), Items: f.Items, Open: f.Open, Reference: f.Reference, Metadata: f.Metadata,
 	}
 }
 

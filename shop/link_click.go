@@ -9,23 +9,29 @@ import (
 	"xsynesis/queries"
 )
 
-// Clicks is how often a link that leads somewhere was opened.
+// Clicks is how often people came to a link that leads somewhere.
 type Clicks struct {
-	All int64
-	Led int64 // those of them that were led on
+	All int64 // its page was opened
+	Led int64 // somebody was led on from there, or from the page of what he paid
 }
 
 // clickSlots spread a link's counter over rows: a crowd that opens it does not queue for one.
 const clickSlots = 32
 
-// Click counts one opening of a link, and whether its visitor was led on.
-func (s *Service) Click(ctx context.Context, link id.Link, led bool) error {
-	p := queries.LinkClickParams{LinkID: link, Slot: int16(rand.IntN(clickSlots))} //nolint:gosec // which row counts is no secret
-	if led {
-		p.Led = 1
-	}
+// Click counts that a link's page was opened.
+func (s *Service) Click(ctx context.Context, link id.Link) error {
+	return s.count(ctx, queries.LinkClickParams{LinkID: link, Clicks: 1})
+}
+
+// LeadOn counts that a link led somebody on.
+func (s *Service) LeadOn(ctx context.Context, link id.Link) error {
+	return s.count(ctx, queries.LinkClickParams{LinkID: link, Led: 1})
+}
+
+func (s *Service) count(ctx context.Context, p queries.LinkClickParams) error {
+	p.Slot = int16(rand.IntN(clickSlots)) //nolint:gosec // which row counts is no secret
 	if err := queries.New().LinkClick(ctx, s.pool, p); err != nil {
-		return fmt.Errorf("count a click of %s: %w", link, err)
+		return fmt.Errorf("count a click of %s: %w", p.LinkID, err)
 	}
 	return nil
 }

@@ -74,15 +74,15 @@ func (s *Service) updateTx(ctx context.Context, tx pgx.Tx, was queries.Link, f L
 	return q.LinkUpdate(ctx, tx, queries.LinkUpdateParams{
 		MerchantID: was.MerchantID, ID: was.ID, Title: f.Title, Description: f.Description, Sells: string(sells), Price: price, Presets: presets, StartsAt: f.StartsAt, ExpiresAt: f.ExpiresAt,
 		PausedAt: f.pausedAt(was.PausedAt, now), MaxPayments: limit(f.MaxPayments), PaymentsTaken: taken, SuccessUrl: f.SuccessURL,
-		Message: f.After.Message, FileID: optional(f.After.File), KeyItemID: optional(f.After.KeyItem), LeadsTo: f.LeadsTo.URL, LeadsAll: f.LeadsTo.All, Reference: f.Reference,
-		Metadata: f.Metadata, UpdatedAt: now,
+		Message: f.After.Message, FileID: optional(f.After.File), KeyItemID: optional(f.After.KeyItem), LeadsTo: f.LeadsTo.URL, LeadsAll: f.LeadsTo.All,
+		Asks: f.Asks.Words(), PauseText: f.PauseText, Reference: f.Reference, Metadata: f.Metadata, UpdatedAt: now,
 	})
 }
 
 // formTx is a link as its seller would write it anew.
 func formTx(ctx context.Context, tx pgx.Tx, r queries.Link) (LinkForm, error) {
 	f := LinkForm{
-		Title: r.Title, Description: r.Description, Price: r.Price, Network: r.Network, StartsAt: r.StartsAt, ExpiresAt: r.ExpiresAt, Paused: r.PausedAt != nil,
+		Title: r.Title, Description: r.Description, Price: r.Price, Network: r.Network, StartsAt: r.StartsAt, ExpiresAt: r.ExpiresAt, Paused: r.PausedAt != nil, PauseText: r.PauseText, Asks: asksOf(r.Asks),
 		SuccessURL: r.SuccessUrl, After: afterOf(r), LeadsTo: LeadsTo{URL: r.LeadsTo, All: r.LeadsAll}, Reference: r.Reference, Metadata: r.Metadata,
 	}
 	if r.MaxPayments != nil {

@@ -76,6 +76,9 @@ func (s *Service) SetSlug(ctx context.Context, merchant id.Merchant, was, slug s
 	if !slugForm.MatchString(slug) {
 		return &FieldError{"slug", "Use 1 to 48 small letters, figures and hyphens, such as kaffe-nord."}
 	}
+	if id.Reserved(slug) {
+		return &FieldError{"slug", "This name is kept for the site itself. Choose another one."}
+	}
 	err := s.amend(ctx, merchant, by, amendment{"slug", was, slug}, func(tx pgx.Tx) (int64, error) {
 		return queries.New().MerchantSetSlug(ctx, tx, queries.MerchantSetSlugParams{ID: merchant, Was: was, Slug: slug})
 	})

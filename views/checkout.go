@@ -38,20 +38,25 @@ type CartLine struct {
 
 // OfferView is a payment link's page, where a purchase begins.
 type OfferView struct {
-	Token      string
-	URL        string // absolute
-	Payee      Payee
-	Cart       Cart
-	QR         QR
-	Ask        Ask       // what the buyer decides or tells before he pays
-	Code       CodeField // a code that takes something off
-	Leads      string    // the host that a short link leads to; empty for everything else
-	Closed     string    // why it cannot be paid: one of the Closed… words, or empty
-	ClosedText string    // what the shop says of a pause, in place of our words; empty for ours
-	OpensAt    time.Time // of a link whose time is still to come
-	Problem    string    // the sentence that refuses a purchase that was asked for; empty on GET
+	Token string
+	URL   string // absolute
+	Payee Payee
+	Cart  Cart
+	QR    QR
+	Ask   Ask       // what the buyer decides or tells before he pays
+	Code  CodeField // a code that takes something off
+	Leads string    // the host that a short link leads to; empty for everything else
+	Closing
+	Problem    string // the sentence that refuses a purchase that was asked for; empty on GET
 	Test       bool
 	TestWallet bool // offers a wallet that signs on the development server
+}
+
+// Closing says why a link cannot be paid or followed now; the zero Closing is an open one.
+type Closing struct {
+	Closed     string    // one of the Closed… words, or empty
+	ClosedText string    // what the shop says of a pause, in place of our words; empty for ours
+	OpensAt    time.Time // of a link whose time is still to come
 }
 
 // Why a link cannot be paid; such a page is answered with 410.

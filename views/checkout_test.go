@@ -76,7 +76,7 @@ func exampleOffer(t *testing.T, closed, problem string) OfferView {
 	require.NoError(t, err)
 	return OfferView{
 		Token: "7NqJ4kd2RmXcVb8sTgHyPw", URL: address, Payee: examplePayee(), Cart: exampleCart(), QR: code,
-		Closed: closed, Problem: problem, Test: true, TestWallet: true,
+		Closing: Closing{Closed: closed}, Problem: problem, Test: true, TestWallet: true,
 	}
 }
 

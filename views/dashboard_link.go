@@ -70,14 +70,26 @@ func (v LinkFormView) afterPayment() string {
 
 // previewPrice is the price as the buyer will read it, as far as one has been typed.
 func (v LinkFormView) previewPrice() string {
-	if v.Offer.Sells.Value == "items" {
+	typed := v.Price.Value
+	switch v.Offer.Sells.Value {
+	case "items":
 		return Amount(v.Offer.sum())
+	case "open":
+		typed = v.Offer.proposed()
 	}
-	price, err := money.ParseUSDC(v.Price.Value)
+	price, err := money.ParseUSDC(typed)
 	if err != nil {
 		return "0.00"
 	}
 	return Amount(price)
+}
+
+// titleHint says who reads the title, and who need not write one.
+func (v LinkFormView) titleHint() string {
+	if v.Offer.Sells.Value == "" {
+		return "The buyer reads this above the amount."
+	}
+	return "The buyer reads this above the amount. Items can go by their own names."
 }
 
 // fieldAttributes ties a control to its label and to the note below it.

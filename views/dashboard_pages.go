@@ -119,6 +119,7 @@ type LinkView struct {
 	Title       string
 	Description string
 	Price       money.USDC
+	Pricing     string // who decides on the price, as an item has it; empty for the seller
 	State       string // open, scheduled, paused, expired or sold_out
 	Over        string // why nobody can pay any more, or empty
 	URL         string // what is shared

@@ -124,6 +124,22 @@ type ItemView struct {
 	MayChange   bool
 }
 
+// KeysAdded says how many keys of an import were new.
+func KeysAdded(n int) string {
+	if n == 0 {
+		return "The list had all of these keys already."
+	}
+	return count(n, "key was added.", "keys were added.")
+}
+
+// moreHint says what a number does that is put in.
+func (v ItemView) moreHint() string {
+	if !v.Stock.Limited {
+		return "From then on it is counted."
+	}
+	return "A minus takes some out, such as -2."
+}
+
 // ItemChoice names another item.
 type ItemChoice struct {
 	Item  id.Item

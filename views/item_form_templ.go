@@ -222,7 +222,7 @@ func ItemForm(v ItemFormView) templ.Component {
 				}
 				return nil
 			})
-			templ_7745c5c3_Err = textField("price", "Amount", v.Price, "A buyer who decides sees it as what you suggest.").Render(templ.WithChildren(ctx, templ_7745c5c3_Var9), templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = textField("price", "Amount", v.Price, "Where the buyer decides, this is what you suggest.").Render(templ.WithChildren(ctx, templ_7745c5c3_Var9), templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -852,7 +852,7 @@ func itemImage(v ItemFormView) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 73, " type=\"file\" accept=\"image/jpeg,image/png,image/webp,image/gif\"> ")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 73, " type=\"file\" accept=\"image/jpeg,image/png,image/gif\"> ")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -862,7 +862,7 @@ func itemImage(v ItemFormView) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		} else {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 74, "<p class=\"hint\" id=\"image-note\">JPEG, PNG, WebP or GIF up to 10 MB. It is made smaller, and keeps no place or camera.</p>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 74, "<p class=\"hint\" id=\"image-note\">JPEG, PNG or GIF up to 10 MB. It is made smaller, and keeps no place or camera.</p>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -459,7 +459,7 @@ func itemStock(v ItemView) templ.Component {
 				}
 				return nil
 			})
-			templ_7745c5c3_Err = textField("more", "Put in", v.More, "A minus takes some out, such as -2.").Render(templ.WithChildren(ctx, templ_7745c5c3_Var19), templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = textField("more", "Put in", v.More, v.moreHint()).Render(templ.WithChildren(ctx, templ_7745c5c3_Var19), templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -16,11 +16,13 @@ func itemExamples(t *testing.T) map[string]templ.Component {
 	code, err := NewQR("https://pay.example/link/7NqJ4kd2RmXcVb8sTgHyPw")
 	require.NoError(t, err)
 	poster := PosterView{
-		Link: "lnk_3vQB7u9dXkZpR2mNcTfWyA", Shop: "Kaffe Nord", Title: "Reading night, one seat", Price: AmountUSDC(usdc(t, "12")), QR: code,
+		Link: "lnk_3vQB7u9dXkZpR2mNcTfWyA", Shop: "Kaffe Nord", Title: "Reading night, one seat", Price: usdc(t, "12"), QR: code,
 		URL: "https://pay.example/link/7NqJ4kd2RmXcVb8sTgHyPw", Size: "a4", Test: true,
 	}
 	small := poster
-	small.Size, small.Price, small.Test = "a6", "You decide", false
+	small.Size, small.Pricing, small.Price, small.Test = "a6", "any", 0, false
+	leading := poster
+	leading.Leads = "maps.kaffe-nord.example"
 	return map[string]templ.Component{
 		"items":               Items(itemsExample(t)),
 		"items_none":          Items(ItemsView{DashboardView: shell("Items", SectionItems), MayChange: true}),
@@ -40,6 +42,7 @@ func itemExamples(t *testing.T) map[string]templ.Component {
 		"link_pause":          LinkPause(LinkPauseView{DashboardView: shell("Pause this link?", SectionLinks), Link: "lnk_3", Subject: "Reading night, one seat"}),
 		"poster":              Poster(poster),
 		"poster_small":        Poster(small),
+		"poster_leads":        Poster(leading),
 		"orders":              Orders(ordersExample(t)),
 		"orders_none":         Orders(OrdersView{DashboardView: shell("Orders", SectionOrders)}),
 		"orders_sent_none":    Orders(OrdersView{DashboardView: shell("Orders", SectionOrders), Sent: true}),
@@ -177,7 +180,7 @@ func shortLinkViewExample(t *testing.T) LinkView {
 func ordersExample(t *testing.T) OrdersView {
 	t.Helper()
 	v := OrdersView{
-		DashboardView: shell("Orders", SectionOrders), Pages: Pages{Older: OrdersPath + "?before=sal_1"},
+		DashboardView: shell("Orders", SectionOrders), Pages: Pages{Older: OrdersPath + "?before=sal_1"}, Undecided: true, MayFulfil: true,
 		Orders: []OrderRow{
 			{Sale: "sal_3", Time: at(21, 14, 32, 9), Title: "Coffee beans “Fjord”, 250 g", Qty: 2, To: "Ada Byron, London GB", Amount: usdc(t, "25")},
 			{Sale: "sal_2", Time: at(21, 9, 2, 40), Title: "The Salt Path Atlas, Paperback", Qty: 1, To: "Jens Østergård, Aarhus DK", Amount: usdc(t, "18.50"), Problem: "Payment undone"},
@@ -213,7 +216,7 @@ func reversedOrderExample(t *testing.T) OrderView {
 	v := orderExample(t)
 	v.Problem = "The payment was undone: you do not have the money. Do not send this."
 	v.Note = Field{Value: strings.Repeat("x", 20), Problem: "Use at most 500 printable characters."}
-	v.FulfilOnly = true
+	v.MayFulfil, v.Address, v.Email, v.BuyerNote, v.To = false, nil, "", "", "London GB"
 	return v
 }
 
@@ -293,10 +296,10 @@ func TestStockInWords(t *testing.T) {
 	require.Equal(t, "from 5.00", priceCell("minimum", 5*money.One))
 }
 
-func TestWhoSendsSeesNoMoney(t *testing.T) {
+func TestWhoDoesNotSendDoesNotReadWhereItGoes(t *testing.T) {
 	t.Parallel()
-	v := orderExample(t)
-	v.FulfilOnly = true
-	require.NotContains(t, parse(t, Order(v)).Find("#live").Text(), "25.00")
+	shown := parse(t, Order(reversedOrderExample(t)))
+	require.Contains(t, shown.Find("#live").Text(), "25.00")
+	require.Zero(t, shown.Find("address span, a[href^=mailto], form[action*=fulfilment], a[href*=packing]").Length())
 	require.NotContains(t, markup(t, Packing(packingExample())), "USDC")
 }

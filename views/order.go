@@ -34,13 +34,14 @@ func OrderPrintPath(sale id.Sale) string {
 
 // OrdersView is the list of what a shop has to send, or has sent.
 //
-// Shown by GET /dashboard/orders, with sent=1 for the sent ones. Its check boxes (GET, name id, any number) lead to
-// /dashboard/orders/packing. Live: [LiveFragment].
+// Shown by GET /dashboard/orders, with sent=1 for the sent ones. Live: [LiveFragment].
 type OrdersView struct {
 	DashboardView
-	Sent   bool
-	Orders []OrderRow
-	Pages  Pages
+	Sent      bool
+	Orders    []OrderRow
+	Pages     Pages
+	Undecided bool // payments wait for somebody's decision
+	MayFulfil bool // the person may send, and so read who it goes to
 }
 
 // OrderRow is one order in the list.
@@ -49,7 +50,7 @@ type OrderRow struct {
 	Time    time.Time // when it was paid, in the shop's location
 	Title   string
 	Qty     int
-	To      string // name and town: "Ada Byron, London GB"
+	To      string // name and town: "Ada Byron, London GB"; without the name for who does not send
 	Amount  money.USDC
 	Sent    time.Time // zero: not yet
 	Problem string    // why it should not be sent, such as money that went back; empty for nothing
@@ -62,18 +63,17 @@ type OrderRow struct {
 type OrderView struct {
 	DashboardView
 	OrderRow
-	Attempt    id.Attempt
-	Receipt    string // the number that the buyer can say
-	Payer      string
-	Email      string
-	BuyerNote  string
-	Address    []string // its lines
-	SentBy     string
-	SentNote   string
-	Note       Field
-	Others     []OrderRow // what else the same buyer has bought in the same purchase
-	MayFulfil  bool
-	FulfilOnly bool // the person may send, and see nothing else: no amounts
+	Attempt   id.Attempt
+	Receipt   string // the number that the buyer can say
+	Payer     string
+	Email     string
+	BuyerNote string
+	Address   []string // its lines; none where none was given
+	SentBy    string
+	SentNote  string
+	Note      Field
+	Others    []OrderRow // what else the same buyer has bought in the same purchase
+	MayFulfil bool       // the person may send, and so read who it goes to
 }
 
 // PackingView is packing slips to print, each on a page of its own.
@@ -122,6 +122,19 @@ type ExceptionRow struct {
 	Attempt   id.Attempt
 	Payer     string
 	Amount    money.USDC
+}
+
+// Place writes a town and its country as a list has them: "London GB".
+func Place(city, country string) string { return strings.TrimSpace(city + " " + country) }
+
+// Country is the name of a country by its ISO 3166-1 code, or the code itself.
+func Country(code string) string {
+	for _, c := range countries {
+		if c.Value == code {
+			return c.Word
+		}
+	}
+	return code
 }
 
 // orderFrame is the frame of these pages.

@@ -130,6 +130,7 @@ type BasketView struct {
 	ShopFrame
 	Lines   []BasketLine
 	Total   money.USDC // of the lines that can be bought
+	TooMuch string     // the sentence that no purchase may cost so much; empty where it may
 	Problem string
 }
 
@@ -151,6 +152,9 @@ func (l BasketLine) amount() money.USDC { return l.Unit * money.USDC(l.Qty) }
 
 // blocked tells that a line stands in the way of buying the cart.
 func (v BasketView) blocked() bool {
+	if v.TooMuch != "" {
+		return true
+	}
 	for _, l := range v.Lines {
 		if l.Problem != "" || l.Gone {
 			return true

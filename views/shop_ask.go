@@ -25,7 +25,7 @@ type Ask struct {
 	Qty      Field
 	Open     *OpenAsk // the buyer decides what he gives
 	Unit     money.USDC
-	Tips     []Tip // what is proposed; nil asks for none
+	Tips     []Tip // what is proposed; nil asks for no tip, and an empty one for an amount alone
 	Tip      Field // the chosen amount, "other", or empty
 	TipOther Field
 	Email    AskField
@@ -61,7 +61,15 @@ type ShippingForm struct{ Name, Line1, Line2, PostalCode, City, State, Country F
 
 // any tells whether something is asked.
 func (a Ask) any() bool {
-	return a.Quantity || a.Open != nil || len(a.Tips) > 0 || a.Email.Asked || a.Name.Asked || a.Note.Asked || a.Ships
+	return a.Quantity || a.Open != nil || a.Tips != nil || a.Email.Asked || a.Name.Asked || a.Note.Asked || a.Ships
+}
+
+// hint says what may be given.
+func (o OpenAsk) hint() string {
+	if o.Least == 0 {
+		return "As much as you like."
+	}
+	return "At least " + AmountUSDC(o.Least) + "."
 }
 
 // chosen tells whether a preset is the one that was sent, or the first where nothing was.

@@ -61,7 +61,7 @@ func asks(a Ask) templ.Component {
 					return templ_7745c5c3_Err
 				}
 			}
-			if len(a.Tips) > 0 {
+			if a.Tips != nil {
 				templ_7745c5c3_Err = askTip(a).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
@@ -329,7 +329,7 @@ func askAmount(o OpenAsk) templ.Component {
 				}
 				return nil
 			})
-			templ_7745c5c3_Err = textField("amount", "Your amount", o.Amount, "At least "+AmountUSDC(o.Least)+".").Render(templ.WithChildren(ctx, templ_7745c5c3_Var12), templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = textField("amount", "Your amount", o.Amount, o.hint()).Render(templ.WithChildren(ctx, templ_7745c5c3_Var12), templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -419,7 +419,7 @@ func askAmount(o OpenAsk) templ.Component {
 				}
 				return nil
 			})
-			templ_7745c5c3_Err = textField("amount_other", "Your own amount", o.Other, "At least "+AmountUSDC(o.Least)+".").Render(templ.WithChildren(ctx, templ_7745c5c3_Var16), templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = textField("amount_other", "Your own amount", o.Other, o.hint()).Render(templ.WithChildren(ctx, templ_7745c5c3_Var16), templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -12,7 +12,7 @@ type Handover struct {
 	Held       bool      // there are goods, and the reader has no right to them
 	To         []string  // the lines of the address that something is sent to
 	Sent       time.Time // when it was sent; zero: not yet
-	SentNote   string    // such as a tracking number
+	SentNotes  []string  // such as tracking numbers, also of the part of it that was sent before the rest
 	Onward     string    // where a paid short link leads on: an address of ours that counts and answers 303
 	OnwardHost string    // the host it leads to
 	ReceiptURL string    // the receipt as a file, to be checked at [VerifyPath]

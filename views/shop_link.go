@@ -69,6 +69,12 @@ var linkAsks = []Option{{"name", "Name"}, {"email", "E-mail"}, {"note", "Note"}}
 
 func (o LinkOffer) asks(what string) bool { return slices.Contains(o.Asks, what) }
 
+// detail tells what one costs, and how many there are.
+func (l LinkLine) detail() string {
+	stock := l.Stock.words()
+	return priceInWords(l.Pricing, l.Price) + ", " + strings.ToLower(stock[:1]) + stock[1:]
+}
+
 // sum is what the items of a link cost together, as far as their quantities can be read.
 func (o LinkOffer) sum() money.USDC {
 	const most = 10_000 // of one thing
@@ -79,6 +85,14 @@ func (o LinkOffer) sum() money.USDC {
 		}
 	}
 	return sum
+}
+
+// proposed is what the buyer is asked for who decides: the first amount to choose from, or the least.
+func (o LinkOffer) proposed() string {
+	for preset := range strings.FieldsSeq(strings.ReplaceAll(o.Presets.Value, ";", " ")) {
+		return strings.TrimSuffix(preset, ",")
+	}
+	return o.Min.Value
 }
 
 // asked is what the closed fold of questions says it holds.
@@ -106,14 +120,36 @@ type LinkTerms struct {
 	Presets  []money.USDC // what is proposed
 	Target   string       // of a short link
 	Free     bool         // the short link is followed without a payment
+	Opened   int          // how often its page was opened
 	Clicks   int          // how often it was followed
 	Starts   time.Time    // zero: at once
-	Asks     []string     // as in [LinkOffer]
+	Asks     []string     // of "name", "email", "note", "tip"
 	Message  string
 	Paused   bool
 	PauseSay string // what buyers read meanwhile
 	MayPause bool
 	Counter  string // the same link as a display on the counter; empty for none
+}
+
+// scan says what the code is for.
+func (v LinkView) scan() string {
+	switch v.Pricing {
+	case "free":
+		return "Scan to open " + plainHost(v.Terms.Target)
+	case "minimum":
+		return "Scan to pay " + AmountUSDC(v.Price) + " or more"
+	default:
+		return "Scan to pay " + AmountUSDC(v.Price)
+	}
+}
+
+// plainHost is the host of an address.
+func plainHost(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Host
 }
 
 // proposed are the amounts of an open amount.
@@ -126,7 +162,9 @@ func (t LinkTerms) proposed() string {
 }
 
 // asked says what the buyer is asked.
-func (t LinkTerms) asked() string { return LinkOffer{Asks: t.Asks}.asked() }
+func (t LinkTerms) asked() string {
+	return LinkOffer{Asks: t.Asks, Tips: slices.Contains(t.Asks, "tip")}.asked()
+}
 
 // LinkPauseView asks what buyers shall read while a link is paused.
 type LinkPauseView struct {
@@ -143,15 +181,24 @@ var PosterSizes = []Option{{"a4", "A4"}, {"a6", "A6"}}
 //
 // Shown by GET /dashboard/links/{link}/poster, with size. It posts nothing.
 type PosterView struct {
-	Link   id.Link
-	Shop   string
-	Title  string
-	Price  string // in words: "12.50 USDC", "You decide"
-	QR     QR
-	URL    string // absolute
-	Size   string // one of [PosterSizes]
-	Test   bool
-	Domain string
+	Link    id.Link
+	Shop    string
+	Title   string
+	Pricing string // who decides on the price, as an item has it; empty for the seller
+	Price   money.USDC
+	Leads   string // the host that it leads everybody to; empty where something is paid
+	QR      QR
+	URL     string // absolute
+	Size    string // one of [PosterSizes]
+	Test    bool
+}
+
+// how says what to do with the code.
+func (v PosterView) how() string {
+	if v.Leads != "" {
+		return "Scan with the camera of your phone to open " + v.Leads + "."
+	}
+	return "Scan with the camera of your phone, and pay from your wallet."
 }
 
 // cost is what a link's list shows under USDC.
@@ -179,7 +226,6 @@ type VerifyView struct {
 // Proof is what came of checking a receipt.
 type Proof struct {
 	Verdict string // one of the Proof… words
-	Title   string // what was bought
 	Amount  money.USDC
 	From    string
 	To      string

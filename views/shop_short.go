@@ -26,12 +26,26 @@ type ShortLinkView struct {
 	Title       string
 	Description string
 	Host        string // where it leads
-	Closed      string // one of the Closed… words, or empty
-	Test        bool
+	Closing
+	Test bool
 }
 
 func (v ShortLinkView) page() Page {
 	p := frame(v.Title+", "+v.Payee.Name, v.Test, false)
 	p.Preview = Preview{Title: v.Title, Description: "Leads to " + v.Host + ".", URL: v.URL}
 	return p
+}
+
+// words say why the link leads nowhere now, in the shop's words where it has any.
+func (v ShortLinkView) words() closing {
+	switch {
+	case v.Closed == ClosedPaused && v.ClosedText != "":
+		return closing{"cancelled", "This link is paused", v.ClosedText}
+	case v.Closed == ClosedPaused:
+		return closing{"cancelled", "This link is paused", v.Payee.Name + " leads nobody on for now."}
+	case v.Closed == ClosedEarly:
+		return closing{"expired", "This link is not open yet", "It opens on " + opening(v.OpensAt) + ". Come back then."}
+	default:
+		return closing{"expired", "This link has ended", "Its time is over. Ask " + v.Payee.Name + " for a new one."}
+	}
 }

@@ -225,7 +225,7 @@ func leadingExample(t *testing.T) OfferView {
 func shortExample(closed string) ShortLinkView {
 	return ShortLinkView{
 		Token: "7NqJ4kd2RmXcVb8sTgHyPw", URL: "https://pay.example/link/7NqJ4kd2RmXcVb8sTgHyPw", Payee: examplePayee(), Title: "Map of the stalls",
-		Description: "Where everybody stands this Saturday.", Host: "maps.kiosk-nord.example", Closed: closed, Test: true,
+		Description: "Where everybody stands this Saturday.", Host: "maps.kiosk-nord.example", Closing: Closing{Closed: closed}, Test: true,
 	}
 }
 
@@ -255,7 +255,7 @@ func sentPurchaseExample(t *testing.T) PurchaseView {
 	v := examplePurchase(t, "settled", "")
 	v.Handover = Handover{
 		To:   []string{"Ada Byron", "12 St James’s Square", "SW1Y 4JH London", "United Kingdom"},
-		Sent: time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC), SentNote: "Royal Mail, QM 1234 5678 9GB",
+		Sent: time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC), SentNotes: []string{"Royal Mail, QM 1234 5678 9GB"},
 	}
 	return v
 }
@@ -269,7 +269,7 @@ func paidLeadExample(t *testing.T) PurchaseView {
 
 func proofExample(verdict string) *Proof {
 	p := &Proof{
-		Verdict: verdict, Title: "The Salt Path Atlas, Paperback", Amount: 98_000_000, From: "0x12c4A0b3f8D7e6C5b4A39281706f5E4d3C2b9aB0",
+		Verdict: verdict, Amount: 98_000_000, From: "0x12c4A0b3f8D7e6C5b4A39281706f5E4d3C2b9aB0",
 		To: "0x7A3f52b1C9d04E8a6F21B7c35D98e0A4f6C191Bc", Paid: time.Date(2026, 11, 21, 14, 32, 9, 0, time.UTC), Network: "Base Sepolia",
 		Checks: []ProofCheck{
 			{Text: "The payment is on the chain, in block 41,220,915", State: "settled"},

@@ -20,6 +20,9 @@ import (
 //     screen, or the whole [TillFragment] where the screen has no such part. If the till is locked by then, or the tablet
 //     belongs to no shop any more, it is answered HX-Redirect: /pos.
 //
+// Times are written with their zone, and the script turns them into the tablet's own: it stands in the shop, and its clock
+// is the shop's.
+//
 // The stream at /pos/events says only that something changed; then each part that lives asks for itself again.
 const (
 	TillLinesPath     = "/pos/ticket/lines"
@@ -99,14 +102,18 @@ func CounterEventsPath(token string) string { return CounterPath(token) + "/even
 // TillFrame is what every screen of an unlocked till shows.
 type TillFrame struct {
 	Shop, Till, Cashier string
-	Theme               string    // the till's own: "light", "dark" or "" to follow the device
-	Now                 time.Time // where the shop is
+	Theme               string // the till's own: "light", "dark" or "" to follow the device
+	Now                 time.Time
 	Test                bool
+	LocksAfter          time.Duration // that nobody touches it
 }
 
 func (f TillFrame) page(title string) Page {
 	p := counterFrame(title, f.Test)
 	p.Theme = f.Theme
+	if f.LocksAfter > 0 {
+		p.Again = int(f.LocksAfter.Seconds()) + 1 // the lock shows without scripts too
+	}
 	return p
 }
 

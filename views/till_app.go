@@ -2,7 +2,6 @@ package views
 
 import (
 	"encoding/json"
-	"time"
 
 	"xsynesis/static"
 )
@@ -71,10 +70,4 @@ func TillWorker() []byte {
 
 func tillOfflinePage() Page {
 	return counterFrame("No network", false)
-}
-
-// midnight is when the day of the screen began.
-func (v TillSalesView) midnight() time.Time {
-	y, m, d := v.Now.Date()
-	return time.Date(y, m, d, 0, 0, 0, 0, v.Now.Location())
 }

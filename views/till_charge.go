@@ -1,7 +1,6 @@
 package views
 
 import (
-	"strings"
 	"time"
 
 	"xsynesis/id"
@@ -33,7 +32,7 @@ type ChargeView struct {
 	Number    string // of the receipt; short
 	Once      string // idempotency key of another code for the same ticket
 
-	ShownAt, OpenedAt, ApprovedAt, SettledAt time.Time // where the shop is
+	ShownAt, OpenedAt, ApprovedAt, SettledAt time.Time
 	EndedAt                                  time.Time // expired or cancelled
 	CertainBy                                time.Time // while the outcome is not known
 	Note                                     string    // of the customer's progress: "Their wallet holds less than the price."
@@ -94,14 +93,14 @@ func (v ChargeView) about() string {
 	return v.Reference + ", " + v.Cart.itemCount()
 }
 
-// paidBy is "Table 4, from …9aB0 at 14:31:38".
+// paidBy is "Table 4, from …9aB0", or less of it.
 func (v ChargeView) paidBy() string {
-	s := "at " + v.SettledAt.Format("15:04:05")
+	s := v.Reference
 	if v.Payer != "" {
-		s = "from " + lastFour(v.Payer) + " " + s
-	}
-	if v.Reference != "" {
-		s = v.Reference + ", " + s
+		if s != "" {
+			s += ", "
+		}
+		s += "from " + lastFour(v.Payer)
 	}
 	return s
 }
@@ -138,15 +137,15 @@ func (s TillSale) state() string {
 	return s.Status
 }
 
-// detail is "Paid, 14:31, Table 4, Mette".
-func (s TillSale) detail(today time.Time) string {
-	words := []string{StatusOf(s.state()).Word, clockOrDay(s.At, today)}
+// detail is ", Table 4, Mette": what stands behind what became of it and when.
+func (s TillSale) detail() string {
+	text := ""
 	for _, word := range []string{s.Reference, s.Cashier} {
 		if word != "" {
-			words = append(words, word)
+			text += ", " + word
 		}
 	}
-	return strings.Join(words, ", ")
+	return text
 }
 
 // TillSalesView is what this till sold lately.
@@ -156,7 +155,8 @@ type TillSalesView struct {
 	TillFrame
 	Live  string // its own address with its query
 	Rows  []TillSale
-	Today money.USDC // paid at this till since midnight where the shop is
+	Since time.Time  // when the day began that is added up
+	Today money.USDC // paid at this till since then
 	Sold  int        // how many sales that were
 	Pages Pages
 }
@@ -180,7 +180,7 @@ type CounterView struct {
 
 // CounterPayment is one of the latest payments at a link, newest first.
 type CounterPayment struct {
-	At     time.Time // where the shop is
+	At     time.Time
 	Amount money.USDC
 	Payer  string
 }

@@ -145,12 +145,12 @@ type ParkedTicket struct {
 	At        time.Time
 }
 
-// name is what a parked ticket is found again by.
+// name is what a parked ticket is found again by; one without a note by its time.
 func (p ParkedTicket) name() string {
 	if p.Reference != "" {
 		return p.Reference
 	}
-	return "Sale of " + clock(p.At)
+	return "Sale of"
 }
 
 // heading is what the sale is called.

@@ -107,7 +107,7 @@ func exampleCounter(t *testing.T) CounterView {
 
 func exampleSales() TillSalesView {
 	return TillSalesView{
-		TillFrame: tillFrame(), Live: TillSalesPath, Today: 42_720_000, Sold: 3, Pages: Pages{Older: TillSalesPath + "?before=pa_1"},
+		TillFrame: tillFrame(), Live: TillSalesPath, Since: at(21, 1, 0, 0), Today: 42_720_000, Sold: 3, Pages: Pages{Older: TillSalesPath + "?before=pa_1"},
 		Rows: []TillSale{
 			{Attempt: "pa_5", At: at(21, 14, 31, 20), Title: "Flat white and 2 more", Reference: "Table 4", Cashier: "Mette", Amount: 15_120_000, Status: "settling"},
 			{Attempt: "pa_4", At: at(21, 14, 12, 9), Title: "Museum entry", Cashier: "Kim", Amount: 8_000_000, Status: "settled_late", AfterCancel: true},
@@ -178,7 +178,7 @@ func tillExamples(t *testing.T) map[string]templ.Component {
 		"charge_late_accepted": charge("settled_late", func(v *ChargeView) { v.AfterCancel, v.Decided = true, LateAccepted }),
 		"charge_late_refund":   charge("settled_late", func(v *ChargeView) { v.AfterCancel, v.Decided = true, LateRefund }),
 		"sales":                TillSales(exampleSales()),
-		"sales_none":           TillSales(TillSalesView{TillFrame: tillFrame(), Live: TillSalesPath}),
+		"sales_none":           TillSales(TillSalesView{TillFrame: tillFrame(), Live: TillSalesPath, Since: at(21, 1, 0, 0)}),
 		"counter":              Counter(exampleCounter(t)),
 		"counter_open":         counter(func(v *CounterView) { v.Asks, v.Least, v.Paid = true, 1_000_000, nil }),
 		"counter_sold_out":     counter(func(v *CounterView) { v.Closed = ClosedSoldOut }),

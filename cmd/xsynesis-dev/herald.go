@@ -39,6 +39,7 @@ func (h herald) announce(ctx context.Context, w world) error {
 	begin := "sign in " + w.BaseURL + views.SignInPath
 	if w.LinkToken != "" {
 		begin += "\npay     " + w.BaseURL + views.LinkPath(w.LinkToken)
+		begin += "\nshop    " + w.BaseURL + views.ShopPath(demoShops[0].founding.Slug)
 	}
 	if w.firstRun != "" {
 		begin = "set up  " + w.firstRun

@@ -181,7 +181,7 @@ func TestTheAddressIsAnnouncedOnceTheSiteAnswers(t *testing.T) {
 	w := world{BaseURL: "https://192.168.1.7:8402", LinkToken: "tok"}
 	require.NoError(t, herald{out: &out, client: client, token: "secret"}.announce(t.Context(), w))
 	require.Equal(t, "ready https://192.168.1.7:8402\nsign in https://192.168.1.7:8402/login\npay     https://192.168.1.7:8402/link/tok\n"+
-		"operate https://192.168.1.7:8402/admin with the token secret\n", out.String())
+		"shop    https://192.168.1.7:8402/s/kaffe-nord\noperate https://192.168.1.7:8402/admin with the token secret\n", out.String())
 	require.Equal(t, 3, asked)
 
 	asked = 2

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"xsynesis/access"
-	"xsynesis/audit"
 	"xsynesis/cmd/config"
 	"xsynesis/cmd/process"
 	"xsynesis/cmd/wire"
@@ -49,7 +48,7 @@ type demoShop struct {
 	founding access.Founding
 	payee    func(keys) *ecdsa.PrivateKey
 	links    []shop.LinkForm
-	items    []shop.ItemForm
+	items    []demoItem
 }
 
 // cent keeps the demo's prices below what unmodified clients spend without asking.
@@ -64,14 +63,7 @@ var demoShops = []demoShop{
 			{Title: "Coffee beans “Fjord”, 250 g", Description: "Roasted on Tuesday. Ready to take at the counter.", Price: 1250 * cent},
 			{Title: "Tasting evening, one seat", Description: "Six coffees, two hours, a table of eight.", Price: 2400 * cent, MaxPayments: 8},
 		},
-		[]shop.ItemForm{
-			{Title: "Flat white", Kind: shop.Served, Price: 5 * cent, Category: "Coffee", SKU: "FW"},
-			{Title: "Espresso", Kind: shop.Served, Price: 3 * cent, Category: "Coffee", SKU: "ES"},
-			{Title: "Filter coffee", Kind: shop.Served, Price: 4 * cent, Category: "Coffee", SKU: "FC"},
-			{Title: "Blueberry muffin", Kind: shop.Served, Price: 4 * cent, Category: "Bakery", SKU: "BM", Stock: some(24), LowStock: some(4)},
-			{Title: "Cinnamon bun", Kind: shop.Served, Price: 4 * cent, Category: "Bakery", SKU: "CB", Stock: some(30), LowStock: some(5)},
-			{Title: "Coffee beans “Fjord”, 250 g", Kind: shop.Physical, Price: 1250 * cent, Category: "Beans", SKU: "FJ-250", Barcode: "4006381333931", Stock: some(40), LowStock: some(6)},
-		},
+		cafeShelf,
 	},
 	{
 		access.Founding{Slug: "halden-books", Name: "Halden Books", Domain: "halden-books.example", Owner: "Ines Halden"},
@@ -80,10 +72,7 @@ var demoShops = []demoShop{
 			{Title: "Reading night, one seat", Description: "Doors at seven, tea included.", Price: 1200 * cent, MaxPayments: 40},
 			{Title: "The Lighthouse Ledger, paperback", Price: 1850 * cent},
 		},
-		[]shop.ItemForm{
-			{Title: "The Lighthouse Ledger", Kind: shop.Physical, Price: 1850 * cent, Category: "Novels", SKU: "LL-P", Edition: "Paperback", Stock: some(12), LowStock: some(2)},
-			{Title: "Bookmark, letterpress", Kind: shop.Physical, Pricing: shop.Minimum, Price: 50 * cent, Category: "Small things", SKU: "BK"},
-		},
+		bookShelf,
 	},
 	{
 		access.Founding{Slug: "tidal-data", Name: "Tidal Data", Domain: "tidal-data.example", Owner: "Omar Reyes"},
@@ -165,27 +154,6 @@ func (d demoShop) open(ctx context.Context, p *wire.Parts, k keys) (id.Merchant,
 	return merchant, links, nil
 }
 
-// fill puts on the shelf what is missing there; items come back in the order above.
-func (d demoShop) fill(ctx context.Context, p *wire.Parts, merchant id.Merchant) ([]shop.Item, error) {
-	var out []shop.Item
-	for _, form := range d.items {
-		there, err := p.Shop.Items(ctx, merchant, false, shop.ItemFilter{SKU: form.SKU}, shop.Page{Limit: 1})
-		if err != nil {
-			return nil, err
-		}
-		if len(there) > 0 {
-			out = append(out, there[0])
-			continue
-		}
-		item, err := p.Shop.CreateItem(ctx, merchant, false, form, audit.By{Actor: "demo"})
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, item)
-	}
-	return out, nil
-}
-
 func linkTitled(ctx context.Context, p *wire.Parts, merchant id.Merchant, form shop.LinkForm) (shop.Link, error) {
 	page := shop.Page{Limit: 100}
 	for {
@@ -199,7 +167,7 @@ func linkTitled(ctx context.Context, p *wire.Parts, merchant id.Merchant, form s
 			}
 		}
 		if len(rows) <= page.Limit {
-			return p.Shop.CreateLink(ctx, merchant, false, form, audit.By{Actor: "demo"})
+			return p.Shop.CreateLink(ctx, merchant, false, form, byDemo)
 		}
 		page.Before = string(rows[len(rows)-1].ID)
 	}

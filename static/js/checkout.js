@@ -363,6 +363,7 @@
   const formats = {
     second,
     minute: { hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
+    day: { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
     moment: { day: "numeric", month: "short", year: "numeric", ...second },
   };
 

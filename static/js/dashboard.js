@@ -32,9 +32,11 @@ const all = (selector, root = document) => root.querySelectorAll(selector);
 })();
 
 // A page that fetches itself while something is under way does so only while it is looked at, and leaves what has not
-// changed alone: scrolled and selected text stays as it is.
+// changed alone: scrolled and selected text stays as it is. What somebody is about to write there stays, too.
 (() => {
   let last = "";
+  const isWritten = (field) =>
+    field === document.activeElement || field.value !== field.defaultValue || field.checked !== field.defaultChecked;
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (document.hidden) event.preventDefault();
   });
@@ -43,6 +45,10 @@ const all = (selector, root = document) => root.querySelectorAll(selector);
     if (target.id !== "live") return;
     if (requestConfig.verb === "get" && serverResponse === last) event.detail.shouldSwap = false;
     last = requestConfig.verb === "get" ? serverResponse : "";
+    if (requestConfig.verb === "get" && [...all("input, textarea", target)].some(isWritten)) {
+      event.detail.shouldSwap = false;
+      last = "";
+    }
   });
 })();
 

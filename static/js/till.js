@@ -159,7 +159,10 @@
     if (looked) last.set(fresh.id, text);
     else last.delete(fresh.id);
     const focused = old.contains(document.activeElement) && document.activeElement.id;
+    const menu = looked && find(".till-menu[open] > summary", old)?.getAttribute("aria-label");
     old.replaceWith(fresh);
+    // News do not close a menu under somebody's finger.
+    for (const summary of all(".till-menu > summary", fresh)) if (summary.getAttribute("aria-label") === menu) summary.parentElement.open = true;
     if (focused) document.getElementById(focused)?.focus();
     shown(fresh);
   }
@@ -222,6 +225,7 @@
     offerEntry();
     count();
     tick();
+    localTimes();
     if (part?.id === "ticket") say(part.dataset.said);
     if (part?.matches?.("#entry[data-once]")) pane("keys");
     const screen = till();
@@ -380,6 +384,23 @@
     }
   }
   setInterval(tick, 1000);
+
+  // The server writes times with their zone; the tablet stands in the shop, so its clock is the shop's.
+  const toMinute = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+  const toSecond = { ...toMinute, second: "2-digit" };
+  const formats = {
+    minute: toMinute,
+    second: toSecond,
+    day: { day: "numeric", month: "short", ...toMinute },
+    moment: { day: "numeric", month: "short", year: "numeric", ...toSecond },
+  };
+
+  function localTimes() {
+    for (const time of all("time[data-local]")) {
+      time.textContent = new Intl.DateTimeFormat("en-GB", formats[time.dataset.local]).format(new Date(time.dateTime));
+      delete time.dataset.local;
+    }
+  }
 
   /* Sound and screen */
 
