@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 )
 
 // forwardPerHost is how many connections to one server wait for the next request that is handed on: such a server is
@@ -43,3 +44,13 @@ func (c *Client) Forward(ctx context.Context, r Request) (*http.Response, error)
 	}
 	return response, nil
 }
+
+// ofConnection are the headers that are about one connection.
+var ofConnection = []string{
+	"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Authentication-Info", "Te", "Trailer",
+	"Transfer-Encoding", "Upgrade", "Http2-Settings", "Alt-Svc",
+}
+
+// OfConnection tells whether a header, in its canonical form, is about one connection alone: whoever hands a message on
+// leaves it out.
+func OfConnection(name string) bool { return slices.Contains(ofConnection, name) }

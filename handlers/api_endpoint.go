@@ -125,8 +125,8 @@ func (a api) endpointJSON(e shop.Endpoint) endpointJSON {
 	return endpointJSON{
 		ID: e.ID, URL: e.URL, EndpointURL: a.PublicURL + "/x/" + string(e.ID), Title: e.Title, Description: e.Description, MimeType: e.MimeType,
 		ExampleInput: exampleJSON(e.Input), ExampleOutput: exampleJSON(e.Output), Price: e.Price.String(), Amount: e.Price.Units(), AmountCents: e.Price.Cents(),
-		Currency: usdc, Network: e.Network.ID, PricingType: string(e.Pricing), BillingInterval: given(string(e.Interval)), Settle: string(e.Settles),
-		SecretHeader: given(e.SecretHeader), TimeoutSeconds: int(e.Timeout / time.Second), MaxAnswerBytes: e.MaxAnswer, Identifier: e.Identified,
+		Currency: usdc, Network: e.Network.ID, PricingType: string(e.Pricing), BillingInterval: orNull(string(e.Interval)), Settle: string(e.Settles),
+		SecretHeader: orNull(e.SecretHeader), TimeoutSeconds: int(e.Timeout / time.Second), MaxAnswerBytes: e.MaxAnswer, Identifier: e.Identified,
 		Livemode: e.Livemode, DisabledAt: utc(e.DisabledAt), CreatedAt: e.CreatedAt.UTC(), UpdatedAt: e.UpdatedAt.UTC(),
 	}
 }
@@ -144,14 +144,6 @@ func exampleJSON(text string) json.RawMessage {
 		return json.RawMessage("null")
 	}
 	return json.RawMessage(text)
-}
-
-// given is a text, or null for none.
-func given(text string) *string {
-	if text == "" {
-		return nil
-	}
-	return &text
 }
 
 func (a api) createEndpoint(c echo.Context, who access.Caller) error {

@@ -10,26 +10,23 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"golang.org/x/net/http/httpguts"
+
+	"xsynesis/egress"
+	"xsynesis/x402"
 )
 
 // callVary names what decides between the answers of a paid API.
-const callVary = "PAYMENT-SIGNATURE, X-PAYMENT, X-Access-Pass, X-Activation-Code, Authorization, Accept"
+const callVary = x402.HeaderSignature + ", " + x402.HeaderPayment + ", " + headerPass + ", " + headerCode + ", Authorization, Accept"
 
 // callPolicy keeps what a seller's server answers from acting as a page of this shop.
 const callPolicy = "sandbox; default-src 'none'; frame-ancestors 'none'"
 
-// hopByHop are about one connection.
-var hopByHop = []string{
-	"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Authentication-Info", "Te", "Trailer",
-	"Transfer-Encoding", "Upgrade", "Http2-Settings", "Alt-Svc",
-}
-
 // notForwarded are between a program and this gateway: the payment, whoever pays, and the way that the request took.
 var notForwarded = []string{
 	"Host", "Content-Length", "Expect", "Cookie", "Cookie2", "Authorization", "Origin", "Referer", "Forwarded", "Via", "True-Client-Ip", "Cdn-Loop",
-	"Payment-Signature", "Payment-Required", "Payment-Response", "X-Payment", "X-Payment-Response", "Sign-In-With-X", "X-Activation-Code",
+	"Payment-Signature", "Payment-Required", "Payment-Response", "X-Payment", "X-Payment-Response", "Sign-In-With-X",
 	"X-Real-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "X-Original-Url", "X-Rewrite-Url", "X-Http-Method-Override", "X-Http-Method", "X-Method-Override",
-	"Access-Control-Expose-Headers", "Seller-Id", "Livemode", "Hx-Request", headerPass, headerAttempt, headerPayer,
+	"Access-Control-Expose-Headers", "Seller-Id", "Livemode", "Hx-Request", headerPass, headerCode, headerAttempt, headerPayer,
 }
 
 // notAnswered are for this gateway to say, or would make it do something.
@@ -69,7 +66,7 @@ func filter(from http.Header, drop func(name string) bool) http.Header {
 	out := make(http.Header, len(from))
 	for name, values := range from {
 		canonical := textproto.CanonicalMIMEHeaderKey(name)
-		if slices.Contains(hopByHop, canonical) || slices.Contains(named, canonical) || drop(canonical) || !httpguts.ValidHeaderFieldName(name) {
+		if egress.OfConnection(canonical) || slices.Contains(named, canonical) || drop(canonical) || !httpguts.ValidHeaderFieldName(name) {
 			continue
 		}
 		out[canonical] = slices.Clone(values)
@@ -118,7 +115,7 @@ func callCORS(next echo.HandlerFunc) echo.HandlerFunc {
 		if c.Request().Method != http.MethodOptions {
 			return next(c)
 		}
-		allowed := corsAllowed + ", " + headerPass + ", X-Activation-Code"
+		allowed := corsAllowed + ", " + headerPass + ", " + headerCode
 		for name := range strings.SplitSeq(c.Request().Header.Get("Access-Control-Request-Headers"), ",") {
 			if name = textproto.TrimString(name); httpguts.ValidHeaderFieldName(name) && len(allowed) < maxTarget {
 				allowed += ", " + name

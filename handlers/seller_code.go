@@ -14,7 +14,6 @@ import (
 
 	"xsynesis/access"
 	"xsynesis/id"
-	"xsynesis/money"
 	"xsynesis/shop"
 	"xsynesis/views"
 )
@@ -286,9 +285,11 @@ func codeForm(c echo.Context, s seller) (shop.CodeForm, error) {
 	from, fromErr := readMoment("valid_from", views.Field{Value: c.FormValue("valid_from")})
 	until, untilErr := readMoment("valid_until", views.Field{Value: c.FormValue("valid_until")})
 	f.From, f.Until = from, until
-	if err := errors.Join(
-		countIn(c, "count", &f.Count), countIn(c, "uses", &f.Uses), countIn(c, "per_wallet", &f.PerWallet), fromErr, untilErr,
-	); err != nil {
+	var countErr, usesErr, walletErr error
+	f.Count, countErr = countOf("count", c.FormValue("count"))
+	f.Uses, usesErr = countOf("uses", c.FormValue("uses"))
+	f.PerWallet, walletErr = countOf("per_wallet", c.FormValue("per_wallet"))
+	if err := errors.Join(countErr, usesErr, walletErr, fromErr, untilErr); err != nil {
 		return f, err
 	}
 	if err := fillSubject(&f.Terms, c.FormValue("for")); err != nil {
@@ -317,36 +318,18 @@ func fillSubject(t *shop.Terms, of string) (err error) {
 	return err
 }
 
-func fillOff(c echo.Context, t *shop.Terms) error {
+func fillOff(c echo.Context, t *shop.Terms) (err error) {
 	switch c.FormValue("off") {
 	case "free":
 		t.Off = shop.OffAll
 	case "amount":
 		t.Off = shop.OffAmount
-		amount, err := money.ParseUSDC(strings.TrimSpace(c.FormValue("amount")))
-		if err != nil {
-			return &shop.FieldError{Field: "amount_off", Message: "Give an amount such as 12.50, with at most six decimals."}
-		}
-		t.Amount = amount
+		t.Amount, err = readAmount("amount_off", strings.TrimSpace(c.FormValue("amount")))
 	default:
 		t.Off = shop.OffPercent
-		return countIn(c, "percent", &t.Percent)
+		t.Percent, err = countOf("percent", c.FormValue("percent"))
 	}
-	return nil
-}
-
-// countIn reads a whole number of a form; nothing is 0.
-func countIn(c echo.Context, name string, into *int) error {
-	text := strings.TrimSpace(c.FormValue(name))
-	if text == "" {
-		return nil
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 {
-		return &shop.FieldError{Field: name, Message: "Give a whole number from 1 on."}
-	}
-	*into = n
-	return nil
+	return err
 }
 
 // maxOwnFile is more than a thousand of the longest codes take, with other columns beside them.

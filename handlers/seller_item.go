@@ -208,15 +208,6 @@ func (h *Handlers) addStock(c echo.Context, s seller) error {
 	return h.itemChanged(c, s, views.ItemPath(i.ID))
 }
 
-// wholeNumber reads a number as people type it.
-func wholeNumber(field, text string) (int, error) {
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		return 0, &shop.FieldError{Field: field, Message: "Give a whole number, such as 12."}
-	}
-	return n, nil
-}
-
 // itemChanged shows what was changed; tills and other pages show it, too.
 func (h *Handlers) itemChanged(c echo.Context, s seller, path string) error {
 	h.Hub.Changed("", s.Merchant)

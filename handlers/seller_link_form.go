@@ -18,8 +18,6 @@ import (
 // zone names the clock of every time that a seller types.
 const zone = "UTC"
 
-const formTime = "2006-01-02T15:04"
-
 // What the form of a link may be about.
 const (
 	sellsAmount = "amount"
@@ -28,10 +26,7 @@ const (
 	sellsShort  = "short"
 )
 
-const (
-	amountProblem = "Give an amount such as 12.50, with at most six decimals."
-	countProblem  = "Give a whole number of payments, or leave it empty."
-)
+const countProblem = "Give a whole number of payments, or leave it empty."
 
 func (h *Handlers) newLink(c echo.Context, s seller) error {
 	v := views.LinkFormView{Offer: views.LinkOffer{Sells: views.Field{Value: sellsAmount}, Require: true}}
@@ -333,7 +328,7 @@ func readLines(lines []views.LinkLine) ([]shop.Want, error) {
 		l := &lines[i]
 		n, err := strconv.Atoi(l.Qty.Value)
 		if err != nil || n < 1 {
-			l.Qty.Problem = "Give a whole number from 1 on."
+			l.Qty.Problem = oneOrMore
 			return nil, &shop.FieldError{Field: "qty", Message: "How many of each item is a whole number from 1 on."}
 		}
 		wants[i] = shop.Want{Item: l.Item, Qty: n}
@@ -359,24 +354,4 @@ func readOpen(o *views.LinkOffer) (*shop.OpenAmount, error) {
 		open.Presets = append(open.Presets, amount)
 	}
 	return open, nil
-}
-
-func readAmount(field, text string) (money.USDC, error) {
-	amount, err := money.ParseUSDC(text)
-	if err != nil {
-		return 0, &shop.FieldError{Field: field, Message: amountProblem}
-	}
-	return amount, nil
-}
-
-// readMoment reads a moment, or nil where none is given.
-func readMoment(field string, f views.Field) (*time.Time, error) {
-	if f.Value == "" {
-		return nil, nil //nolint:nilnil // no moment is no mistake
-	}
-	at, err := time.Parse(formTime, f.Value)
-	if err != nil {
-		return nil, &shop.FieldError{Field: field, Message: "Give a day and a time, or leave it empty."}
-	}
-	return &at, nil
 }

@@ -130,11 +130,8 @@ func (f *EndpointForm) checkTerms() error {
 	return nil
 }
 
-// notSecrets are headers that the gateway or the connection decides on.
-var notSecrets = []string{
-	"Connection", "Content-Length", "Content-Type", "Expect", "Host", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
-	"Payment-Signature", "X-Payment",
-}
+// notSecrets are headers that the gateway decides on.
+var notSecrets = []string{"Content-Length", "Content-Type", "Expect", "Host", "Payment-Signature", "X-Payment"}
 
 func (f *EndpointForm) checkSecret(kept bool) error {
 	f.SecretHeader = strings.TrimSpace(f.SecretHeader)
@@ -146,8 +143,8 @@ func (f *EndpointForm) checkSecret(kept bool) error {
 	}
 	f.SecretHeader = http.CanonicalHeaderKey(f.SecretHeader)
 	switch {
-	case len(f.SecretHeader) > maxTitle || !httpguts.ValidHeaderFieldName(f.SecretHeader) || strings.HasPrefix(f.SecretHeader, "Proxy-") ||
-		slices.Contains(notSecrets, f.SecretHeader):
+	case len(f.SecretHeader) > maxTitle || !httpguts.ValidHeaderFieldName(f.SecretHeader) || egress.OfConnection(f.SecretHeader) ||
+		strings.HasPrefix(f.SecretHeader, "Proxy-") || slices.Contains(notSecrets, f.SecretHeader):
 		return &FieldError{"secret_header", "Give the name of a header of your own, such as X-Api-Key."}
 	case f.Secret == "" && !kept:
 		return &FieldError{"secret", "Give the secret that your server expects."}
