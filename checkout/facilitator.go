@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -364,6 +365,6 @@ func outcomeOf(failed error) (outcome, detail string) {
 // clip keeps a stranger's words short, and such as a row can hold.
 func clip(text string) string {
 	const most = 200
-	text = toValid(text)
-	return text[:min(most, len(text))]
+	text = strings.ToValidUTF8(text[:min(most, len(text))], "?") // only now: it may be cut within a character
+	return strings.ReplaceAll(text, "\x00", "?")
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -137,10 +136,6 @@ func (s *Service) facilitated(ctx context.Context, network string) (bool, error)
 		return false, fmt.Errorf("facilitators of %s: %w", network, err)
 	}
 	return ready, nil
-}
-
-func toValid(text string) string {
-	return strings.ReplaceAll(strings.ToValidUTF8(text, "?"), "\x00", "?")
 }
 
 // relay moves a payment by our own relayer.
