@@ -8,7 +8,6 @@ import (
 
 	"xsynesis/access"
 	"xsynesis/id"
-	"xsynesis/money"
 	"xsynesis/shop"
 	"xsynesis/views"
 )
@@ -210,9 +209,9 @@ func (r codesRequest) fillOff(t *shop.Terms) error {
 		t.Off, t.Percent, said = shop.OffPercent, *r.PercentOff, said+1
 	}
 	if r.AmountOff != nil {
-		amount, err := money.ParseUSDC(*r.AmountOff)
+		amount, err := readAmount("amount_off", *r.AmountOff)
 		if err != nil {
-			return &shop.FieldError{Field: "amount_off", Message: "Give an amount such as 12.50, with at most six decimals."}
+			return err
 		}
 		t.Off, t.Amount, said = shop.OffAmount, amount, said+1
 	}
@@ -271,7 +270,7 @@ func (a api) revokeCodes(c echo.Context, who access.Caller) error {
 }
 
 // redeemCode is for anybody who has a code.
-func (a api) redeemCode(c echo.Context, _ access.Caller) error {
+func (a api) redeemCode(c echo.Context, who access.Caller) error {
 	var request redeemRequest
 	if err := decode(c, &request); err != nil {
 		return err
@@ -286,7 +285,7 @@ func (a api) redeemCode(c echo.Context, _ access.Caller) error {
 	var b shop.Bypass
 	err = a.tryCode(c, request.Code, func() (err error) {
 		b, err = a.Shop.RedeemCode(c.Request().Context(), shop.Redeeming{
-			Code: request.Code, Wallet: request.BuyerAddress, Token: request.LinkToken, Endpoint: endpoint, From: c.RealIP(),
+			Code: request.Code, Wallet: request.BuyerAddress, Token: request.LinkToken, Endpoint: endpoint, From: c.RealIP(), Once: who.Once,
 		})
 		return err
 	})

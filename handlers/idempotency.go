@@ -16,6 +16,7 @@ import (
 	"xsynesis/access"
 	"xsynesis/checkout"
 	"xsynesis/id"
+	"xsynesis/shop"
 	"xsynesis/views"
 	"xsynesis/webhook"
 )
@@ -155,13 +156,14 @@ func repeatable(status int) bool {
 	}
 }
 
-// conceal takes out of an answer that is kept what is stored nowhere in clear: a buyer's token, a signing secret.
+// conceal takes out of an answer that is kept what is stored nowhere in clear: a buyer's token, a code's, a signing secret.
 func (a api) conceal(call apiCall, body []byte) []byte {
 	body = rewrite(call, body, func(s *sessionJSON) bool { s.PayURL = ""; return s.PaymentAttempt != "" })
+	body = rewrite(call, body, func(b *bypassJSON) bool { b.BypassToken = ""; return !b.ExpiresAt.IsZero() })
 	return rewrite(call, body, func(s *webhookSecretJSON) bool { s.Secret = ""; return s.ID != "" })
 }
 
-// reveal puts it back: the token can be derived again, and the secret is sealed with its webhook. A secret that signs
+// reveal puts it back: tokens can be derived again, and the secret is sealed with its webhook. A secret that signs
 // no longer stays away.
 func (a api) reveal(ctx context.Context, call apiCall, who access.Caller, body []byte) []byte {
 	body = rewrite(call, body, func(s *sessionJSON) bool {
@@ -175,6 +177,10 @@ func (a api) reveal(ctx context.Context, call apiCall, who access.Caller, body [
 		}
 		s.PayURL = a.payURL(ctx, p.Attempt)
 		return true
+	})
+	body = rewrite(call, body, func(b *bypassJSON) bool {
+		b.BypassToken = shop.OnceBypass(who.Once)
+		return !b.ExpiresAt.IsZero()
 	})
 	return rewrite(call, body, func(s *webhookSecretJSON) bool {
 		if s.ID == "" {

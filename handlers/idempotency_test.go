@@ -50,6 +50,30 @@ func TestTheSameKeyGivesTheSameAnswer(t *testing.T) {
 	})
 }
 
+func TestTheSameKeyRedeemsOneUseAndItsTokenIsStoredNowhere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	link := w.link(w.cafeKey, "2.00")
+	code := w.generate(map[string]any{"percent_off": 50, "uses": 1, "link_token": link["token"]})[0]
+	request, key := map[string]any{"code": code, "link_token": link["token"]}, keyed("the-key-of-one-redemption")
+	first := w.redeem(request, key)
+	require.Equal(t, 200, first.status, "%s", first.body)
+	token := first.json()["bypass_token"].(string)
+	var stored string
+	require.NoError(t, w.pool.QueryRow(t.Context(), "SELECT convert_from(body, 'UTF8') FROM idempotency_keys WHERE body IS NOT NULL AND scope LIKE '%redeem%'").Scan(&stored))
+	require.NotContains(t, stored, token)
+	again := w.redeem(request, key)
+	require.Equal(t, string(first.body), string(again.body))
+	require.Equal(t, "true", again.header.Get("Idempotent-Replayed"))
+
+	_, err := w.pool.Exec(t.Context(), "DELETE FROM idempotency_keys WHERE scope LIKE '%redeem%'") // as if the process had died before it kept the answer
+	require.NoError(t, err)
+	once := w.redeem(request, key)
+	require.Equal(t, string(first.body), string(once.body))
+	require.Equal(t, "1000000", w.post("/api/create_payment_session", map[string]any{"link_token": link["token"], "code": token}).json()["amount"])
+	requireCode(t, 409, "code_used", w.redeem(request, keyed("the-key-of-another-redemption")))
+}
+
 func TestAPublicKeyIsLongAndHoldsForOneLink(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -2,7 +2,10 @@ package shop
 
 import (
 	"context"
+	"crypto/sha256"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -18,6 +21,8 @@ type Redeeming struct {
 	Token    string // of the link that it is for; at most one of Token and Endpoint
 	Endpoint id.Endpoint
 	From     string // the network address of whoever redeems it
+	// Once is an idempotency key, hashed with its scope: it redeems once, for ever, and gets the same token again. Nil for none.
+	Once []byte
 }
 
 // Bypass stands for one use of a code, for a short time: who has it is let through instead of whoever has the code.
@@ -27,10 +32,36 @@ type Bypass struct {
 	Code      Code
 }
 
+// OnceBypass is the token that a redemption with an idempotency key hands out: it can be told again and is kept nowhere.
+func OnceBypass(once []byte) string {
+	sum := sha256.Sum256(append([]byte("xsynesis:bypass:once:"), once...))
+	return bypass + id.Token([16]byte(sum[:16]))
+}
+
+// redeemedBefore finds what the same idempotency key redeemed. Errors: [ErrCode] where that was nothing.
+func (s *Service) redeemedBefore(ctx context.Context, once []byte) (Bypass, error) {
+	if once == nil {
+		return Bypass{}, ErrCode
+	}
+	b := Bypass{Token: OnceBypass(once)}
+	row, err := queries.New().CodeOfToken(ctx, s.pool, tokenHash(strings.TrimPrefix(b.Token, bypass)))
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Bypass{}, ErrCode
+	}
+	if err != nil {
+		return Bypass{}, fmt.Errorf("redeemed before: %w", err)
+	}
+	b.ExpiresAt, b.Code = *row.CodeUse.TokenUntil, codeOf(row.Code, row.CodeBatch)
+	return b, nil
+}
+
 // RedeemCode takes one use of a code and hands out a bypass token for it. What is not spent in time goes back to the code.
 // Errors: [ErrCode], [ErrCodeUsed], [ErrCodeEarly], [ErrCodeOver], [ErrCodeElsewhere], [ErrCodeWallet], [ErrCodeHeld],
 // [ErrNotFound] for a link or an endpoint that is not there, [*FieldError].
 func (s *Service) RedeemCode(ctx context.Context, r Redeeming) (Bypass, error) {
+	if b, err := s.redeemedBefore(ctx, r.Once); !errors.Is(err, ErrCode) {
+		return b, err
+	}
 	t := Taking{Endpoint: r.Endpoint, From: r.From}
 	if r.Wallet != "" {
 		var err error
@@ -45,8 +76,11 @@ func (s *Service) RedeemCode(ctx context.Context, r Redeeming) (Bypass, error) {
 	if h.Code.named() && t.Wallet == "" {
 		return Bypass{}, errNoWallet("buyer_address")
 	}
-	token, now := id.NewToken(), s.now()
-	t.link, t.token, t.Until = link, tokenHash(token), now.Add(BypassTime)
+	token, now := bypass+id.NewToken(), s.now()
+	if r.Once != nil {
+		token = OnceBypass(r.Once)
+	}
+	t.link, t.token, t.Until = link, tokenHash(strings.TrimPrefix(token, bypass)), now.Add(BypassTime)
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		_, err := TakeCodeTx(ctx, tx, now, h, t)
 		return err
@@ -54,7 +88,7 @@ func (s *Service) RedeemCode(ctx context.Context, r Redeeming) (Bypass, error) {
 	if err != nil {
 		return Bypass{}, fmt.Errorf("redeem %s: %w", h.Code.ID, err)
 	}
-	return Bypass{Token: bypass + token, ExpiresAt: t.Until, Code: h.Code}, nil
+	return Bypass{Token: token, ExpiresAt: t.Until, Code: h.Code}, nil
 }
 
 func errNoWallet(field string) error {
