@@ -168,7 +168,7 @@ func (s *Service) attempt(r queries.Attempt, m queries.Merchant, linkToken strin
 		AmountReceived: r.AmountReceived, Title: r.Title, Salt: [32]byte(r.CartSalt), CartHash: common.BytesToHash(r.CartHash),
 		Nonce: common.HexToHash(r.Nonce), Refusal: r.Refusal, Refusals: int(r.Refusals),
 		Simulated: r.Simulated, SuccessURL: r.SuccessUrl, CancelURL: r.CancelUrl, Reference: r.Reference, Metadata: r.Metadata,
-		ExpiresAt: r.ExpiresAt, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, SettledAt: r.SettledAt, HoldsStock: r.HoldsStock, tokenHash: r.BuyerTokenHash,
+		ExpiresAt: r.ExpiresAt, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, SettledAt: r.SettledAt, HoldsStock: r.HoldsStock, tokenHash: r.BuyerTokenHash, direct: r.Direct,
 	}
 	if r.LinkID != nil {
 		a.Link = *r.LinkID

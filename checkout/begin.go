@@ -173,7 +173,7 @@ func (s *Service) beginTx(ctx context.Context, tx pgx.Tx, all []*beginning, look
 
 // refusal tells what concerns one buyer from what went wrong for all.
 func refusal(err error) bool {
-	for _, known := range []error{shop.ErrSoldOut, shop.ErrShort, shop.ErrLinkExpired, shop.ErrLinkPaused, shop.ErrLinkEarly, ErrTooManyUnpaid} {
+	for _, known := range []error{shop.ErrSoldOut, shop.ErrShort, shop.ErrLinkExpired, shop.ErrLinkPaused, shop.ErrLinkEarly, shop.ErrEndpointDisabled, ErrTooManyUnpaid} {
 		if errors.Is(err, known) {
 			return true
 		}
@@ -199,6 +199,9 @@ func (s *Service) writeTx(ctx context.Context, tx pgx.Tx, begun []*beginning) er
 		return err
 	}
 	if err := insertTillSalesTx(ctx, tx, s.now(), begun); err != nil {
+		return err
+	}
+	if err := insertPassSalesTx(ctx, tx, begun); err != nil {
 		return err
 	}
 	held, err := s.holdTx(ctx, tx, attempts)

@@ -1,6 +1,7 @@
 package checkout
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -35,11 +36,13 @@ type Pass struct {
 	EndsAt    *time.Time // nil: never
 	RevokedAt *time.Time
 	CreatedAt time.Time
+	// CallsLeft is how many calls it is still for; nil for any number.
+	CallsLeft *int
 }
 
 // Alive tells whether it opens anything.
 func (p Pass) Alive(now time.Time) bool {
-	return p.PaidAt != nil && p.RevokedAt == nil && (p.EndsAt == nil || now.Before(*p.EndsAt))
+	return p.PaidAt != nil && p.RevokedAt == nil && (p.EndsAt == nil || now.Before(*p.EndsAt)) && (p.CallsLeft == nil || *p.CallsLeft > 0)
 }
 
 // period is an interval as the database adds it to a time; empty for ever.
@@ -99,9 +102,14 @@ func (s *Service) passOf(ctx context.Context, attempt id.Attempt) (*Pass, error)
 	if err != nil || call.PassID == nil {
 		return nil, err
 	}
-	row, err := queries.New().PassByID(ctx, s.pool, *call.PassID)
+	return s.passWithToken(ctx, *call.PassID)
+}
+
+// passWithToken is a pass with its token, which is for its payer alone.
+func (s *Service) passWithToken(ctx context.Context, pass id.Pass) (*Pass, error) {
+	row, err := queries.New().PassByID(ctx, s.pool, pass)
 	if err != nil {
-		return nil, fmt.Errorf("pass of %s: %w", attempt, err)
+		return nil, fmt.Errorf("pass %s: %w", pass, err)
 	}
 	p := passOfRow(row)
 	p.Token, err = s.buyers.find(ctx, func(key []byte) string { return passToken(key, p.ID) }, func(token string) bool { return isPassToken(row, token) })
@@ -134,13 +142,7 @@ func (s *Service) UsePass(ctx context.Context, endpoint id.Endpoint, token strin
 
 // Passes lists the passes of a shop, or of one of its endpoints, newest first, with one more than Limit where there are more.
 func (s *Service) Passes(ctx context.Context, merchant id.Merchant, livemode bool, endpoint id.Endpoint, p shop.Page) ([]Pass, error) {
-	before := p.Before
-	if before == "" {
-		before = "~"
-	}
-	rows, err := queries.New().PassList(ctx, s.pool, queries.PassListParams{
-		MerchantID: merchant, Livemode: livemode, EndpointID: string(endpoint), Before: before, Most: int32(p.Limit + 1),
-	})
+	rows, err := s.passRows(ctx, merchant, livemode, endpoint, p)
 	if err != nil {
 		return nil, fmt.Errorf("passes of %s: %w", merchant, err)
 	}
@@ -149,6 +151,32 @@ func (s *Service) Passes(ctx context.Context, merchant id.Merchant, livemode boo
 		out[i] = passOfRow(row)
 	}
 	return out, nil
+}
+
+// passRows reads downwards, or upwards from the row that is named by After.
+func (s *Service) passRows(ctx context.Context, merchant id.Merchant, livemode bool, endpoint id.Endpoint, p shop.Page) ([]queries.Pass, error) {
+	if p.After == "" {
+		return queries.New().PassList(ctx, s.pool, queries.PassListParams{
+			MerchantID: merchant, Livemode: livemode, EndpointID: string(endpoint), Before: cmp.Or(p.Before, "~"), Most: int32(p.Limit + 1),
+		})
+	}
+	rows, err := queries.New().PassListAfter(ctx, s.pool, queries.PassListAfterParams{
+		MerchantID: merchant, Livemode: livemode, EndpointID: string(endpoint), After: p.After, Most: int32(p.Limit + 1),
+	})
+	slices.Reverse(rows)
+	return rows, err
+}
+
+// Pass returns a pass of a shop's own that was paid for, or [ErrNotFound].
+func (s *Service) Pass(ctx context.Context, merchant id.Merchant, livemode bool, pass id.Pass) (Pass, error) {
+	row, err := queries.New().PassByID(ctx, s.pool, pass)
+	if errors.Is(err, pgx.ErrNoRows) || err == nil && (row.MerchantID != merchant || row.Livemode != livemode || row.PaidAt == nil) {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return Pass{}, fmt.Errorf("pass %s: %w", pass, err)
+	}
+	return passOfRow(row), nil
 }
 
 // RevokePass ends a pass now; who pays again gets another. Errors: [ErrNotFound].
@@ -177,8 +205,13 @@ func isPassToken(row queries.Pass, token string) bool {
 }
 
 func passOfRow(r queries.Pass) Pass {
-	return Pass{
+	p := Pass{
 		ID: r.ID, Merchant: r.MerchantID, Livemode: r.Livemode, Endpoint: r.EndpointID, Payer: r.Payer, Payments: int(r.Payments),
 		PaidAt: r.PaidAt, EndsAt: r.EndsAt, RevokedAt: r.RevokedAt, CreatedAt: r.CreatedAt,
 	}
+	if r.CallsLeft != nil {
+		n := int(*r.CallsLeft)
+		p.CallsLeft = &n
+	}
+	return p
 }

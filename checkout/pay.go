@@ -55,7 +55,7 @@ func (s *Service) PayLink(ctx context.Context, offer shop.Offer, p x402.Payment,
 	fault.At(fault.PayChecked)
 	w := s.watch(a.ID)
 	defer w.end()
-	err = s.begin(ctx, &beginning{offer: offer, attempt: a, payment: &p, request: r})
+	err = s.begin(ctx, &beginning{offer: offer, attempt: a, payment: &p, request: r, code: handed(offer.Code)})
 	if errors.Is(err, shop.ErrSoldOut) || errors.Is(err, shop.ErrShort) {
 		err = s.tookLast(ctx, offer.Link.Network, p.Authorization, err)
 	}

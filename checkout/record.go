@@ -144,6 +144,9 @@ func (s *Service) bookTx(ctx context.Context, tx pgx.Tx, now time.Time, all []pa
 	if err := extendPassesTx(ctx, tx, now, all); err != nil {
 		return err
 	}
+	if err := s.givePassesTx(ctx, tx, now, all); err != nil {
+		return err
+	}
 	var events []webhook.Event
 	var postings []ledger.Posting
 	for _, p := range all {

@@ -22,10 +22,11 @@ import (
 )
 
 // Begin is what a buyer, or a seller's server on his behalf, says when a purchase begins: at a link (Token), or with items
-// that no link offers together.
+// or an endpoint that no link offers.
 type Begin struct {
 	Token    string
 	Items    []shop.Want
+	Endpoint id.Endpoint // or a pass for an endpoint
 	Merchant id.Merchant // whose the items have to be; empty for whose they are
 	Livemode bool        // of a purchase of items, where Merchant is named
 	Choice   shop.Choice
@@ -105,9 +106,12 @@ func (s *Service) Start(ctx context.Context, b Begin) (Attempt, error) {
 
 // offered is what is bought, as the buyer chose it.
 func (s *Service) offered(ctx context.Context, b Begin) (o shop.Offer, err error) {
-	if len(b.Items) > 0 {
+	switch {
+	case len(b.Items) > 0:
 		o, err = s.shop.Basket(ctx, b.Merchant, b.Livemode, b.Items)
-	} else {
+	case b.Endpoint != "":
+		o, err = s.shop.EndpointOffer(ctx, b.Endpoint)
+	default:
 		o, err = s.shop.Offer(ctx, b.Token)
 	}
 	if err != nil {

@@ -117,9 +117,13 @@ CREATE TABLE passes (
     payments    int NOT NULL DEFAULT 0,
     ends_at     timestamptz, -- null, once paid: never
     revoked_at  timestamptz,
-    created_at  timestamptz NOT NULL
+    created_at  timestamptz NOT NULL,
+    -- It belongs to one purchase, and paying again makes another: one for a single call, or one that cost nothing.
+    own         boolean NOT NULL DEFAULT false,
+    calls_left  int CHECK (calls_left >= 0), -- null: any number
+    call_until  timestamptz                  -- while its last call is made
 );
-CREATE UNIQUE INDEX passes_of_payer ON passes (endpoint_id, payer) WHERE revoked_at IS NULL;
+CREATE UNIQUE INDEX passes_of_payer ON passes (endpoint_id, payer) WHERE revoked_at IS NULL AND NOT own;
 CREATE INDEX passes_of_merchant ON passes (merchant_id, livemode, id DESC) WHERE paid_at IS NOT NULL;
 
 -- A call that came with a payment: what became of it between the payment's claim and its answer. The endpoint is named
@@ -222,3 +226,31 @@ CREATE INDEX facilitator_callbacks_open ON facilitator_callbacks (received_at) W
 -- cost us a few times a day.
 ALTER TABLE settlements ADD COLUMN reverted_at timestamptz;
 CREATE INDEX settlements_reverted ON settlements (payer, reverted_at) WHERE reverted_at IS NOT NULL;
+-- And those of calls that a seller's server had answered: work for nothing.
+ALTER TABLE settlements ADD COLUMN unpaid_at timestamptz;
+CREATE INDEX settlements_unpaid ON settlements (payer, unpaid_at) WHERE unpaid_at IS NOT NULL;
+
+-- A link may stand for an endpoint: it costs what one payment for the endpoint costs, and who pays gets a pass.
+ALTER TABLE links
+    DROP CONSTRAINT links_sells_check,
+    ADD COLUMN endpoint_id text REFERENCES endpoints,
+    ADD CONSTRAINT links_sells_check CHECK (sells IN ('amount', 'items', 'open', 'endpoint') AND (sells = 'endpoint') = (endpoint_id IS NOT NULL)),
+    DROP CONSTRAINT links_price_check,
+    ADD CONSTRAINT links_price_check CHECK (CASE WHEN sells IN ('items', 'endpoint') THEN price = 0 WHEN leads_all THEN price >= 0 ELSE price > 0 END);
+
+-- The endpoint that a link stands for, as it is now.
+-- +goose StatementBegin
+CREATE FUNCTION link_endpoint(of_endpoint text) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT jsonb_build_object('endpoint', id, 'price', price, 'pricing', pricing_type, 'interval', billing_interval, 'disabled', disabled_at IS NOT NULL)
+    FROM endpoints WHERE id = of_endpoint
+$$;
+-- +goose StatementEnd
+
+-- What a purchase of an endpoint brings its buyer, as it was quoted. Its pass is made when it is paid.
+CREATE TABLE pass_sales (
+    attempt_id  text PRIMARY KEY COLLATE "C" REFERENCES attempts,
+    endpoint_id text NOT NULL,
+    period      text NOT NULL, -- an interval; empty for ever
+    single      boolean NOT NULL, -- it is for one call
+    pass_id     text REFERENCES passes
+);

@@ -151,3 +151,9 @@ ORDER BY exceptions.id DESC LIMIT @most;
 SELECT sqlc.embed(exceptions), attempts.title FROM exceptions JOIN attempts ON attempts.id = exceptions.attempt_id
 WHERE exceptions.merchant_id = @merchant_id AND exceptions.livemode = @livemode AND exceptions.resolved_at IS NULL AND exceptions.id > @after::text
 ORDER BY exceptions.id ASC LIMIT @most;
+
+-- name: AttemptListOfEndpoint :many
+-- Purchases of an endpoint's calls, with who signed for them.
+SELECT sqlc.embed(attempts), coalesce(claims.payer, '')::text AS payer
+FROM calls JOIN attempts ON attempts.id = calls.attempt_id LEFT JOIN claims ON claims.attempt_id = attempts.id AND claims.released_at IS NULL
+WHERE calls.endpoint_id = @endpoint_id AND attempts.merchant_id = @merchant_id ORDER BY calls.attempt_id DESC LIMIT @most;

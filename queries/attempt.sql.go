@@ -271,6 +271,78 @@ func (q *Queries) AttemptLinesInsert(ctx context.Context, db DBTX, arg AttemptLi
 	return err
 }
 
+const attemptListOfEndpoint = `-- name: AttemptListOfEndpoint :many
+SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, coalesce(claims.payer, '')::text AS payer
+FROM calls JOIN attempts ON attempts.id = calls.attempt_id LEFT JOIN claims ON claims.attempt_id = attempts.id AND claims.released_at IS NULL
+WHERE calls.endpoint_id = $1 AND attempts.merchant_id = $2 ORDER BY calls.attempt_id DESC LIMIT $3
+`
+
+type AttemptListOfEndpointParams struct {
+	EndpointID id.Endpoint
+	MerchantID id.Merchant
+	Most       int32
+}
+
+type AttemptListOfEndpointRow struct {
+	Attempt Attempt
+	Payer   string
+}
+
+// Purchases of an endpoint's calls, with who signed for them.
+func (q *Queries) AttemptListOfEndpoint(ctx context.Context, db DBTX, arg AttemptListOfEndpointParams) ([]AttemptListOfEndpointRow, error) {
+	rows, err := db.Query(ctx, attemptListOfEndpoint, arg.EndpointID, arg.MerchantID, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []AttemptListOfEndpointRow{}
+	for rows.Next() {
+		var i AttemptListOfEndpointRow
+		if err := rows.Scan(
+			&i.Attempt.ID,
+			&i.Attempt.MerchantID,
+			&i.Attempt.LinkID,
+			&i.Attempt.Channel,
+			&i.Attempt.Livemode,
+			&i.Attempt.Status,
+			&i.Attempt.Network,
+			&i.Attempt.Asset,
+			&i.Attempt.PayTo,
+			&i.Attempt.Amount,
+			&i.Attempt.AmountReceived,
+			&i.Attempt.Title,
+			&i.Attempt.CartSalt,
+			&i.Attempt.CartHash,
+			&i.Attempt.Nonce,
+			&i.Attempt.BuyerTokenHash,
+			&i.Attempt.FromAddress,
+			&i.Attempt.HoldsPayment,
+			&i.Attempt.Direct,
+			&i.Attempt.Refusals,
+			&i.Attempt.Refusal,
+			&i.Attempt.Simulated,
+			&i.Attempt.SuccessUrl,
+			&i.Attempt.CancelUrl,
+			&i.Attempt.Reference,
+			&i.Attempt.Metadata,
+			&i.Attempt.Once,
+			&i.Attempt.ExpiresAt,
+			&i.Attempt.CreatedAt,
+			&i.Attempt.UpdatedAt,
+			&i.Attempt.SettledAt,
+			&i.Attempt.HoldsStock,
+			&i.Payer,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const attemptListOfLink = `-- name: AttemptListOfLink :many
 SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, coalesce(claims.payer, '')::text AS payer
 FROM attempts LEFT JOIN claims ON claims.attempt_id = attempts.id AND claims.released_at IS NULL

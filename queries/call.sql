@@ -47,7 +47,7 @@ UPDATE calls SET header = NULL, body = NULL, kept = false WHERE attempt_id IN (S
 -- The payer's pass for an endpoint, which may be there already: it is longer valid then, once this is paid.
 INSERT INTO passes (id, merchant_id, livemode, endpoint_id, payer, token_hash, created_at)
 VALUES (@id, @merchant_id, @livemode, @endpoint_id, @payer, @token_hash, @created_at)
-ON CONFLICT (endpoint_id, payer) WHERE revoked_at IS NULL DO UPDATE SET payer = excluded.payer
+ON CONFLICT (endpoint_id, payer) WHERE revoked_at IS NULL AND NOT own DO UPDATE SET payer = excluded.payer
 RETURNING *;
 
 -- name: PassesExtend :exec
@@ -66,6 +66,40 @@ SELECT * FROM passes
 WHERE merchant_id = @merchant_id AND livemode = @livemode AND paid_at IS NOT NULL AND (@endpoint_id::text = '' OR endpoint_id = @endpoint_id) AND id < @before::text
 ORDER BY id DESC LIMIT @most;
 
+-- name: PassListAfter :many
+SELECT * FROM passes
+WHERE merchant_id = @merchant_id AND livemode = @livemode AND paid_at IS NOT NULL AND (@endpoint_id::text = '' OR endpoint_id = @endpoint_id) AND id > @after::text
+ORDER BY id LIMIT @most;
+
 -- name: PassRevoke :one
 UPDATE passes SET revoked_at = coalesce(revoked_at, @now::timestamptz) WHERE id = @id AND merchant_id = @merchant_id AND livemode = @livemode AND paid_at IS NOT NULL
 RETURNING *;
+
+-- name: PassOwn :exec
+-- A pass that belongs to one purchase. It counts once that has paid for it.
+INSERT INTO passes (id, merchant_id, livemode, endpoint_id, payer, token_hash, created_at, own, calls_left)
+VALUES (@id, @merchant_id, @livemode, @endpoint_id, @payer, @token_hash, @created_at, true, @calls_left);
+
+-- name: PassExtend :exec
+-- As PassesExtend, by a purchase on a page.
+UPDATE passes SET paid_at = @now::timestamptz, payments = payments + 1,
+    ends_at = CASE WHEN payments > 0 AND ends_at IS NULL THEN NULL ELSE greatest(coalesce(ends_at, @now::timestamptz), @now::timestamptz) + nullif(pass_sales.period, '')::interval END
+FROM pass_sales WHERE passes.id = @id AND pass_sales.attempt_id = @attempt_id;
+
+-- name: PassSaleInsert :exec
+INSERT INTO pass_sales (attempt_id, endpoint_id, period, single) VALUES (@attempt_id, @endpoint_id, @period, @single);
+
+-- name: PassSale :one
+SELECT * FROM pass_sales WHERE attempt_id = @attempt_id;
+
+-- name: PassSold :exec
+UPDATE pass_sales SET pass_id = @pass_id WHERE attempt_id = @attempt_id;
+
+-- name: PassHold :execrows
+-- One call at a time is made with a pass whose calls are counted; one that died with its process is followed by another.
+UPDATE passes SET call_until = @until::timestamptz
+WHERE id = @id AND calls_left > 0 AND revoked_at IS NULL AND (call_until IS NULL OR call_until <= @now::timestamptz);
+
+-- name: PassCalled :execrows
+UPDATE passes SET calls_left = calls_left - CASE WHEN @answered::bool THEN 1 ELSE 0 END, call_until = NULL
+WHERE id = @id AND call_until = @until::timestamptz AND calls_left > 0;

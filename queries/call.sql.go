@@ -369,7 +369,7 @@ func (q *Queries) CallsStranded(ctx context.Context, db DBTX, arg CallsStrandedP
 }
 
 const passByID = `-- name: PassByID :one
-SELECT id, merchant_id, livemode, endpoint_id, payer, token_hash, paid_at, payments, ends_at, revoked_at, created_at FROM passes WHERE id = $1
+SELECT id, merchant_id, livemode, endpoint_id, payer, token_hash, paid_at, payments, ends_at, revoked_at, created_at, own, calls_left, call_until FROM passes WHERE id = $1
 `
 
 func (q *Queries) PassByID(ctx context.Context, db DBTX, argID id.Pass) (Pass, error) {
@@ -387,12 +387,72 @@ func (q *Queries) PassByID(ctx context.Context, db DBTX, argID id.Pass) (Pass, e
 		&i.EndsAt,
 		&i.RevokedAt,
 		&i.CreatedAt,
+		&i.Own,
+		&i.CallsLeft,
+		&i.CallUntil,
 	)
 	return i, err
 }
 
+const passCalled = `-- name: PassCalled :execrows
+UPDATE passes SET calls_left = calls_left - CASE WHEN $1::bool THEN 1 ELSE 0 END, call_until = NULL
+WHERE id = $2 AND call_until = $3::timestamptz AND calls_left > 0
+`
+
+type PassCalledParams struct {
+	Answered bool
+	ID       id.Pass
+	Until    time.Time
+}
+
+func (q *Queries) PassCalled(ctx context.Context, db DBTX, arg PassCalledParams) (int64, error) {
+	result, err := db.Exec(ctx, passCalled, arg.Answered, arg.ID, arg.Until)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const passExtend = `-- name: PassExtend :exec
+UPDATE passes SET paid_at = $1::timestamptz, payments = payments + 1,
+    ends_at = CASE WHEN payments > 0 AND ends_at IS NULL THEN NULL ELSE greatest(coalesce(ends_at, $1::timestamptz), $1::timestamptz) + nullif(pass_sales.period, '')::interval END
+FROM pass_sales WHERE passes.id = $2 AND pass_sales.attempt_id = $3
+`
+
+type PassExtendParams struct {
+	Now       time.Time
+	ID        id.Pass
+	AttemptID id.Attempt
+}
+
+// As PassesExtend, by a purchase on a page.
+func (q *Queries) PassExtend(ctx context.Context, db DBTX, arg PassExtendParams) error {
+	_, err := db.Exec(ctx, passExtend, arg.Now, arg.ID, arg.AttemptID)
+	return err
+}
+
+const passHold = `-- name: PassHold :execrows
+UPDATE passes SET call_until = $1::timestamptz
+WHERE id = $2 AND calls_left > 0 AND revoked_at IS NULL AND (call_until IS NULL OR call_until <= $3::timestamptz)
+`
+
+type PassHoldParams struct {
+	Until time.Time
+	ID    id.Pass
+	Now   time.Time
+}
+
+// One call at a time is made with a pass whose calls are counted; one that died with its process is followed by another.
+func (q *Queries) PassHold(ctx context.Context, db DBTX, arg PassHoldParams) (int64, error) {
+	result, err := db.Exec(ctx, passHold, arg.Until, arg.ID, arg.Now)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const passList = `-- name: PassList :many
-SELECT id, merchant_id, livemode, endpoint_id, payer, token_hash, paid_at, payments, ends_at, revoked_at, created_at FROM passes
+SELECT id, merchant_id, livemode, endpoint_id, payer, token_hash, paid_at, payments, ends_at, revoked_at, created_at, own, calls_left, call_until FROM passes
 WHERE merchant_id = $1 AND livemode = $2 AND paid_at IS NOT NULL AND ($3::text = '' OR endpoint_id = $3) AND id < $4::text
 ORDER BY id DESC LIMIT $5
 `
@@ -432,6 +492,64 @@ func (q *Queries) PassList(ctx context.Context, db DBTX, arg PassListParams) ([]
 			&i.EndsAt,
 			&i.RevokedAt,
 			&i.CreatedAt,
+			&i.Own,
+			&i.CallsLeft,
+			&i.CallUntil,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const passListAfter = `-- name: PassListAfter :many
+SELECT id, merchant_id, livemode, endpoint_id, payer, token_hash, paid_at, payments, ends_at, revoked_at, created_at, own, calls_left, call_until FROM passes
+WHERE merchant_id = $1 AND livemode = $2 AND paid_at IS NOT NULL AND ($3::text = '' OR endpoint_id = $3) AND id > $4::text
+ORDER BY id LIMIT $5
+`
+
+type PassListAfterParams struct {
+	MerchantID id.Merchant
+	Livemode   bool
+	EndpointID string
+	After      string
+	Most       int32
+}
+
+func (q *Queries) PassListAfter(ctx context.Context, db DBTX, arg PassListAfterParams) ([]Pass, error) {
+	rows, err := db.Query(ctx, passListAfter,
+		arg.MerchantID,
+		arg.Livemode,
+		arg.EndpointID,
+		arg.After,
+		arg.Most,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Pass{}
+	for rows.Next() {
+		var i Pass
+		if err := rows.Scan(
+			&i.ID,
+			&i.MerchantID,
+			&i.Livemode,
+			&i.EndpointID,
+			&i.Payer,
+			&i.TokenHash,
+			&i.PaidAt,
+			&i.Payments,
+			&i.EndsAt,
+			&i.RevokedAt,
+			&i.CreatedAt,
+			&i.Own,
+			&i.CallsLeft,
+			&i.CallUntil,
 		); err != nil {
 			return nil, err
 		}
@@ -446,8 +564,8 @@ func (q *Queries) PassList(ctx context.Context, db DBTX, arg PassListParams) ([]
 const passOpen = `-- name: PassOpen :one
 INSERT INTO passes (id, merchant_id, livemode, endpoint_id, payer, token_hash, created_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7)
-ON CONFLICT (endpoint_id, payer) WHERE revoked_at IS NULL DO UPDATE SET payer = excluded.payer
-RETURNING id, merchant_id, livemode, endpoint_id, payer, token_hash, paid_at, payments, ends_at, revoked_at, created_at
+ON CONFLICT (endpoint_id, payer) WHERE revoked_at IS NULL AND NOT own DO UPDATE SET payer = excluded.payer
+RETURNING id, merchant_id, livemode, endpoint_id, payer, token_hash, paid_at, payments, ends_at, revoked_at, created_at, own, calls_left, call_until
 `
 
 type PassOpenParams struct {
@@ -484,13 +602,47 @@ func (q *Queries) PassOpen(ctx context.Context, db DBTX, arg PassOpenParams) (Pa
 		&i.EndsAt,
 		&i.RevokedAt,
 		&i.CreatedAt,
+		&i.Own,
+		&i.CallsLeft,
+		&i.CallUntil,
 	)
 	return i, err
 }
 
+const passOwn = `-- name: PassOwn :exec
+INSERT INTO passes (id, merchant_id, livemode, endpoint_id, payer, token_hash, created_at, own, calls_left)
+VALUES ($1, $2, $3, $4, $5, $6, $7, true, $8)
+`
+
+type PassOwnParams struct {
+	ID         id.Pass
+	MerchantID id.Merchant
+	Livemode   bool
+	EndpointID id.Endpoint
+	Payer      string
+	TokenHash  []byte
+	CreatedAt  time.Time
+	CallsLeft  *int32
+}
+
+// A pass that belongs to one purchase. It counts once that has paid for it.
+func (q *Queries) PassOwn(ctx context.Context, db DBTX, arg PassOwnParams) error {
+	_, err := db.Exec(ctx, passOwn,
+		arg.ID,
+		arg.MerchantID,
+		arg.Livemode,
+		arg.EndpointID,
+		arg.Payer,
+		arg.TokenHash,
+		arg.CreatedAt,
+		arg.CallsLeft,
+	)
+	return err
+}
+
 const passRevoke = `-- name: PassRevoke :one
 UPDATE passes SET revoked_at = coalesce(revoked_at, $1::timestamptz) WHERE id = $2 AND merchant_id = $3 AND livemode = $4 AND paid_at IS NOT NULL
-RETURNING id, merchant_id, livemode, endpoint_id, payer, token_hash, paid_at, payments, ends_at, revoked_at, created_at
+RETURNING id, merchant_id, livemode, endpoint_id, payer, token_hash, paid_at, payments, ends_at, revoked_at, created_at, own, calls_left, call_until
 `
 
 type PassRevokeParams struct {
@@ -520,8 +672,63 @@ func (q *Queries) PassRevoke(ctx context.Context, db DBTX, arg PassRevokeParams)
 		&i.EndsAt,
 		&i.RevokedAt,
 		&i.CreatedAt,
+		&i.Own,
+		&i.CallsLeft,
+		&i.CallUntil,
 	)
 	return i, err
+}
+
+const passSale = `-- name: PassSale :one
+SELECT attempt_id, endpoint_id, period, single, pass_id FROM pass_sales WHERE attempt_id = $1
+`
+
+func (q *Queries) PassSale(ctx context.Context, db DBTX, attemptID id.Attempt) (PassSale, error) {
+	row := db.QueryRow(ctx, passSale, attemptID)
+	var i PassSale
+	err := row.Scan(
+		&i.AttemptID,
+		&i.EndpointID,
+		&i.Period,
+		&i.Single,
+		&i.PassID,
+	)
+	return i, err
+}
+
+const passSaleInsert = `-- name: PassSaleInsert :exec
+INSERT INTO pass_sales (attempt_id, endpoint_id, period, single) VALUES ($1, $2, $3, $4)
+`
+
+type PassSaleInsertParams struct {
+	AttemptID  id.Attempt
+	EndpointID id.Endpoint
+	Period     string
+	Single     bool
+}
+
+func (q *Queries) PassSaleInsert(ctx context.Context, db DBTX, arg PassSaleInsertParams) error {
+	_, err := db.Exec(ctx, passSaleInsert,
+		arg.AttemptID,
+		arg.EndpointID,
+		arg.Period,
+		arg.Single,
+	)
+	return err
+}
+
+const passSold = `-- name: PassSold :exec
+UPDATE pass_sales SET pass_id = $1 WHERE attempt_id = $2
+`
+
+type PassSoldParams struct {
+	PassID    *id.Pass
+	AttemptID id.Attempt
+}
+
+func (q *Queries) PassSold(ctx context.Context, db DBTX, arg PassSoldParams) error {
+	_, err := db.Exec(ctx, passSold, arg.PassID, arg.AttemptID)
+	return err
 }
 
 const passesExtend = `-- name: PassesExtend :exec

@@ -26,7 +26,10 @@ SELECT * FROM endpoints WHERE merchant_id = @merchant_id AND id = @id;
 SELECT * FROM endpoints WHERE merchant_id = @merchant_id AND id = @id FOR UPDATE;
 
 -- name: EndpointByURL :one
-SELECT id FROM endpoints WHERE url = @url AND disabled_at IS NULL ORDER BY livemode DESC, id LIMIT 1;
+-- Anybody may give any URL an endpoint: whoever was first keeps its name, but for a shop that asks for its own.
+SELECT id FROM endpoints
+WHERE url = @url AND disabled_at IS NULL AND (@merchant_id::text = '' OR merchant_id = @merchant_id AND livemode = @livemode::bool)
+ORDER BY livemode DESC, id LIMIT 1;
 
 -- name: EndpointUpdate :one
 UPDATE endpoints SET url = @url, title = @title, description = @description, mime_type = @mime_type, example_input = @example_input,
@@ -38,6 +41,9 @@ RETURNING *;
 
 -- name: EndpointList :many
 SELECT * FROM endpoints WHERE merchant_id = @merchant_id AND livemode = @livemode AND id < @before::text ORDER BY id DESC LIMIT @most;
+
+-- name: EndpointListAfter :many
+SELECT * FROM endpoints WHERE merchant_id = @merchant_id AND livemode = @livemode AND id > @after::text ORDER BY id LIMIT @most;
 
 -- name: EndpointPriceInsert :exec
 INSERT INTO endpoint_prices (endpoint_id, price, until) VALUES (@endpoint_id, @price, @until);

@@ -54,11 +54,20 @@ func (q *Queries) EndpointByID(ctx context.Context, db DBTX, arg EndpointByIDPar
 }
 
 const endpointByURL = `-- name: EndpointByURL :one
-SELECT id FROM endpoints WHERE url = $1 AND disabled_at IS NULL ORDER BY livemode DESC, id LIMIT 1
+SELECT id FROM endpoints
+WHERE url = $1 AND disabled_at IS NULL AND ($2::text = '' OR merchant_id = $2 AND livemode = $3::bool)
+ORDER BY livemode DESC, id LIMIT 1
 `
 
-func (q *Queries) EndpointByURL(ctx context.Context, db DBTX, url string) (id.Endpoint, error) {
-	row := db.QueryRow(ctx, endpointByURL, url)
+type EndpointByURLParams struct {
+	Url        string
+	MerchantID string
+	Livemode   bool
+}
+
+// Anybody may give any URL an endpoint: whoever was first keeps its name, but for a shop that asks for its own.
+func (q *Queries) EndpointByURL(ctx context.Context, db DBTX, arg EndpointByURLParams) (id.Endpoint, error) {
+	row := db.QueryRow(ctx, endpointByURL, arg.Url, arg.MerchantID, arg.Livemode)
 	var id id.Endpoint
 	err := row.Scan(&id)
 	return id, err
@@ -183,6 +192,66 @@ func (q *Queries) EndpointList(ctx context.Context, db DBTX, arg EndpointListPar
 		arg.MerchantID,
 		arg.Livemode,
 		arg.Before,
+		arg.Most,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Endpoint{}
+	for rows.Next() {
+		var i Endpoint
+		if err := rows.Scan(
+			&i.ID,
+			&i.MerchantID,
+			&i.Livemode,
+			&i.Network,
+			&i.Url,
+			&i.Title,
+			&i.Description,
+			&i.MimeType,
+			&i.ExampleInput,
+			&i.ExampleOutput,
+			&i.Price,
+			&i.PricingType,
+			&i.BillingInterval,
+			&i.Settle,
+			&i.SecretHeader,
+			&i.Secret,
+			&i.TimeoutSeconds,
+			&i.MaxAnswer,
+			&i.Identified,
+			&i.DisabledAt,
+			&i.Once,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const endpointListAfter = `-- name: EndpointListAfter :many
+SELECT id, merchant_id, livemode, network, url, title, description, mime_type, example_input, example_output, price, pricing_type, billing_interval, settle, secret_header, secret, timeout_seconds, max_answer, identified, disabled_at, once, created_at, updated_at FROM endpoints WHERE merchant_id = $1 AND livemode = $2 AND id > $3::text ORDER BY id LIMIT $4
+`
+
+type EndpointListAfterParams struct {
+	MerchantID id.Merchant
+	Livemode   bool
+	After      string
+	Most       int32
+}
+
+func (q *Queries) EndpointListAfter(ctx context.Context, db DBTX, arg EndpointListAfterParams) ([]Endpoint, error) {
+	rows, err := db.Query(ctx, endpointListAfter,
+		arg.MerchantID,
+		arg.Livemode,
+		arg.After,
 		arg.Most,
 	)
 	if err != nil {

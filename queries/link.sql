@@ -1,9 +1,9 @@
 -- name: LinkInsert :one
 -- A key that made a link before gives that link again.
 INSERT INTO links (id, merchant_id, token, livemode, title, description, sells, price, presets, network, starts_at, expires_at, paused_at, max_payments,
-    success_url, message, file_id, key_item_id, leads_to, leads_all, asks, pause_text, reference, metadata, once, created_at, updated_at)
+    success_url, message, file_id, key_item_id, leads_to, leads_all, asks, pause_text, endpoint_id, reference, metadata, once, created_at, updated_at)
 VALUES (@id, @merchant_id, @token, @livemode, @title, @description, @sells, @price, @presets, @network, @starts_at, @expires_at, @paused_at, @max_payments,
-    @success_url, @message, @file_id, @key_item_id, @leads_to, @leads_all, @asks, @pause_text, @reference, @metadata, @once, @created_at, @created_at)
+    @success_url, @message, @file_id, @key_item_id, @leads_to, @leads_all, @asks, @pause_text, @endpoint_id, @reference, @metadata, @once, @created_at, @created_at)
 ON CONFLICT (once) DO UPDATE SET once = excluded.once
 RETURNING id;
 
@@ -12,7 +12,7 @@ RETURNING id;
 -- once it is proven.
 SELECT sqlc.embed(links), sqlc.embed(merchants), payees.address AS pay_to, payees.proven_at,
     due.address AS due_pay_to, due.proven_at AS due_proven_at,
-    CASE WHEN links.sells = 'items' THEN link_goods(links.id, links.livemode) END::jsonb AS goods,
+    CASE links.sells WHEN 'items' THEN link_goods(links.id, links.livemode) WHEN 'endpoint' THEN link_endpoint(links.endpoint_id) END::jsonb AS goods,
     CASE WHEN links.key_item_id IS NOT NULL THEN link_gift(links.id, links.livemode) END::jsonb AS gift
 FROM links
 JOIN merchants ON merchants.id = links.merchant_id
@@ -23,7 +23,7 @@ LEFT JOIN payee_changes due ON due.merchant_id = links.merchant_id AND due.netwo
 WHERE links.token = @token AND links.deleted_at IS NULL;
 
 -- name: LinkByID :one
-SELECT sqlc.embed(links), CASE WHEN links.sells = 'items' THEN link_goods(links.id, links.livemode) END::jsonb AS goods,
+SELECT sqlc.embed(links), CASE links.sells WHEN 'items' THEN link_goods(links.id, links.livemode) WHEN 'endpoint' THEN link_endpoint(links.endpoint_id) END::jsonb AS goods,
     CASE WHEN links.key_item_id IS NOT NULL THEN link_gift(links.id, links.livemode) END::jsonb AS gift
 FROM links WHERE merchant_id = @merchant_id AND id = @id AND deleted_at IS NULL;
 
@@ -43,7 +43,7 @@ WHERE link_id = @link_id AND NOT holds_payment AND status IN ('open', 'settling'
 -- name: LinkUpdate :one
 UPDATE links SET title = @title, description = @description, sells = @sells, price = @price, presets = @presets, starts_at = @starts_at, expires_at = @expires_at,
     paused_at = @paused_at, max_payments = @max_payments, payments_taken = @payments_taken, success_url = @success_url, message = @message,
-    file_id = @file_id, key_item_id = @key_item_id, leads_to = @leads_to, leads_all = @leads_all, asks = @asks, pause_text = @pause_text,
+    file_id = @file_id, key_item_id = @key_item_id, leads_to = @leads_to, leads_all = @leads_all, asks = @asks, pause_text = @pause_text, endpoint_id = @endpoint_id,
     reference = @reference, metadata = @metadata, updated_at = @updated_at,
     end_told = end_told AND (expired_at IS NOT NULL OR expires_at IS NOT DISTINCT FROM @expires_at)
 WHERE merchant_id = @merchant_id AND id = @id
@@ -77,7 +77,7 @@ RETURNING *;
 
 -- name: LinkList :many
 SELECT sqlc.embed(links), coalesce(t.payments, 0)::bigint AS payments, coalesce(t.received, 0)::bigint AS received, coalesce(t.last_paid_at, 'epoch')::timestamptz AS last_paid_at,
-    CASE WHEN links.sells = 'items' THEN link_goods(links.id, links.livemode) END::jsonb AS goods,
+    CASE links.sells WHEN 'items' THEN link_goods(links.id, links.livemode) WHEN 'endpoint' THEN link_endpoint(links.endpoint_id) END::jsonb AS goods,
     CASE WHEN links.key_item_id IS NOT NULL THEN link_gift(links.id, links.livemode) END::jsonb AS gift
 FROM links
 LEFT JOIN LATERAL (
@@ -91,7 +91,7 @@ LIMIT @most;
 -- name: LinkListAfter :many
 -- The page before: read upwards, to be turned round.
 SELECT sqlc.embed(links), coalesce(t.payments, 0)::bigint AS payments, coalesce(t.received, 0)::bigint AS received, coalesce(t.last_paid_at, 'epoch')::timestamptz AS last_paid_at,
-    CASE WHEN links.sells = 'items' THEN link_goods(links.id, links.livemode) END::jsonb AS goods,
+    CASE links.sells WHEN 'items' THEN link_goods(links.id, links.livemode) WHEN 'endpoint' THEN link_endpoint(links.endpoint_id) END::jsonb AS goods,
     CASE WHEN links.key_item_id IS NOT NULL THEN link_gift(links.id, links.livemode) END::jsonb AS gift
 FROM links
 LEFT JOIN LATERAL (

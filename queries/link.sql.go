@@ -14,7 +14,7 @@ import (
 )
 
 const linkByID = `-- name: LinkByID :one
-SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.end_told, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, links.sells, links.presets, links.starts_at, links.paused_at, links.deleted_at, links.message, links.file_id, links.key_item_id, links.leads_to, links.leads_all, links.asks, links.pause_text, CASE WHEN links.sells = 'items' THEN link_goods(links.id, links.livemode) END::jsonb AS goods,
+SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.end_told, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, links.sells, links.presets, links.starts_at, links.paused_at, links.deleted_at, links.message, links.file_id, links.key_item_id, links.leads_to, links.leads_all, links.asks, links.pause_text, links.endpoint_id, CASE links.sells WHEN 'items' THEN link_goods(links.id, links.livemode) WHEN 'endpoint' THEN link_endpoint(links.endpoint_id) END::jsonb AS goods,
     CASE WHEN links.key_item_id IS NOT NULL THEN link_gift(links.id, links.livemode) END::jsonb AS gift
 FROM links WHERE merchant_id = $1 AND id = $2 AND deleted_at IS NULL
 `
@@ -65,6 +65,7 @@ func (q *Queries) LinkByID(ctx context.Context, db DBTX, arg LinkByIDParams) (Li
 		&i.Link.LeadsAll,
 		&i.Link.Asks,
 		&i.Link.PauseText,
+		&i.Link.EndpointID,
 		&i.Goods,
 		&i.Gift,
 	)
@@ -72,9 +73,9 @@ func (q *Queries) LinkByID(ctx context.Context, db DBTX, arg LinkByIDParams) (Li
 }
 
 const linkByToken = `-- name: LinkByToken :one
-SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.end_told, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, links.sells, links.presets, links.starts_at, links.paused_at, links.deleted_at, links.message, links.file_id, links.key_item_id, links.leads_to, links.leads_all, links.asks, links.pause_text, merchants.id, merchants.slug, merchants.name, merchants.domain, merchants.created_at, merchants.went_live_at, payees.address AS pay_to, payees.proven_at,
+SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.end_told, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, links.sells, links.presets, links.starts_at, links.paused_at, links.deleted_at, links.message, links.file_id, links.key_item_id, links.leads_to, links.leads_all, links.asks, links.pause_text, links.endpoint_id, merchants.id, merchants.slug, merchants.name, merchants.domain, merchants.created_at, merchants.went_live_at, payees.address AS pay_to, payees.proven_at,
     due.address AS due_pay_to, due.proven_at AS due_proven_at,
-    CASE WHEN links.sells = 'items' THEN link_goods(links.id, links.livemode) END::jsonb AS goods,
+    CASE links.sells WHEN 'items' THEN link_goods(links.id, links.livemode) WHEN 'endpoint' THEN link_endpoint(links.endpoint_id) END::jsonb AS goods,
     CASE WHEN links.key_item_id IS NOT NULL THEN link_gift(links.id, links.livemode) END::jsonb AS gift
 FROM links
 JOIN merchants ON merchants.id = links.merchant_id
@@ -138,6 +139,7 @@ func (q *Queries) LinkByToken(ctx context.Context, db DBTX, arg LinkByTokenParam
 		&i.Link.LeadsAll,
 		&i.Link.Asks,
 		&i.Link.PauseText,
+		&i.Link.EndpointID,
 		&i.Merchant.ID,
 		&i.Merchant.Slug,
 		&i.Merchant.Name,
@@ -224,7 +226,7 @@ func (q *Queries) LinkDelete(ctx context.Context, db DBTX, arg LinkDeleteParams)
 const linkExpire = `-- name: LinkExpire :one
 UPDATE links SET expired_at = coalesce(expired_at, $1::timestamptz), end_told = true, updated_at = $1::timestamptz
 WHERE merchant_id = $2 AND id = $3
-RETURNING id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at, sells, presets, starts_at, paused_at, deleted_at, message, file_id, key_item_id, leads_to, leads_all, asks, pause_text
+RETURNING id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at, sells, presets, starts_at, paused_at, deleted_at, message, file_id, key_item_id, leads_to, leads_all, asks, pause_text, endpoint_id
 `
 
 type LinkExpireParams struct {
@@ -268,12 +270,13 @@ func (q *Queries) LinkExpire(ctx context.Context, db DBTX, arg LinkExpireParams)
 		&i.LeadsAll,
 		&i.Asks,
 		&i.PauseText,
+		&i.EndpointID,
 	)
 	return i, err
 }
 
 const linkForUpdate = `-- name: LinkForUpdate :one
-SELECT id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at, sells, presets, starts_at, paused_at, deleted_at, message, file_id, key_item_id, leads_to, leads_all, asks, pause_text FROM links WHERE merchant_id = $1 AND id = $2 AND deleted_at IS NULL FOR NO KEY UPDATE
+SELECT id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at, sells, presets, starts_at, paused_at, deleted_at, message, file_id, key_item_id, leads_to, leads_all, asks, pause_text, endpoint_id FROM links WHERE merchant_id = $1 AND id = $2 AND deleted_at IS NULL FOR NO KEY UPDATE
 `
 
 type LinkForUpdateParams struct {
@@ -317,6 +320,7 @@ func (q *Queries) LinkForUpdate(ctx context.Context, db DBTX, arg LinkForUpdateP
 		&i.LeadsAll,
 		&i.Asks,
 		&i.PauseText,
+		&i.EndpointID,
 	)
 	return i, err
 }
@@ -344,9 +348,9 @@ func (q *Queries) LinkHold(ctx context.Context, db DBTX, linkID *id.Link) error 
 
 const linkInsert = `-- name: LinkInsert :one
 INSERT INTO links (id, merchant_id, token, livemode, title, description, sells, price, presets, network, starts_at, expires_at, paused_at, max_payments,
-    success_url, message, file_id, key_item_id, leads_to, leads_all, asks, pause_text, reference, metadata, once, created_at, updated_at)
+    success_url, message, file_id, key_item_id, leads_to, leads_all, asks, pause_text, endpoint_id, reference, metadata, once, created_at, updated_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
-    $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $26)
+    $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $27)
 ON CONFLICT (once) DO UPDATE SET once = excluded.once
 RETURNING id
 `
@@ -374,6 +378,7 @@ type LinkInsertParams struct {
 	LeadsAll    bool
 	Asks        []string
 	PauseText   string
+	EndpointID  *id.Endpoint
 	Reference   string
 	Metadata    []byte
 	Once        []byte
@@ -405,6 +410,7 @@ func (q *Queries) LinkInsert(ctx context.Context, db DBTX, arg LinkInsertParams)
 		arg.LeadsAll,
 		arg.Asks,
 		arg.PauseText,
+		arg.EndpointID,
 		arg.Reference,
 		arg.Metadata,
 		arg.Once,
@@ -480,8 +486,8 @@ func (q *Queries) LinkLinesSet(ctx context.Context, db DBTX, arg LinkLinesSetPar
 }
 
 const linkList = `-- name: LinkList :many
-SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.end_told, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, links.sells, links.presets, links.starts_at, links.paused_at, links.deleted_at, links.message, links.file_id, links.key_item_id, links.leads_to, links.leads_all, links.asks, links.pause_text, coalesce(t.payments, 0)::bigint AS payments, coalesce(t.received, 0)::bigint AS received, coalesce(t.last_paid_at, 'epoch')::timestamptz AS last_paid_at,
-    CASE WHEN links.sells = 'items' THEN link_goods(links.id, links.livemode) END::jsonb AS goods,
+SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.end_told, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, links.sells, links.presets, links.starts_at, links.paused_at, links.deleted_at, links.message, links.file_id, links.key_item_id, links.leads_to, links.leads_all, links.asks, links.pause_text, links.endpoint_id, coalesce(t.payments, 0)::bigint AS payments, coalesce(t.received, 0)::bigint AS received, coalesce(t.last_paid_at, 'epoch')::timestamptz AS last_paid_at,
+    CASE links.sells WHEN 'items' THEN link_goods(links.id, links.livemode) WHEN 'endpoint' THEN link_endpoint(links.endpoint_id) END::jsonb AS goods,
     CASE WHEN links.key_item_id IS NOT NULL THEN link_gift(links.id, links.livemode) END::jsonb AS gift
 FROM links
 LEFT JOIN LATERAL (
@@ -555,6 +561,7 @@ func (q *Queries) LinkList(ctx context.Context, db DBTX, arg LinkListParams) ([]
 			&i.Link.LeadsAll,
 			&i.Link.Asks,
 			&i.Link.PauseText,
+			&i.Link.EndpointID,
 			&i.Payments,
 			&i.Received,
 			&i.LastPaidAt,
@@ -572,8 +579,8 @@ func (q *Queries) LinkList(ctx context.Context, db DBTX, arg LinkListParams) ([]
 }
 
 const linkListAfter = `-- name: LinkListAfter :many
-SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.end_told, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, links.sells, links.presets, links.starts_at, links.paused_at, links.deleted_at, links.message, links.file_id, links.key_item_id, links.leads_to, links.leads_all, links.asks, links.pause_text, coalesce(t.payments, 0)::bigint AS payments, coalesce(t.received, 0)::bigint AS received, coalesce(t.last_paid_at, 'epoch')::timestamptz AS last_paid_at,
-    CASE WHEN links.sells = 'items' THEN link_goods(links.id, links.livemode) END::jsonb AS goods,
+SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.end_told, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, links.sells, links.presets, links.starts_at, links.paused_at, links.deleted_at, links.message, links.file_id, links.key_item_id, links.leads_to, links.leads_all, links.asks, links.pause_text, links.endpoint_id, coalesce(t.payments, 0)::bigint AS payments, coalesce(t.received, 0)::bigint AS received, coalesce(t.last_paid_at, 'epoch')::timestamptz AS last_paid_at,
+    CASE links.sells WHEN 'items' THEN link_goods(links.id, links.livemode) WHEN 'endpoint' THEN link_endpoint(links.endpoint_id) END::jsonb AS goods,
     CASE WHEN links.key_item_id IS NOT NULL THEN link_gift(links.id, links.livemode) END::jsonb AS gift
 FROM links
 LEFT JOIN LATERAL (
@@ -648,6 +655,7 @@ func (q *Queries) LinkListAfter(ctx context.Context, db DBTX, arg LinkListAfterP
 			&i.Link.LeadsAll,
 			&i.Link.Asks,
 			&i.Link.PauseText,
+			&i.Link.EndpointID,
 			&i.Payments,
 			&i.Received,
 			&i.LastPaidAt,
@@ -666,7 +674,7 @@ func (q *Queries) LinkListAfter(ctx context.Context, db DBTX, arg LinkListAfterP
 
 const linkPause = `-- name: LinkPause :one
 UPDATE links SET paused_at = $1, pause_text = $2, updated_at = $3::timestamptz WHERE merchant_id = $4 AND id = $5
-RETURNING id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at, sells, presets, starts_at, paused_at, deleted_at, message, file_id, key_item_id, leads_to, leads_all, asks, pause_text
+RETURNING id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at, sells, presets, starts_at, paused_at, deleted_at, message, file_id, key_item_id, leads_to, leads_all, asks, pause_text, endpoint_id
 `
 
 type LinkPauseParams struct {
@@ -718,6 +726,7 @@ func (q *Queries) LinkPause(ctx context.Context, db DBTX, arg LinkPauseParams) (
 		&i.LeadsAll,
 		&i.Asks,
 		&i.PauseText,
+		&i.EndpointID,
 	)
 	return i, err
 }
@@ -840,11 +849,11 @@ func (q *Queries) LinkTotalsAdd(ctx context.Context, db DBTX, arg LinkTotalsAddP
 const linkUpdate = `-- name: LinkUpdate :one
 UPDATE links SET title = $1, description = $2, sells = $3, price = $4, presets = $5, starts_at = $6, expires_at = $7,
     paused_at = $8, max_payments = $9, payments_taken = $10, success_url = $11, message = $12,
-    file_id = $13, key_item_id = $14, leads_to = $15, leads_all = $16, asks = $17, pause_text = $18,
-    reference = $19, metadata = $20, updated_at = $21,
+    file_id = $13, key_item_id = $14, leads_to = $15, leads_all = $16, asks = $17, pause_text = $18, endpoint_id = $19,
+    reference = $20, metadata = $21, updated_at = $22,
     end_told = end_told AND (expired_at IS NOT NULL OR expires_at IS NOT DISTINCT FROM $7)
-WHERE merchant_id = $22 AND id = $23
-RETURNING id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at, sells, presets, starts_at, paused_at, deleted_at, message, file_id, key_item_id, leads_to, leads_all, asks, pause_text
+WHERE merchant_id = $23 AND id = $24
+RETURNING id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at, sells, presets, starts_at, paused_at, deleted_at, message, file_id, key_item_id, leads_to, leads_all, asks, pause_text, endpoint_id
 `
 
 type LinkUpdateParams struct {
@@ -866,6 +875,7 @@ type LinkUpdateParams struct {
 	LeadsAll      bool
 	Asks          []string
 	PauseText     string
+	EndpointID    *id.Endpoint
 	Reference     string
 	Metadata      []byte
 	UpdatedAt     time.Time
@@ -893,6 +903,7 @@ func (q *Queries) LinkUpdate(ctx context.Context, db DBTX, arg LinkUpdateParams)
 		arg.LeadsAll,
 		arg.Asks,
 		arg.PauseText,
+		arg.EndpointID,
 		arg.Reference,
 		arg.Metadata,
 		arg.UpdatedAt,
@@ -932,6 +943,7 @@ func (q *Queries) LinkUpdate(ctx context.Context, db DBTX, arg LinkUpdateParams)
 		&i.LeadsAll,
 		&i.Asks,
 		&i.PauseText,
+		&i.EndpointID,
 	)
 	return i, err
 }
@@ -940,7 +952,7 @@ const linksEnd = `-- name: LinksEnd :many
 UPDATE links SET end_told = true WHERE id IN (
     SELECT l.id FROM links l WHERE NOT l.end_told AND l.expires_at <= $1::timestamptz
     ORDER BY l.expires_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED)
-RETURNING id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at, sells, presets, starts_at, paused_at, deleted_at, message, file_id, key_item_id, leads_to, leads_all, asks, pause_text
+RETURNING id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at, sells, presets, starts_at, paused_at, deleted_at, message, file_id, key_item_id, leads_to, leads_all, asks, pause_text, endpoint_id
 `
 
 type LinksEndParams struct {
@@ -990,6 +1002,7 @@ func (q *Queries) LinksEnd(ctx context.Context, db DBTX, arg LinksEndParams) ([]
 			&i.LeadsAll,
 			&i.Asks,
 			&i.PauseText,
+			&i.EndpointID,
 		); err != nil {
 			return nil, err
 		}

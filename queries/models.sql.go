@@ -506,6 +506,7 @@ type Link struct {
 	LeadsAll      bool
 	Asks          []string
 	PauseText     string
+	EndpointID    *id.Endpoint
 }
 
 type LinkClick struct {
@@ -599,6 +600,17 @@ type Pass struct {
 	EndsAt     *time.Time
 	RevokedAt  *time.Time
 	CreatedAt  time.Time
+	Own        bool
+	CallsLeft  *int32
+	CallUntil  *time.Time
+}
+
+type PassSale struct {
+	AttemptID  id.Attempt
+	EndpointID id.Endpoint
+	Period     string
+	Single     bool
+	PassID     *id.Pass
 }
 
 type Passkey struct {

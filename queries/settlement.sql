@@ -81,5 +81,11 @@ ORDER BY id ASC LIMIT @most;
 -- name: SettlementReverted :exec
 UPDATE settlements SET reverted_at = @now::timestamptz WHERE id = @id AND reverted_at IS NULL;
 
--- name: SettlementsRevertedOf :one
-SELECT count(*) FROM settlements WHERE payer = @payer AND reverted_at > @since::timestamptz;
+-- name: SettlementUnpaid :exec
+-- Only of calls that the seller's server had answered by then.
+UPDATE settlements SET unpaid_at = @now::timestamptz
+WHERE id = @id AND unpaid_at IS NULL AND EXISTS (SELECT FROM calls WHERE calls.attempt_id = settlements.attempt_id AND NOT calls.first);
+
+-- name: SettlementsInVainOf :one
+SELECT (SELECT count(*) FROM settlements WHERE payer = @payer AND reverted_at > @reverted_since::timestamptz) AS reverted,
+    (SELECT count(*) FROM settlements WHERE payer = @payer AND unpaid_at > @unpaid_since::timestamptz) AS unpaid;

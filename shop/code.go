@@ -188,6 +188,7 @@ func (o Offer) Coded(h HandedIn) (Offer, error) {
 	o.Choice.Discount, o.Choice.DiscountTitle = off, h.Code.Title()
 	o.Lines = append(slices.Clone(o.Lines), Line{Title: o.Choice.DiscountTitle, Qty: 1, UnitAmount: -off})
 	o.Amount -= off
+	o.Code = &h
 	return o, nil
 }
 
@@ -200,7 +201,7 @@ func (h HandedIn) covers(o Offer) bool {
 	case o.Endpoint != "":
 		_, err := h.OffCall(o.Endpoint, o.Amount)
 		return err == nil
-	case c.Endpoint != "" || h.endpoint != "":
+	case c.Endpoint != "" && c.Endpoint != o.Link.passOf(), h.endpoint != "" && h.endpoint != o.Link.passOf():
 		return false
 	case h.link != "" && h.link != o.Link.ID, c.Link != "" && c.Link != o.Link.ID:
 		return false

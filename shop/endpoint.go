@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -138,9 +139,7 @@ func (s *Endpoints) Endpoint(ctx context.Context, merchant id.Merchant, endpoint
 
 // List lists a shop's endpoints, newest first, with one more than Limit where there are more.
 func (s *Endpoints) List(ctx context.Context, merchant id.Merchant, livemode bool, p Page) ([]Endpoint, error) {
-	rows, err := queries.New().EndpointList(ctx, s.shop.pool, queries.EndpointListParams{
-		MerchantID: merchant, Livemode: livemode, Before: cursor(p.Before), Most: int32(p.Limit + 1),
-	})
+	rows, err := s.listed(ctx, merchant, livemode, p)
 	if err != nil {
 		return nil, fmt.Errorf("endpoints of %s: %w", merchant, err)
 	}
@@ -153,10 +152,28 @@ func (s *Endpoints) List(ctx context.Context, merchant id.Merchant, livemode boo
 	return out, nil
 }
 
+// listed reads downwards, or upwards from the row that is named by After.
+func (s *Endpoints) listed(ctx context.Context, merchant id.Merchant, livemode bool, p Page) ([]queries.Endpoint, error) {
+	if p.After == "" {
+		return queries.New().EndpointList(ctx, s.shop.pool, queries.EndpointListParams{
+			MerchantID: merchant, Livemode: livemode, Before: cursor(p.Before), Most: int32(p.Limit + 1),
+		})
+	}
+	rows, err := queries.New().EndpointListAfter(ctx, s.shop.pool, queries.EndpointListAfterParams{
+		MerchantID: merchant, Livemode: livemode, After: p.After, Most: int32(p.Limit + 1),
+	})
+	slices.Reverse(rows)
+	return rows, err
+}
+
 // Offered returns what an endpoint offers to whoever pays, disabled or not.
 // Errors: [ErrNotFound], [ErrNoPayee], [ErrUnproven].
 func (s *Endpoints) Offered(ctx context.Context, endpoint id.Endpoint) (Endpoint, Offer, error) {
-	row, err := queries.New().EndpointOffered(ctx, s.shop.pool, queries.EndpointOfferedParams{ID: endpoint, Now: s.shop.now()})
+	return s.shop.endpointOffered(ctx, endpoint)
+}
+
+func (s *Service) endpointOffered(ctx context.Context, endpoint id.Endpoint) (Endpoint, Offer, error) {
+	row, err := queries.New().EndpointOffered(ctx, s.pool, queries.EndpointOfferedParams{ID: endpoint, Now: s.now()})
 	if err != nil {
 		return Endpoint{}, Offer{}, fmt.Errorf("endpoint %s: %w", endpoint, notFound(err))
 	}
@@ -176,9 +193,10 @@ func (s *Endpoints) Offered(ctx context.Context, endpoint id.Endpoint) (Endpoint
 	return e, e.offer(row.Merchant, *row.PayTo), nil
 }
 
-// ByURL finds the endpoint that stands for a seller's URL, or [ErrNotFound].
-func (s *Endpoints) ByURL(ctx context.Context, url string) (id.Endpoint, error) {
-	endpoint, err := queries.New().EndpointByURL(ctx, s.shop.pool, url)
+// ByURL finds the endpoint that stands for a seller's URL, or [ErrNotFound]: one of this shop and mode, or where none is
+// named of whoever was first.
+func (s *Endpoints) ByURL(ctx context.Context, merchant id.Merchant, livemode bool, url string) (id.Endpoint, error) {
+	endpoint, err := queries.New().EndpointByURL(ctx, s.shop.pool, queries.EndpointByURLParams{Url: url, MerchantID: string(merchant), Livemode: livemode})
 	if err != nil {
 		return "", fmt.Errorf("endpoint by URL: %w", notFound(err))
 	}
@@ -252,8 +270,10 @@ func (s *Endpoints) Reseal(ctx context.Context) (changed int, err error) {
 	return changed, errors.Join(failed...)
 }
 
-func (s *Endpoints) endpoint(r queries.Endpoint) (Endpoint, error) {
-	n, err := s.shop.networks.Network(r.Network)
+func (s *Endpoints) endpoint(r queries.Endpoint) (Endpoint, error) { return s.shop.endpoint(r) }
+
+func (s *Service) endpoint(r queries.Endpoint) (Endpoint, error) {
+	n, err := s.networks.Network(r.Network)
 	if err != nil {
 		return Endpoint{}, fmt.Errorf("endpoint %s: %w", r.ID, err)
 	}

@@ -56,9 +56,10 @@ type Link struct {
 	Title         string
 	Description   string
 	Sells         Sells
-	Price         money.USDC   // of items: their sum now; of an open amount: the least
+	Price         money.USDC   // of items: their sum now; of an endpoint: its own; of an open amount: the least
 	Presets       []money.USDC // of an open amount: what is proposed
 	Goods         []Good       // of items: what they are now
+	Pass          *PassTerms   // of an endpoint: what it is now
 	Network       evm.Network
 	StartsAt      *time.Time
 	ExpiresAt     *time.Time
@@ -85,9 +86,12 @@ const (
 	SellsAmount Sells = "amount" // a title and a price of its own
 	SellsItems  Sells = "items"  // items, at their prices
 	SellsOpen   Sells = "open"   // what the buyer gives: tips, donations
+	// SellsEndpoint is a pass for an endpoint, at its price.
+	SellsEndpoint Sells = "endpoint"
 )
 
-// Timely tells whether a link's seller wants it to be paid now: nil, [ErrLinkExpired], [ErrLinkPaused] or [ErrLinkEarly].
+// Timely tells whether a link's seller wants it to be paid now: nil, [ErrLinkExpired], [ErrLinkPaused], [ErrLinkEarly] or
+// [ErrEndpointDisabled].
 func (l Link) Timely(now time.Time) error {
 	switch {
 	case l.ExpiredAt != nil || l.ExpiresAt != nil && !now.Before(*l.ExpiresAt):
@@ -96,6 +100,8 @@ func (l Link) Timely(now time.Time) error {
 		return ErrLinkPaused
 	case l.StartsAt != nil && now.Before(*l.StartsAt):
 		return ErrLinkEarly
+	case l.Pass != nil && l.Pass.Disabled:
+		return ErrEndpointDisabled
 	}
 	return nil
 }
@@ -125,10 +131,11 @@ func (l Link) Archived() bool {
 type LinkForm struct {
 	Title       string
 	Description string
-	Price       money.USDC // 0 where the link sells items or an open amount
+	Price       money.USDC // 0 where the link sells items, an endpoint or an open amount
 	Items       []Want     // what it sells at their prices; nil for something that is no item
 	Open        *OpenAmount
-	Network     string // CAIP-2; empty is the shop's only network
+	Endpoint    id.Endpoint // whose pass it sells; empty for none
+	Network     string      // CAIP-2; empty is the shop's only network
 	StartsAt    *time.Time
 	ExpiresAt   *time.Time
 	Paused      bool
@@ -202,6 +209,8 @@ func (f *LinkForm) check(now time.Time) error {
 // checkOffer checks what a link sells: an amount, items, or what the buyer gives.
 func (f *LinkForm) checkOffer() error {
 	switch {
+	case f.Endpoint != "":
+		return f.checkEndpoint()
 	case f.Items != nil && f.Open != nil:
 		return &FieldError{"open_amount", "A link sells items or an open amount."}
 	case f.Items != nil:
@@ -270,6 +279,9 @@ func (s *Service) CreateLink(ctx context.Context, merchant id.Merchant, livemode
 	if err := s.fillTitle(ctx, merchant, livemode, &f); err != nil {
 		return Link{}, err
 	}
+	if err := s.fillEndpoint(ctx, merchant, livemode, &f); err != nil {
+		return Link{}, err
+	}
 	if err := f.check(now); err != nil {
 		return Link{}, err
 	}
@@ -290,7 +302,7 @@ func (s *Service) CreateLink(ctx context.Context, merchant id.Merchant, livemode
 			Sells: string(sells), Price: price, Presets: presets, Network: f.Network, StartsAt: f.StartsAt, ExpiresAt: f.ExpiresAt, PausedAt: f.pausedAt(nil, now),
 			MaxPayments: limit(f.MaxPayments), SuccessUrl: f.SuccessURL, Message: f.After.Message, FileID: optional(f.After.File),
 			KeyItemID: optional(f.After.KeyItem), LeadsTo: f.LeadsTo.URL, LeadsAll: f.LeadsTo.All, Asks: f.Asks.Words(), PauseText: f.PauseText,
-			Reference: f.Reference, Metadata: f.Metadata, Once: f.Once, CreatedAt: now,
+			EndpointID: optional(f.Endpoint), Reference: f.Reference, Metadata: f.Metadata, Once: f.Once, CreatedAt: now,
 		}); err != nil || link != fresh { // its key has made one before
 			return err
 		}
@@ -341,6 +353,8 @@ func (s *Service) fillTitle(ctx context.Context, merchant id.Merchant, livemode 
 func (f *LinkForm) offered() (Sells, money.USDC, []int64) {
 	presets := []int64{}
 	switch {
+	case f.Endpoint != "":
+		return SellsEndpoint, 0, presets
 	case f.Items != nil:
 		return SellsItems, 0, presets
 	case f.Open != nil:
@@ -472,7 +486,7 @@ func cursor(before string) string {
 	return before
 }
 
-// link reads a row, with its items where it sells any, and that of which its buyers get a key besides.
+// link reads a row, with its items or its endpoint where it sells any, and that of which its buyers get a key besides.
 func (s *Service) link(r queries.Link, goods, gift []byte) (Link, error) {
 	n, err := s.networks.Network(r.Network)
 	if err != nil {
@@ -488,6 +502,12 @@ func (s *Service) link(r queries.Link, goods, gift []byte) (Link, error) {
 	}
 	for _, p := range r.Presets {
 		l.Presets = append(l.Presets, money.USDC(p))
+	}
+	if l.Sells == SellsEndpoint {
+		if l.Pass, err = passTermsOf(goods); err != nil {
+			return Link{}, fmt.Errorf("link %s: %w", r.ID, err)
+		}
+		l.Price, goods = l.Pass.Price, nil
 	}
 	if l.Goods, err = goodsOf(goods); err != nil {
 		return Link{}, fmt.Errorf("link %s: %w", r.ID, err)

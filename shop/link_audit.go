@@ -29,6 +29,7 @@ type linkSeen struct {
 	Asks        []string        `json:"asks,omitempty"`
 	Items       []Want          `json:"items,omitempty"`
 	Open        *OpenAmount     `json:"open_amount,omitempty"`
+	Endpoint    id.Endpoint     `json:"endpoint,omitempty"`
 	Reference   string          `json:"reference,omitempty"`
 	Metadata    json.RawMessage `json:"metadata,omitempty"`
 }
@@ -37,7 +38,7 @@ func (f LinkForm) seen(livemode bool) linkSeen {
 	return linkSeen{
 		Livemode: livemode, Title: f.Title, Description: f.Description, Price: f.Price.String(), Network: f.Network, StartsAt: f.StartsAt,
 		ExpiresAt: f.ExpiresAt, Paused: f.Paused, MaxPayments: f.MaxPayments, SuccessURL: f.SuccessURL, After: f.After, LeadsTo: f.LeadsTo,
-		PauseText: f.PauseText, Asks: f.Asks.Words(), Items: f.Items, Open: f.Open, Reference: f.Reference, Metadata: f.Metadata,
+		PauseText: f.PauseText, Asks: f.Asks.Words(), Items: f.Items, Open: f.Open, Endpoint: f.Endpoint, Reference: f.Reference, Metadata: f.Metadata,
 	}
 }
 

@@ -2,6 +2,7 @@ package shop
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -30,7 +31,7 @@ func (s *Service) UpdateLink(ctx context.Context, merchant id.Merchant, link id.
 		if err := change(&f); err != nil {
 			return err
 		}
-		if err := s.fillTitle(ctx, merchant, was.Livemode, &f); err != nil {
+		if err := errors.Join(s.fillTitle(ctx, merchant, was.Livemode, &f), s.fillEndpoint(ctx, merchant, was.Livemode, &f)); err != nil {
 			return err
 		}
 		if err := f.check(s.now()); err != nil {
@@ -75,7 +76,7 @@ func (s *Service) updateTx(ctx context.Context, tx pgx.Tx, was queries.Link, f L
 		MerchantID: was.MerchantID, ID: was.ID, Title: f.Title, Description: f.Description, Sells: string(sells), Price: price, Presets: presets, StartsAt: f.StartsAt, ExpiresAt: f.ExpiresAt,
 		PausedAt: f.pausedAt(was.PausedAt, now), MaxPayments: limit(f.MaxPayments), PaymentsTaken: taken, SuccessUrl: f.SuccessURL,
 		Message: f.After.Message, FileID: optional(f.After.File), KeyItemID: optional(f.After.KeyItem), LeadsTo: f.LeadsTo.URL, LeadsAll: f.LeadsTo.All,
-		Asks: f.Asks.Words(), PauseText: f.PauseText, Reference: f.Reference, Metadata: f.Metadata, UpdatedAt: now,
+		Asks: f.Asks.Words(), PauseText: f.PauseText, EndpointID: optional(f.Endpoint), Reference: f.Reference, Metadata: f.Metadata, UpdatedAt: now,
 	})
 }
 
@@ -90,6 +91,8 @@ func formTx(ctx context.Context, tx pgx.Tx, r queries.Link) (LinkForm, error) {
 	}
 	switch Sells(r.Sells) {
 	case SellsAmount:
+	case SellsEndpoint:
+		f.Endpoint = *r.EndpointID
 	case SellsOpen:
 		f.Open, f.Price = &OpenAmount{Min: r.Price}, 0
 		for _, p := range r.Presets {

@@ -1,6 +1,7 @@
 package shop
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -26,11 +27,12 @@ type Offer struct {
 	Choice   Choice // what the buyer decided
 	Lines    []Line // what he buys, at the prices of now
 	Amount   money.USDC
+	Code     *HandedIn // what took something off; nil for nothing
 }
 
 // Line is one thing bought: its title and unit price are those of the moment, for ever.
 type Line struct {
-	ItemID     string // an item, the link itself, or empty for a tip or a discount
+	ItemID     string // an item, an endpoint, the link itself, or empty for a tip or a discount
 	Title      string
 	Kind       Kind      // of an item; empty for everything else
 	File       id.Upload // what its buyer fetches; of a [File] alone
@@ -180,7 +182,7 @@ func (o Offer) lines() ([]Line, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, Line{ItemID: string(o.Link.ID), Title: o.Link.Title, File: o.Link.After.File, Qty: 1, UnitAmount: amount})
+		out = append(out, Line{ItemID: cmp.Or(string(o.Link.passOf()), string(o.Link.ID)), Title: o.Link.Title, File: o.Link.After.File, Qty: 1, UnitAmount: amount})
 		if g := o.Link.Gift; g != nil {
 			out = append(out, Line{ItemID: string(g.Item), Title: g.Title, Kind: g.Kind, Qty: g.Qty, Limited: g.Limited})
 		}
@@ -404,6 +406,8 @@ func (s *Service) Honours(ctx context.Context, o Offer, amount money.USDC) (Offe
 		return o, true, nil
 	case o.Endpoint != "":
 		return s.honoursEndpoint(ctx, o, amount)
+	case o.Link.Pass != nil:
+		return s.honoursPass(ctx, o, amount)
 	case len(o.Goods) > 0:
 		return s.honoursGoods(ctx, o, amount)
 	case o.Link.Sells == SellsOpen: // the buyer says how much, in his request
