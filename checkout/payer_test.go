@@ -2,6 +2,7 @@ package checkout_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"math/big"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"xsynesis/checkout"
 	"xsynesis/money"
+	"xsynesis/shop"
 	"xsynesis/x402"
 )
 
@@ -78,4 +80,34 @@ func TestAWalletThatIsNotOnTheChainIsToldSo(t *testing.T) {
 	p, err := s.checkout.Pay(t.Context(), a.ID, s.sign(t, a, s.buyer))
 	require.NoError(t, err)
 	s.soldOnce(t, p)
+}
+
+// TestWhoLetsSellersWorkForNothingIsRefused empties the payer's wallet while the seller's server works for him.
+func TestWhoLetsSellersWorkForNothingIsRefused(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, plan{}, shop.EndpointForm{})
+	well, poor := a.answers, func(context.Context) (checkout.Answer, error) {
+		a.empty(t)
+		return checkout.Answer{Status: 200, Body: []byte("dry")}, nil
+	}
+	for n := range 10 {
+		a.answers = poor
+		called, err := a.checkout.Call(t.Context(), a.calling(t))
+		requireInvalid(t, x402.Funds, err)
+		require.Empty(t, called.Answer, "who does not pay gets nothing")
+		require.EqualValues(t, n+1, a.asked.Load())
+		require.NoError(t, world.dev().Mint(t.Context(), addressOf(a.buyer), pocket))
+	}
+	require.Zero(t, a.received(t))
+	require.Zero(t, a.count(t, `SELECT count(*) FROM claims WHERE released_at IS NULL`))
+	require.Zero(t, a.count(t, `SELECT count(*) FROM attempts WHERE status <> 'cancelled'`))
+	a.answers = well
+	_, err := a.checkout.Call(t.Context(), a.calling(t))
+	requireInvalid(t, x402.Declined, err)
+	require.EqualValues(t, 10, a.asked.Load(), "nobody works for him any more")
+
+	a.exec(t, `UPDATE settlements SET unpaid_at = unpaid_at - interval '61 minutes'`)
+	called, err := a.checkout.Call(t.Context(), a.calling(t))
+	require.NoError(t, err, "an hour later he may")
+	a.soldOnce(t, called.Purchase)
 }

@@ -225,6 +225,9 @@ func (s *Service) reopenTx(ctx context.Context, tx pgx.Tx, row queries.Settlemen
 		if err := q.CallLetGo(ctx, tx, queries.CallLetGoParams{AttemptID: a.ID, Now: now}); err != nil {
 			return err
 		}
+		if err := s.countUnpaidTx(ctx, tx, row.ID, why.Kind); err != nil {
+			return err
+		}
 		if err := s.endTx(ctx, tx, a.ID, Open, Cancelled); err != nil {
 			return err
 		}

@@ -830,6 +830,7 @@ type Settlement struct {
 	ConfirmedAt *time.Time
 	Again       bool
 	RevertedAt  *time.Time
+	UnpaidAt    *time.Time
 }
 
 type Subscription struct {

@@ -87,5 +87,5 @@ UPDATE settlements SET unpaid_at = @now::timestamptz
 WHERE id = @id AND unpaid_at IS NULL AND EXISTS (SELECT FROM calls WHERE calls.attempt_id = settlements.attempt_id AND NOT calls.first);
 
 -- name: SettlementsInVainOf :one
-SELECT (SELECT count(*) FROM settlements WHERE payer = @payer AND reverted_at > @reverted_since::timestamptz) AS reverted,
-    (SELECT count(*) FROM settlements WHERE payer = @payer AND unpaid_at > @unpaid_since::timestamptz) AS unpaid;
+SELECT count(*) FILTER (WHERE s.reverted_at > @reverted_since::timestamptz) AS reverted, count(*) FILTER (WHERE s.unpaid_at > @unpaid_since::timestamptz) AS unpaid
+FROM settlements s WHERE s.payer = @payer AND (s.reverted_at > @reverted_since::timestamptz OR s.unpaid_at > @unpaid_since::timestamptz);

@@ -13,7 +13,7 @@ import (
 )
 
 const settlementByID = `-- name: SettlementByID :one
-SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at FROM settlements WHERE id = $1
+SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at FROM settlements WHERE id = $1
 `
 
 func (q *Queries) SettlementByID(ctx context.Context, db DBTX, argID id.Settlement) (Settlement, error) {
@@ -47,6 +47,7 @@ func (q *Queries) SettlementByID(ctx context.Context, db DBTX, argID id.Settleme
 		&i.ConfirmedAt,
 		&i.Again,
 		&i.RevertedAt,
+		&i.UnpaidAt,
 	)
 	return i, err
 }
@@ -54,7 +55,7 @@ func (q *Queries) SettlementByID(ctx context.Context, db DBTX, argID id.Settleme
 const settlementFail = `-- name: SettlementFail :one
 UPDATE settlements SET status = 'failed', last_error = $1, updated_at = $2::timestamptz, lease = NULL, lease_until = NULL
 WHERE id = $3 AND status IN ('queued', 'signed', 'broadcast', 'requested')
-RETURNING id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at
+RETURNING id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at
 `
 
 type SettlementFailParams struct {
@@ -94,12 +95,13 @@ func (q *Queries) SettlementFail(ctx context.Context, db DBTX, arg SettlementFai
 		&i.ConfirmedAt,
 		&i.Again,
 		&i.RevertedAt,
+		&i.UnpaidAt,
 	)
 	return i, err
 }
 
 const settlementList = `-- name: SettlementList :many
-SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at FROM settlements
+SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at FROM settlements
 WHERE merchant_id = $1 AND livemode = $2 AND id < $3::text
 ORDER BY id DESC LIMIT $4
 `
@@ -153,6 +155,7 @@ func (q *Queries) SettlementList(ctx context.Context, db DBTX, arg SettlementLis
 			&i.ConfirmedAt,
 			&i.Again,
 			&i.RevertedAt,
+			&i.UnpaidAt,
 		); err != nil {
 			return nil, err
 		}
@@ -165,7 +168,7 @@ func (q *Queries) SettlementList(ctx context.Context, db DBTX, arg SettlementLis
 }
 
 const settlementListAfter = `-- name: SettlementListAfter :many
-SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at FROM settlements
+SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at FROM settlements
 WHERE merchant_id = $1 AND livemode = $2 AND id > $3::text
 ORDER BY id ASC LIMIT $4
 `
@@ -219,6 +222,7 @@ func (q *Queries) SettlementListAfter(ctx context.Context, db DBTX, arg Settleme
 			&i.ConfirmedAt,
 			&i.Again,
 			&i.RevertedAt,
+			&i.UnpaidAt,
 		); err != nil {
 			return nil, err
 		}
@@ -234,7 +238,7 @@ const settlementMove = `-- name: SettlementMove :one
 UPDATE settlements SET transaction = $1, block_number = $2::bigint, block_hash = $3::text,
     log_index = $4::int, updated_at = $5::timestamptz
 WHERE id = $6 AND status = 'confirmed' AND block_hash = $7::text
-RETURNING id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at
+RETURNING id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at
 `
 
 type SettlementMoveParams struct {
@@ -287,6 +291,7 @@ func (q *Queries) SettlementMove(ctx context.Context, db DBTX, arg SettlementMov
 		&i.ConfirmedAt,
 		&i.Again,
 		&i.RevertedAt,
+		&i.UnpaidAt,
 	)
 	return i, err
 }
@@ -348,6 +353,22 @@ func (q *Queries) SettlementUnlease(ctx context.Context, db DBTX, arg Settlement
 	return result.RowsAffected(), nil
 }
 
+const settlementUnpaid = `-- name: SettlementUnpaid :exec
+UPDATE settlements SET unpaid_at = $1::timestamptz
+WHERE id = $2 AND unpaid_at IS NULL AND EXISTS (SELECT FROM calls WHERE calls.attempt_id = settlements.attempt_id AND NOT calls.first)
+`
+
+type SettlementUnpaidParams struct {
+	Now time.Time
+	ID  id.Settlement
+}
+
+// Only of calls that the seller's server had answered by then.
+func (q *Queries) SettlementUnpaid(ctx context.Context, db DBTX, arg SettlementUnpaidParams) error {
+	_, err := db.Exec(ctx, settlementUnpaid, arg.Now, arg.ID)
+	return err
+}
+
 const settlementsConfirm = `-- name: SettlementsConfirm :many
 UPDATE settlements SET status = 'confirmed', transaction = seen.transaction, confirmed_at = $1::timestamptz, updated_at = $1::timestamptz,
     block_number = CASE WHEN seen.block_hash <> '' THEN seen.block_number END, block_hash = nullif(seen.block_hash, ''),
@@ -355,7 +376,7 @@ UPDATE settlements SET status = 'confirmed', transaction = seen.transaction, con
 FROM (SELECT unnest($2::text[]) AS id, unnest($3::text[]) AS transaction, unnest($4::bigint[]) AS block_number,
     unnest($5::text[]) AS block_hash, unnest($6::int[]) AS log_index) seen
 WHERE settlements.id = seen.id AND status IN ('queued', 'signed', 'broadcast', 'requested')
-RETURNING settlements.id, settlements.merchant_id, settlements.attempt_id, settlements.claim_id, settlements.livemode, settlements.facilitator, settlements.status, settlements.network, settlements.asset, settlements.payer, settlements.nonce, settlements.pay_to, settlements.amount, settlements.simulated, settlements.transaction, settlements.block_number, settlements.block_hash, settlements.log_index, settlements.last_error, settlements.looks, settlements.lease_until, settlements.lease, settlements.created_at, settlements.updated_at, settlements.confirmed_at, settlements.again, settlements.reverted_at
+RETURNING settlements.id, settlements.merchant_id, settlements.attempt_id, settlements.claim_id, settlements.livemode, settlements.facilitator, settlements.status, settlements.network, settlements.asset, settlements.payer, settlements.nonce, settlements.pay_to, settlements.amount, settlements.simulated, settlements.transaction, settlements.block_number, settlements.block_hash, settlements.log_index, settlements.last_error, settlements.looks, settlements.lease_until, settlements.lease, settlements.created_at, settlements.updated_at, settlements.confirmed_at, settlements.again, settlements.reverted_at, settlements.unpaid_at
 `
 
 type SettlementsConfirmParams struct {
@@ -412,6 +433,7 @@ func (q *Queries) SettlementsConfirm(ctx context.Context, db DBTX, arg Settlemen
 			&i.ConfirmedAt,
 			&i.Again,
 			&i.RevertedAt,
+			&i.UnpaidAt,
 		); err != nil {
 			return nil, err
 		}
@@ -427,7 +449,7 @@ const settlementsFinal = `-- name: SettlementsFinal :many
 UPDATE settlements SET status = 'final', updated_at = $1::timestamptz
 FROM (SELECT unnest($2::text[]) AS id, unnest($3::text[]) AS block_hash) sealed
 WHERE settlements.id = sealed.id AND settlements.block_hash = sealed.block_hash AND status = 'confirmed'
-RETURNING settlements.id, settlements.merchant_id, settlements.attempt_id, settlements.claim_id, settlements.livemode, settlements.facilitator, settlements.status, settlements.network, settlements.asset, settlements.payer, settlements.nonce, settlements.pay_to, settlements.amount, settlements.simulated, settlements.transaction, settlements.block_number, settlements.block_hash, settlements.log_index, settlements.last_error, settlements.looks, settlements.lease_until, settlements.lease, settlements.created_at, settlements.updated_at, settlements.confirmed_at, settlements.again, settlements.reverted_at
+RETURNING settlements.id, settlements.merchant_id, settlements.attempt_id, settlements.claim_id, settlements.livemode, settlements.facilitator, settlements.status, settlements.network, settlements.asset, settlements.payer, settlements.nonce, settlements.pay_to, settlements.amount, settlements.simulated, settlements.transaction, settlements.block_number, settlements.block_hash, settlements.log_index, settlements.last_error, settlements.looks, settlements.lease_until, settlements.lease, settlements.created_at, settlements.updated_at, settlements.confirmed_at, settlements.again, settlements.reverted_at, settlements.unpaid_at
 `
 
 type SettlementsFinalParams struct {
@@ -474,6 +496,7 @@ func (q *Queries) SettlementsFinal(ctx context.Context, db DBTX, arg Settlements
 			&i.ConfirmedAt,
 			&i.Again,
 			&i.RevertedAt,
+			&i.UnpaidAt,
 		); err != nil {
 			return nil, err
 		}
@@ -483,6 +506,29 @@ func (q *Queries) SettlementsFinal(ctx context.Context, db DBTX, arg Settlements
 		return nil, err
 	}
 	return items, nil
+}
+
+const settlementsInVainOf = `-- name: SettlementsInVainOf :one
+SELECT count(*) FILTER (WHERE s.reverted_at > $1::timestamptz) AS reverted, count(*) FILTER (WHERE s.unpaid_at > $2::timestamptz) AS unpaid
+FROM settlements s WHERE s.payer = $3 AND (s.reverted_at > $1::timestamptz OR s.unpaid_at > $2::timestamptz)
+`
+
+type SettlementsInVainOfParams struct {
+	RevertedSince time.Time
+	UnpaidSince   time.Time
+	Payer         string
+}
+
+type SettlementsInVainOfRow struct {
+	Reverted int64
+	Unpaid   int64
+}
+
+func (q *Queries) SettlementsInVainOf(ctx context.Context, db DBTX, arg SettlementsInVainOfParams) (SettlementsInVainOfRow, error) {
+	row := db.QueryRow(ctx, settlementsInVainOf, arg.RevertedSince, arg.UnpaidSince, arg.Payer)
+	var i SettlementsInVainOfRow
+	err := row.Scan(&i.Reverted, &i.Unpaid)
+	return i, err
 }
 
 const settlementsInsert = `-- name: SettlementsInsert :exec
@@ -534,7 +580,7 @@ UPDATE settlements SET lease = mine.lease, lease_until = $1::timestamptz, looks 
 FROM (SELECT unnest($3::text[]) AS id, unnest($4::bytea[]) AS lease) mine
 WHERE settlements.id = mine.id AND status IN ('queued', 'signed', 'broadcast', 'requested')
   AND (lease_until IS NULL OR lease_until <= $2::timestamptz OR settlements.lease = mine.lease)
-RETURNING settlements.id, settlements.merchant_id, settlements.attempt_id, settlements.claim_id, settlements.livemode, settlements.facilitator, settlements.status, settlements.network, settlements.asset, settlements.payer, settlements.nonce, settlements.pay_to, settlements.amount, settlements.simulated, settlements.transaction, settlements.block_number, settlements.block_hash, settlements.log_index, settlements.last_error, settlements.looks, settlements.lease_until, settlements.lease, settlements.created_at, settlements.updated_at, settlements.confirmed_at, settlements.again, settlements.reverted_at
+RETURNING settlements.id, settlements.merchant_id, settlements.attempt_id, settlements.claim_id, settlements.livemode, settlements.facilitator, settlements.status, settlements.network, settlements.asset, settlements.payer, settlements.nonce, settlements.pay_to, settlements.amount, settlements.simulated, settlements.transaction, settlements.block_number, settlements.block_hash, settlements.log_index, settlements.last_error, settlements.looks, settlements.lease_until, settlements.lease, settlements.created_at, settlements.updated_at, settlements.confirmed_at, settlements.again, settlements.reverted_at, settlements.unpaid_at
 `
 
 type SettlementsLeaseParams struct {
@@ -588,6 +634,7 @@ func (q *Queries) SettlementsLease(ctx context.Context, db DBTX, arg Settlements
 			&i.ConfirmedAt,
 			&i.Again,
 			&i.RevertedAt,
+			&i.UnpaidAt,
 		); err != nil {
 			return nil, err
 		}
@@ -600,7 +647,7 @@ func (q *Queries) SettlementsLease(ctx context.Context, db DBTX, arg Settlements
 }
 
 const settlementsOfAttempts = `-- name: SettlementsOfAttempts :many
-SELECT DISTINCT ON (attempt_id) id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at FROM settlements
+SELECT DISTINCT ON (attempt_id) id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at FROM settlements
 WHERE attempt_id = ANY ($1::text[]) ORDER BY attempt_id, status = 'failed', id DESC
 `
 
@@ -641,6 +688,7 @@ func (q *Queries) SettlementsOfAttempts(ctx context.Context, db DBTX, attempts [
 			&i.ConfirmedAt,
 			&i.Again,
 			&i.RevertedAt,
+			&i.UnpaidAt,
 		); err != nil {
 			return nil, err
 		}
@@ -652,24 +700,8 @@ func (q *Queries) SettlementsOfAttempts(ctx context.Context, db DBTX, attempts [
 	return items, nil
 }
 
-const settlementsRevertedOf = `-- name: SettlementsRevertedOf :one
-SELECT count(*) FROM settlements WHERE payer = $1 AND reverted_at > $2::timestamptz
-`
-
-type SettlementsRevertedOfParams struct {
-	Payer string
-	Since time.Time
-}
-
-func (q *Queries) SettlementsRevertedOf(ctx context.Context, db DBTX, arg SettlementsRevertedOfParams) (int64, error) {
-	row := db.QueryRow(ctx, settlementsRevertedOf, arg.Payer, arg.Since)
-	var count int64
-	err := row.Scan(&count)
-	return count, err
-}
-
 const settlementsSealed = `-- name: SettlementsSealed :many
-SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at FROM settlements
+SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at FROM settlements
 WHERE network = $1 AND status = 'confirmed' AND NOT simulated AND block_number <= $2::bigint
   AND (block_number, id) > ($3::bigint, $4::text)
 ORDER BY block_number, id LIMIT $5
@@ -727,6 +759,7 @@ func (q *Queries) SettlementsSealed(ctx context.Context, db DBTX, arg Settlement
 			&i.ConfirmedAt,
 			&i.Again,
 			&i.RevertedAt,
+			&i.UnpaidAt,
 		); err != nil {
 			return nil, err
 		}
