@@ -65,7 +65,7 @@ func (s *Service) Start(ctx context.Context, b Begin) (Attempt, error) {
 	if err := b.check(); err != nil {
 		return Attempt{}, err
 	}
-	offer, err := s.offered(ctx, b)
+	offer, err := s.OfferOf(ctx, b)
 	if err != nil {
 		return Attempt{}, err
 	}
@@ -104,8 +104,8 @@ func (s *Service) Start(ctx context.Context, b Begin) (Attempt, error) {
 	return a, nil
 }
 
-// offered is what is bought, as the buyer chose it.
-func (s *Service) offered(ctx context.Context, b Begin) (o shop.Offer, err error) {
+// OfferOf is what is bought by such a beginning, as the buyer chose it.
+func (s *Service) OfferOf(ctx context.Context, b Begin) (o shop.Offer, err error) {
 	switch {
 	case len(b.Items) > 0:
 		o, err = s.shop.Basket(ctx, b.Merchant, b.Livemode, b.Items)

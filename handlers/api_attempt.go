@@ -85,8 +85,30 @@ type receiptJSON struct {
 	PayURL         string          `json:"pay_url"`
 	ReceiptURL     string          `json:"receipt_url"`
 	Goods          []goodsJSON     `json:"goods,omitempty"`
+	Pass           *boughtPassJSON `json:"pass,omitempty"`
 	Message        string          `json:"message,omitempty"`
 	LeadsTo        string          `json:"leads_to,omitempty"`
+}
+
+// boughtPassJSON is the pass that the buyer of an endpoint gets.
+type boughtPassJSON struct {
+	ID          id.Pass     `json:"id"`
+	EndpointID  id.Endpoint `json:"endpoint_id"`
+	EndpointURL string      `json:"endpoint_url"`
+	Token       string      `json:"token"`
+	ExpiresAt   *time.Time  `json:"expires_at"`
+	CallsLeft   *int        `json:"calls_left"`
+}
+
+// boughtPass is the pass that a purchase brought its buyer, or nil.
+func (h *Handlers) boughtPass(ctx context.Context, p checkout.Purchase) (*boughtPassJSON, error) {
+	pass, err := h.Checkout.PassBought(ctx, p)
+	if err != nil || pass == nil {
+		return nil, err
+	}
+	return &boughtPassJSON{
+		ID: pass.ID, EndpointID: pass.Endpoint, EndpointURL: h.callURL(pass.Endpoint), Token: pass.Token, ExpiresAt: utc(pass.EndsAt), CallsLeft: pass.CallsLeft,
+	}, nil
 }
 
 // goodsJSON is what the buyer of a line gets at once.
@@ -219,6 +241,9 @@ func (h *Handlers) sendReceipt(c echo.Context, p checkout.Purchase, buyer bool) 
 	if buyer {
 		var err error
 		if j.Goods, err = h.goods(ctx, p, true); err != nil {
+			return err
+		}
+		if j.Pass, err = h.boughtPass(ctx, p); err != nil {
 			return err
 		}
 	}

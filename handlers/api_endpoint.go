@@ -23,7 +23,7 @@ func endpointCalls() []apiCall {
 		},
 		{
 			method: http.MethodPost, path: "/api/endpoints/update", scope: access.EndpointsWrite,
-			summary: "Change what future calls cost and where they go. Fields that are not named stay; null takes an optional one away. A price that a 402 has named is honoured for 300 s.",
+			summary: "Change what future calls cost and where they go. Fields that are not named stay; null takes an optional one away. A price that a 402 has named is honoured for 300 s, unless what it pays for changed with it. On another server the secret is given anew.",
 			request: endpointUpdate{}, required: []string{"id"}, status: 200, answer: endpointJSON{}, refusals: []int{400, 401, 403, 404, 422}, run: api.updateEndpoint,
 		},
 		{
@@ -117,13 +117,14 @@ type passJSON struct {
 	PaidAt     *time.Time  `json:"paid_at"`
 	ExpiresAt  *time.Time  `json:"expires_at"`
 	RevokedAt  *time.Time  `json:"revoked_at"`
+	CallsLeft  *int        `json:"calls_left"`
 	Livemode   bool        `json:"livemode"`
 	CreatedAt  time.Time   `json:"created_at"`
 }
 
 func (a api) endpointJSON(e shop.Endpoint) endpointJSON {
 	return endpointJSON{
-		ID: e.ID, URL: e.URL, EndpointURL: a.PublicURL + "/x/" + string(e.ID), Title: e.Title, Description: e.Description, MimeType: e.MimeType,
+		ID: e.ID, URL: e.URL, EndpointURL: a.callURL(e.ID), Title: e.Title, Description: e.Description, MimeType: e.MimeType,
 		ExampleInput: exampleJSON(e.Input), ExampleOutput: exampleJSON(e.Output), Price: e.Price.String(), Amount: e.Price.Units(), AmountCents: e.Price.Cents(),
 		Currency: usdc, Network: e.Network.ID, PricingType: string(e.Pricing), BillingInterval: orNull(string(e.Interval)), Settle: string(e.Settles),
 		SecretHeader: orNull(e.SecretHeader), TimeoutSeconds: int(e.Timeout / time.Second), MaxAnswerBytes: e.MaxAnswer, Identifier: e.Identified,
@@ -134,7 +135,7 @@ func (a api) endpointJSON(e shop.Endpoint) endpointJSON {
 func (a api) passJSON(p checkout.Pass) passJSON {
 	return passJSON{
 		ID: p.ID, EndpointID: p.Endpoint, Payer: p.Payer, Payments: p.Payments, Active: p.Alive(a.Now()), PaidAt: utc(p.PaidAt), ExpiresAt: utc(p.EndsAt),
-		RevokedAt: utc(p.RevokedAt), Livemode: p.Livemode, CreatedAt: p.CreatedAt.UTC(),
+		RevokedAt: utc(p.RevokedAt), CallsLeft: p.CallsLeft, Livemode: p.Livemode, CreatedAt: p.CreatedAt.UTC(),
 	}
 }
 

@@ -23,6 +23,7 @@ type linkRequest struct {
 	ItemID      field[string]          `json:"item_id"`
 	Items       field[[]wantJSON]      `json:"items"`
 	OpenAmount  field[*openJSON]       `json:"open_amount"`
+	EndpointID  field[string]          `json:"endpoint_id"`
 	Price       field[*string]         `json:"price"`
 	AmountCents field[*int64]          `json:"amount_cents"`
 	Currency    field[string]          `json:"currency"`
@@ -42,9 +43,6 @@ type linkRequest struct {
 	Reference   field[string]          `json:"reference"`
 	Metadata    field[json.RawMessage] `json:"metadata"`
 }
-
-// linkLater is what a link cannot be made of yet.
-var linkLater = []string{"endpoint_id"}
 
 // wantJSON is an item, and how many of it.
 type wantJSON struct {
@@ -80,6 +78,7 @@ type linkJSON struct {
 	Sells       string          `json:"sells"`
 	Items       []goodJSON      `json:"items"`
 	OpenAmount  *openJSON       `json:"open_amount"`
+	EndpointID  *id.Endpoint    `json:"endpoint_id"`
 	Price       string          `json:"price"`
 	Amount      string          `json:"amount"`
 	AmountCents int64           `json:"amount_cents"`
@@ -111,7 +110,7 @@ type linkJSON struct {
 func (a api) linkJSON(l shop.ListedLink) linkJSON {
 	j := linkJSON{
 		ID: l.ID, Token: l.Token, URL: a.PublicURL + views.LinkPath(l.Token), QRURL: a.qrURL(l.Token), Title: l.Title,
-		Description: l.Description, Sells: string(l.Sells), Items: a.goodsJSON(l.Goods), OpenAmount: openOf(l.Link), Price: l.Price.String(), Amount: l.Price.Units(), AmountCents: l.Price.Cents(), Currency: usdc,
+		Description: l.Description, Sells: string(l.Sells), Items: a.goodsJSON(l.Goods), OpenAmount: openOf(l.Link), EndpointID: endpointOf(l.Link), Price: l.Price.String(), Amount: l.Price.Units(), AmountCents: l.Price.Cents(), Currency: usdc,
 		Network: l.Network.ID, Livemode: l.Livemode, Status: linkStatus(l.Link, a.Now()), StartsAt: utc(l.StartsAt), ExpiresAt: utc(l.ExpiresAt),
 		Paused: l.PausedAt != nil, PauseText: l.PauseText, Asks: l.Asks.Words(), Payments: l.Payments, SuccessURL: l.SuccessURL, Message: l.After.Message, File: l.After.File, KeyItemID: l.After.KeyItem,
 		LeadsTo: l.LeadsTo.URL, MustPay: !l.LeadsTo.All, Clicks: l.Clicks.All, LedOn: l.Clicks.Led, Reference: l.Reference, Metadata: l.Metadata,
@@ -164,6 +163,14 @@ func openOf(l shop.Link) *openJSON {
 	return out
 }
 
+// endpointOf is the endpoint whose pass a link sells, or nil.
+func endpointOf(l shop.Link) *id.Endpoint {
+	if l.Pass == nil {
+		return nil
+	}
+	return &l.Pass.Endpoint
+}
+
 func (a api) qrURL(token string) string {
 	return a.PublicURL + "/api/qr?token=" + url.QueryEscape(token)
 }
@@ -174,7 +181,7 @@ func linkStatus(l shop.Link, now time.Time) string {
 		return "expired"
 	case errors.Is(err, shop.ErrSoldOut):
 		return "sold_out"
-	case errors.Is(err, shop.ErrLinkPaused):
+	case errors.Is(err, shop.ErrLinkPaused), errors.Is(err, shop.ErrEndpointDisabled):
 		return "paused"
 	case errors.Is(err, shop.ErrLinkEarly):
 		return "scheduled"
@@ -185,7 +192,7 @@ func linkStatus(l shop.Link, now time.Time) string {
 
 func (a api) createLink(c echo.Context, who access.Caller) error {
 	var request linkRequest
-	if err := decode(c, &request, linkLater...); err != nil {
+	if err := decode(c, &request); err != nil {
 		return err
 	}
 	form := shop.LinkForm{Network: request.Network.Value, Once: who.Once}
@@ -204,7 +211,7 @@ func (a api) createLink(c echo.Context, who access.Caller) error {
 
 func (a api) updateLink(c echo.Context, who access.Caller) error {
 	var request linkUpdate
-	if err := decode(c, &request, linkLater...); err != nil {
+	if err := decode(c, &request); err != nil {
 		return err
 	}
 	was, err := a.ownLinkByID(c, who, request.ID)
@@ -358,7 +365,7 @@ func (r linkRequest) fillAfter(f *shop.LinkForm) (err error) {
 
 // sellsOther tells whether the request says that something without a price of its own is sold.
 func (r linkRequest) sellsOther() bool {
-	return r.ItemID.Value != "" || r.Items.Value != nil || r.OpenAmount.Value != nil
+	return r.ItemID.Value != "" || r.Items.Value != nil || r.OpenAmount.Value != nil || r.EndpointID.Value != ""
 }
 
 // fillOffer reads what is sold: a price, items, or what the buyer gives.
@@ -370,6 +377,8 @@ func (r linkRequest) fillOffer(f *shop.LinkForm) error {
 		return &shop.FieldError{Field: "item_id", Message: "Give item_id, items or a price."}
 	case r.Items.Value != nil && priced:
 		return &shop.FieldError{Field: "items", Message: "Give item_id, items or a price."}
+	case r.EndpointID.Value != "" && (priced || r.sellsItems() || r.OpenAmount.Value != nil):
+		return &shop.FieldError{Field: "endpoint_id", Message: "Give endpoint_id, item_id, items, an open amount or a price."}
 	case r.OpenAmount.Value != nil && (priced || r.sellsItems()):
 		return &shop.FieldError{Field: "open_amount", Message: "Give an open amount, a price or items."}
 	case r.ItemID.Value != "":
@@ -382,16 +391,22 @@ func (r linkRequest) fillOffer(f *shop.LinkForm) error {
 		return err
 	}
 	if r.sellsItems() {
-		f.Price, f.Open = 0, nil
+		f.Price, f.Open, f.Endpoint = 0, nil, ""
+	}
+	if r.EndpointID.Value != "" {
+		f.Price, f.Open, f.Items = 0, nil, nil
+		if f.Endpoint, err = refersTo[id.Endpoint]("endpoint_id", r.EndpointID.Value); err != nil {
+			return err
+		}
 	}
 	if o := r.OpenAmount.Value; o != nil {
 		if f.Open, err = o.read(); err != nil {
 			return err
 		}
-		f.Price, f.Items = 0, nil
+		f.Price, f.Items, f.Endpoint = 0, nil, ""
 	}
 	if priced {
-		f.Items, f.Open = nil, nil
+		f.Items, f.Open, f.Endpoint = nil, nil, ""
 	}
 	return r.fillPrice(f)
 }
@@ -483,30 +498,32 @@ func (a api) listLinks(c echo.Context, who access.Caller) error {
 
 // offerJSON is a payment link as everybody sees it.
 type offerJSON struct {
-	Token       string     `json:"token"`
-	URL         string     `json:"url"`
-	QRURL       string     `json:"qr_url"`
-	Shop        shopJSON   `json:"shop"`
-	Title       string     `json:"title"`
-	Description string     `json:"description"`
-	Sells       string     `json:"sells"`
-	Items       []goodJSON `json:"items"`
-	OpenAmount  *openJSON  `json:"open_amount"`
-	Price       string     `json:"price"`
-	Amount      string     `json:"amount"`
-	AmountCents int64      `json:"amount_cents"`
-	Currency    string     `json:"currency"`
-	Network     string     `json:"network"`
-	Asset       string     `json:"asset"`
-	PayTo       string     `json:"pay_to"`
-	Livemode    bool       `json:"livemode"`
-	Status      string     `json:"status"`
-	StartsAt    *time.Time `json:"starts_at"`
-	ExpiresAt   *time.Time `json:"expires_at"`
-	PauseText   string     `json:"pause_text"`
-	Asks        []string   `json:"asks"`
-	LeadsToHost string     `json:"leads_to_host"`
-	MustPay     bool       `json:"require_payment"`
+	Token       string       `json:"token"`
+	URL         string       `json:"url"`
+	QRURL       string       `json:"qr_url"`
+	Shop        shopJSON     `json:"shop"`
+	Title       string       `json:"title"`
+	Description string       `json:"description"`
+	Sells       string       `json:"sells"`
+	Items       []goodJSON   `json:"items"`
+	OpenAmount  *openJSON    `json:"open_amount"`
+	EndpointID  *id.Endpoint `json:"endpoint_id"`
+	EndpointURL string       `json:"endpoint_url,omitempty"`
+	Price       string       `json:"price"`
+	Amount      string       `json:"amount"`
+	AmountCents int64        `json:"amount_cents"`
+	Currency    string       `json:"currency"`
+	Network     string       `json:"network"`
+	Asset       string       `json:"asset"`
+	PayTo       string       `json:"pay_to"`
+	Livemode    bool         `json:"livemode"`
+	Status      string       `json:"status"`
+	StartsAt    *time.Time   `json:"starts_at"`
+	ExpiresAt   *time.Time   `json:"expires_at"`
+	PauseText   string       `json:"pause_text"`
+	Asks        []string     `json:"asks"`
+	LeadsToHost string       `json:"leads_to_host"`
+	MustPay     bool         `json:"require_payment"`
 }
 
 type shopJSON struct {
@@ -523,10 +540,15 @@ func (a api) offer(c echo.Context, _ access.Caller) error {
 	if err := l.Open(a.Now()); errors.Is(err, shop.ErrLinkExpired) {
 		return err
 	}
-	return c.JSON(http.StatusOK, offerJSON{
+	j := offerJSON{
 		Token: l.Token, URL: a.PublicURL + views.LinkPath(l.Token), QRURL: a.qrURL(l.Token), Shop: shopJSON{o.Shop, o.Domain},
 		Title: l.Title, Description: l.Description, Sells: string(l.Sells), Items: a.goodsJSON(l.Goods), OpenAmount: openOf(l),
 		Price: l.Price.String(), Amount: o.Amount.Units(), AmountCents: o.Amount.Cents(), Currency: usdc, Network: l.Network.ID, Asset: l.Network.Token.Address.Hex(), PayTo: checksum(o.PayTo), Livemode: l.Livemode,
 		Status: linkStatus(l, a.Now()), StartsAt: utc(l.StartsAt), ExpiresAt: utc(l.ExpiresAt), PauseText: l.PauseText, Asks: l.Asks.Words(), LeadsToHost: l.LeadsTo.Host(), MustPay: !l.LeadsTo.All,
-	})
+		EndpointID: endpointOf(l),
+	}
+	if j.EndpointID != nil {
+		j.EndpointURL = a.callURL(*j.EndpointID)
+	}
+	return c.JSON(http.StatusOK, j)
 }

@@ -3,6 +3,7 @@ package handlers
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -19,27 +20,26 @@ import (
 
 // sessionRequest is what a program says to begin a purchase for a buyer.
 type sessionRequest struct {
-	LinkToken  string          `json:"link_token"`
-	Items      []wantJSON      `json:"items"`
-	Qty        int             `json:"qty"`
-	Amount     string          `json:"amount"`
-	Tip        string          `json:"tip"`
-	Discount   string          `json:"discount"`
-	Title      string          `json:"discount_title"`
-	Code       string          `json:"code"`
-	Wallet     string          `json:"buyer_address"`
-	Email      string          `json:"email"`
-	Name       string          `json:"name"`
-	Note       string          `json:"note"`
-	Shipping   *addressJSON    `json:"shipping_address"`
-	SuccessURL string          `json:"success_url"`
-	CancelURL  string          `json:"cancel_url"`
-	Reference  string          `json:"reference"`
-	Metadata   json.RawMessage `json:"metadata"`
+	EndpointID  string          `json:"endpoint_id"`
+	EndpointURL string          `json:"endpoint_url"`
+	LinkToken   string          `json:"link_token"`
+	Items       []wantJSON      `json:"items"`
+	Qty         int             `json:"qty"`
+	Amount      string          `json:"amount"`
+	Tip         string          `json:"tip"`
+	Discount    string          `json:"discount"`
+	Title       string          `json:"discount_title"`
+	Code        string          `json:"code"`
+	Wallet      string          `json:"buyer_address"`
+	Email       string          `json:"email"`
+	Name        string          `json:"name"`
+	Note        string          `json:"note"`
+	Shipping    *addressJSON    `json:"shipping_address"`
+	SuccessURL  string          `json:"success_url"`
+	CancelURL   string          `json:"cancel_url"`
+	Reference   string          `json:"reference"`
+	Metadata    json.RawMessage `json:"metadata"`
 }
-
-// sessionLater is what a purchase cannot carry yet.
-var sessionLater = []string{"endpoint_id", "endpoint_url"}
 
 // addressJSON is where goods are sent.
 type addressJSON struct {
@@ -73,7 +73,7 @@ type sessionJSON struct {
 
 func (a api) createSession(c echo.Context, who access.Caller) error {
 	var request sessionRequest
-	if err := decode(c, &request, sessionLater...); err != nil {
+	if err := decode(c, &request); err != nil {
 		return err
 	}
 	begin, err := request.begin()
@@ -81,17 +81,20 @@ func (a api) createSession(c echo.Context, who access.Caller) error {
 		return err
 	}
 	begin.Once = who.Once
+	if begin.Endpoint, err = a.endpointMeant(c, who, request); err != nil {
+		return err
+	}
 	if who.Merchant == "" {
 		begin.From = c.RealIP()
 		if begin.Choice.Discount > 0 {
 			return errNotForPublic
 		}
-		if err := a.crowded(c, request.LinkToken); err != nil {
+		if err := a.crowded(c, request.LinkToken+string(begin.Endpoint)); err != nil {
 			return err
 		}
 	} else if len(begin.Items) > 0 {
 		begin.Merchant, begin.Livemode = who.Merchant, who.Livemode
-	} else if err := a.checkOwnLink(c, who, request.LinkToken); err != nil {
+	} else if err := a.checkOwn(c, who, begin); err != nil {
 		return err
 	}
 	attempt, err := a.startCoded(c, begin)
@@ -124,9 +127,32 @@ func (a api) reservations(c echo.Context, attempt checkout.Attempt) ([]id.Reserv
 	return held, err
 }
 
-// checkOwnLink hides the links of other shops, and of the other mode, from a shop's key.
-func (a api) checkOwnLink(c echo.Context, who access.Caller, token string) error {
-	offer, err := a.Shop.Offer(c.Request().Context(), token)
+// endpointMeant is the endpoint that a request names by its id, by the address that programs call, or by that of the seller's
+// own server; empty where it names none.
+func (a api) endpointMeant(c echo.Context, who access.Caller, r sessionRequest) (id.Endpoint, error) {
+	if r.EndpointID != "" {
+		return refersTo[id.Endpoint]("endpoint_id", r.EndpointID)
+	}
+	if r.EndpointURL == "" {
+		return "", nil
+	}
+	if name, ours := strings.CutPrefix(r.EndpointURL, a.callURL("")); ours {
+		endpoint, err := id.Parse[id.Endpoint](name)
+		if err != nil {
+			return "", shop.ErrNotFound
+		}
+		return endpoint, nil
+	}
+	plain, err := a.Egress.Normalize(r.EndpointURL)
+	if err != nil {
+		return "", shop.ErrNotFound
+	}
+	return a.Endpoints.ByURL(c.Request().Context(), who.Merchant, who.Livemode, plain)
+}
+
+// checkOwn hides the links and endpoints of other shops, and of the other mode, from a shop's key.
+func (a api) checkOwn(c echo.Context, who access.Caller, b checkout.Begin) error {
+	offer, err := a.Checkout.OfferOf(c.Request().Context(), b)
 	if err == nil && !owns(who, offer.Merchant, offer.Link.Livemode) {
 		return shop.ErrNotFound
 	}
@@ -136,8 +162,10 @@ func (a api) checkOwnLink(c echo.Context, who access.Caller, token string) error
 // begin makes a purchase's beginning of the request.
 func (r sessionRequest) begin() (checkout.Begin, error) {
 	switch {
-	case r.LinkToken == "" && len(r.Items) == 0:
-		return checkout.Begin{}, &shop.FieldError{Field: "link_token", Message: "Say what is bought: the token of a payment link, or items."}
+	case r.LinkToken == "" && len(r.Items) == 0 && r.EndpointID == "" && r.EndpointURL == "":
+		return checkout.Begin{}, &shop.FieldError{Field: "link_token", Message: "Say what is bought: the token of a payment link, items, or an endpoint."}
+	case (r.EndpointID != "" || r.EndpointURL != "") && (r.LinkToken != "" || r.Items != nil), r.EndpointID != "" && r.EndpointURL != "":
+		return checkout.Begin{}, &shop.FieldError{Field: "endpoint_id", Message: "Give link_token, items, endpoint_id or endpoint_url."}
 	case r.LinkToken != "" && r.Items != nil:
 		return checkout.Begin{}, &shop.FieldError{Field: "items", Message: "Give link_token or items."}
 	}

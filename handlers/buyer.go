@@ -48,6 +48,11 @@ func (h *Handlers) link(c echo.Context) error {
 	if err := h.opened(c, offer.Link); err != nil {
 		return err
 	}
+	if !wantsPage(c.Request()) || carriesPayment(c.Request()) {
+		if offer, err = h.codedOffer(c, offer); err != nil {
+			return err
+		}
+	}
 	if offer.Link.LeadsTo.All && !carriesPayment(c.Request()) {
 		return h.shortLink(c, offer)
 	}
@@ -105,6 +110,9 @@ func (h *Handlers) begin(c echo.Context) error {
 	if carriesPayment(c.Request()) {
 		offer, err := h.chosenOffer(c)
 		if err != nil {
+			return err
+		}
+		if offer, err = h.codedOffer(c, offer); err != nil {
 			return err
 		}
 		return h.payLink(c, offer)

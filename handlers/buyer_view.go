@@ -42,7 +42,7 @@ func closingOf(l shop.Link, problem error) views.Closing {
 	switch {
 	case errors.Is(problem, shop.ErrLinkExpired):
 		return views.Closing{Closed: views.ClosedExpired}
-	case errors.Is(problem, shop.ErrLinkPaused):
+	case errors.Is(problem, shop.ErrLinkPaused), errors.Is(problem, shop.ErrEndpointDisabled):
 		return views.Closing{Closed: views.ClosedPaused, ClosedText: l.PauseText}
 	case errors.Is(problem, shop.ErrLinkEarly) && l.StartsAt != nil:
 		return views.Closing{Closed: views.ClosedEarly, OpensAt: *l.StartsAt}
@@ -91,6 +91,9 @@ func (h *Handlers) viewBuyers(c echo.Context, v *views.PurchaseView, p checkout.
 		}
 		v.Handover.Goods = append(v.Handover.Goods, handed)
 	}
+	if err := h.viewPass(c, v, p); err != nil {
+		return err
+	}
 	if err := h.viewShipment(c, v, p); err != nil {
 		return err
 	}
@@ -99,6 +102,19 @@ func (h *Handlers) viewBuyers(c echo.Context, v *views.PurchaseView, p checkout.
 	}
 	if _, ok := checkout.ReceiptOf(p); ok {
 		v.Handover.ReceiptURL = views.ReceiptPath(string(p.ID), k)
+	}
+	return nil
+}
+
+// viewPass adds the pass of a purchase of an endpoint.
+func (h *Handlers) viewPass(c echo.Context, v *views.PurchaseView, p checkout.Purchase) error {
+	pass, err := h.Checkout.PassBought(c.Request().Context(), p)
+	if err != nil || pass == nil {
+		return err
+	}
+	v.Handover.Pass = &views.BoughtPass{URL: h.callURL(pass.Endpoint), Token: pass.Token, Once: pass.CallsLeft != nil, Over: !pass.Alive(h.Now())}
+	if pass.EndsAt != nil {
+		v.Handover.Pass.EndsAt = *pass.EndsAt
 	}
 	return nil
 }

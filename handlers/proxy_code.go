@@ -20,14 +20,8 @@ const headerCode = "X-Activation-Code"
 // callByCode is a call that comes with a code. One for the whole price lets it through, for one of its uses; any other
 // makes the call cost less, with the payment to come or in hand.
 func (h *Handlers) callByCode(c echo.Context, a *paidCall, text string) (sent bool, err error) {
-	var code shop.HandedIn
-	err = h.tryCode(c, text, func() (err error) {
-		code, err = h.Shop.HandIn(c.Request().Context(), a.endpoint.Merchant, a.endpoint.Livemode, text)
-		return err
-	})
-	// A payment in hand may be one that was taken with the last use: then its answer is given again. If not, the use is
-	// not to be had either when it is taken.
-	if err != nil && (!errors.Is(err, shop.ErrCodeUsed) || !carriesPayment(c.Request())) {
+	code, err := h.handedIn(c, a.offer, text)
+	if err != nil {
 		return false, err
 	}
 	offer, err := a.offer.Coded(code)
@@ -43,8 +37,35 @@ func (h *Handlers) callByCode(c echo.Context, a *paidCall, text string) (sent bo
 	return true, h.callFree(c, *a, code)
 }
 
-// callFree makes a call for one use of a code. The use is gone once the seller's server has answered well, and comes back
-// where it has not, also where this process does not live to see it.
+// handedIn reads the code of a program's request.
+func (h *Handlers) handedIn(c echo.Context, o shop.Offer, text string) (code shop.HandedIn, err error) {
+	err = h.tryCode(c, text, func() (err error) {
+		code, err = h.Shop.HandIn(c.Request().Context(), o.Merchant, o.Link.Livemode, text)
+		return err
+	})
+	// A payment in hand may be one that was taken with the last use: then its answer is given again. If not, the use is
+	// not to be had either when it is taken.
+	if errors.Is(err, shop.ErrCodeUsed) && carriesPayment(c.Request()) {
+		err = nil
+	}
+	return code, err
+}
+
+// codedOffer is what a link offers to a program, with what its code takes off.
+func (h *Handlers) codedOffer(c echo.Context, o shop.Offer) (shop.Offer, error) {
+	text := c.Request().Header.Get(headerCode)
+	if text == "" {
+		return o, nil
+	}
+	code, err := h.handedIn(c, o, text)
+	if err != nil {
+		return o, err
+	}
+	return o.Coded(code)
+}
+
+// callFree makes a call for one use of a code. The use is gone once the seller's server has begun to answer well, before
+// any of that is handed out, and comes back where it has not, also where this process does not live to see it.
 func (h *Handlers) callFree(c echo.Context, a paidCall, code shop.HandedIn) error {
 	if err := a.endpoint.Open(); err != nil {
 		return err
@@ -54,14 +75,19 @@ func (h *Handlers) callFree(c echo.Context, a paidCall, code shop.HandedIn) erro
 	if err != nil {
 		return err
 	}
+	spent := false
+	a.spend = func() error {
+		spending, end := context.WithTimeout(ctx, endTimeout)
+		defer end()
+		err := h.Shop.SpendCode(spending, hold)
+		spent = err == nil
+		return err
+	}
 	calling, cancel := context.WithTimeout(ctx, a.endpoint.Timeout)
 	defer cancel()
 	answer, err := h.askOrPassOn(calling, c, a, common.HexToAddress(code.Wallet()))
-	ending, end := context.WithTimeout(ctx, endTimeout)
-	defer end()
-	noted := h.endHold(ending, hold, err == nil && answer.Status < http.StatusBadRequest)
-	if noted != nil {
-		slog.ErrorContext(ctx, "a call with a code", "endpoint", a.endpoint.ID, "code", hold.Code.ID, "error", noted)
+	if !spent {
+		h.returnCode(ctx, hold)
 	}
 	if err != nil || c.Response().Committed {
 		return breakOff(c, err)
@@ -72,11 +98,21 @@ func (h *Handlers) callFree(c echo.Context, a paidCall, code shop.HandedIn) erro
 // holdMargin is how much longer a use is held than its call may take.
 const holdMargin = time.Minute
 
-func (h *Handlers) endHold(ctx context.Context, hold shop.CodeHold, answered bool) error {
-	if answered {
-		return h.Shop.SpendCode(ctx, hold)
+// returnCode gives the use of a call back that was not answered well.
+func (h *Handlers) returnCode(ctx context.Context, hold shop.CodeHold) {
+	ctx, cancel := context.WithTimeout(ctx, endTimeout)
+	defer cancel()
+	if err := h.Shop.ReturnCode(ctx, hold); err != nil { // it goes back in time
+		slog.ErrorContext(ctx, "a call with a code", "code", hold.Code.ID, "error", err)
 	}
-	return h.Shop.ReturnCode(ctx, hold)
+}
+
+// use uses up what the call is made with, if the answer is good.
+func (a paidCall) use(answer checkout.Answer) error {
+	if a.spend == nil || answer.Status >= http.StatusBadRequest {
+		return nil
+	}
+	return a.spend()
 }
 
 // askOrPassOn asks the seller's server. What may be large or never end is handed on as it comes.
@@ -85,5 +121,9 @@ func (h *Handlers) askOrPassOn(ctx context.Context, c echo.Context, a paidCall, 
 	if a.endpoint.Settles == shop.SettlesFirst {
 		return h.passOn(ctx, c, a, of)
 	}
-	return h.askUpstream(ctx, c.Request(), a, of)
+	answer, err := h.askUpstream(ctx, c.Request(), a, of)
+	if err == nil {
+		err = a.use(answer)
+	}
+	return answer, err
 }

@@ -115,7 +115,7 @@ func callCORS(next echo.HandlerFunc) echo.HandlerFunc {
 		if c.Request().Method != http.MethodOptions {
 			return next(c)
 		}
-		allowed := corsAllowed + ", " + headerPass + ", " + headerCode
+		allowed := corsAllowed + ", " + headerPass
 		for name := range strings.SplitSeq(c.Request().Header.Get("Access-Control-Request-Headers"), ",") {
 			if name = textproto.TrimString(name); httpguts.ValidHeaderFieldName(name) && len(allowed) < maxTarget {
 				allowed += ", " + name

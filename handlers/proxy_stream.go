@@ -56,10 +56,43 @@ func (h *Handlers) callByPass(c echo.Context, a paidCall, pass checkout.Pass) er
 	if err := a.endpoint.Open(); err != nil {
 		return err
 	}
+	if pass.CallsLeft != nil {
+		return h.callOnce(c, a, pass)
+	}
 	ctx, cancel := context.WithTimeout(c.Request().Context(), a.endpoint.Timeout)
 	defer cancel()
 	_, err := h.passOn(ctx, c, a, checkout.Paying{Payer: common.HexToAddress(pass.Payer)})
 	return breakOff(c, err)
+}
+
+// callOnce makes the one call of a pass. The pass is spent once the seller's server has answered well, or its program has left
+// with some of the answer; it stays where that server has not answered, also where this process does not live to see it.
+func (h *Handlers) callOnce(c echo.Context, a paidCall, pass checkout.Pass) error {
+	ctx := context.WithoutCancel(c.Request().Context()) // whoever leaves has used his pass
+	hold, err := h.Checkout.HoldPass(ctx, pass, a.endpoint)
+	if errors.Is(err, checkout.ErrPass) {
+		want, err := h.Checkout.QuoteCall(ctx, a.endpoint, a.offer, a.resource)
+		if err != nil {
+			return err
+		}
+		return h.askForCall(c, a, want, "The pass is used.")
+	}
+	if err != nil {
+		return err
+	}
+	calling, cancel := context.WithTimeout(ctx, a.endpoint.Timeout)
+	defer cancel()
+	answer, err := h.askOrPassOn(calling, c, a, common.HexToAddress(pass.Payer))
+	ending, end := context.WithTimeout(ctx, endTimeout)
+	defer end()
+	answered := err == nil && answer.Status < http.StatusBadRequest || errors.Is(err, errBrokenOff) && !errors.Is(err, checkout.ErrUpstream)
+	if err := h.Checkout.EndPassCall(ending, hold, answered); err != nil {
+		slog.ErrorContext(ctx, "a call with a pass", "endpoint", a.endpoint.ID, "pass", pass.ID, "error", err)
+	}
+	if err != nil || c.Response().Committed {
+		return breakOff(c, err)
+	}
+	return sendAnswer(c, answer)
 }
 
 // passOn hands an answer on as it comes, and returns it as far as it may be kept: beyond that its body is longer than any
@@ -73,6 +106,9 @@ func (h *Handlers) passOn(ctx context.Context, c echo.Context, a paidCall, of ch
 	answer := checkout.Answer{Status: response.StatusCode, Header: answerHeader(response.Header)}
 	if response.ContentLength > a.endpoint.MaxAnswer && c.Request().Method != http.MethodHead {
 		return checkout.Answer{}, checkout.ErrUpstreamLarge
+	}
+	if err := a.use(answer); err != nil {
+		return checkout.Answer{}, err
 	}
 	writeHead(c, answer.Header)
 	c.Response().WriteHeader(answer.Status)

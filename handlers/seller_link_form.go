@@ -20,10 +20,11 @@ const zone = "UTC"
 
 // What the form of a link may be about.
 const (
-	sellsAmount = "amount"
-	sellsItems  = "items"
-	sellsOpen   = "open"
-	sellsShort  = "short"
+	sellsAmount   = "amount"
+	sellsItems    = "items"
+	sellsOpen     = "open"
+	sellsShort    = "short"
+	sellsEndpoint = "endpoint"
 )
 
 const countProblem = "Give a whole number of payments, or leave it empty."
@@ -107,7 +108,7 @@ func linkField(v *views.LinkFormView, name string) *views.Field {
 		"title": &v.Title, "description": &v.Description, "price": &v.Price, "max_payments": &v.MaxPayments,
 		"starts_at": &v.Offer.Starts, "expires_at": &v.Expires, "success_url": &v.SuccessURL, "reference": &v.Reference,
 		"message": &v.Offer.Message, "leads_to": &v.Offer.Target, "sells": &v.Offer.Sells, "items": &v.Offer.Find,
-		"open_amount.min": &v.Offer.Min, "open_amount.presets": &v.Offer.Presets,
+		"open_amount.min": &v.Offer.Min, "open_amount.presets": &v.Offer.Presets, "endpoint_id": &v.Offer.Endpoint,
 	}[name]
 }
 
@@ -130,8 +131,28 @@ func (h *Handlers) showLinkForm(c echo.Context, s seller, status int, v views.Li
 		l := &v.Offer.Lines[i]
 		l.Title, l.Pricing, l.Price, l.Stock = g.Title, string(g.Pricing), g.Price, views.StockView{Limited: g.Limited, Free: g.Free}
 	}
+	if v.Offer.Endpoints, err = h.endpointOptions(c, s, v.Offer.Endpoint.Value); err != nil {
+		return err
+	}
 	return h.Page(c, status, views.LinkForm(v))
 }
+
+// endpointOptions are the shop's paid APIs that a link may stand for: those that are on, and the one that it stands for.
+func (h *Handlers) endpointOptions(c echo.Context, s seller, chosen string) ([]views.Option, error) {
+	all, err := h.Endpoints.List(c.Request().Context(), s.Merchant, s.livemode, shop.Page{Limit: maxEndpointOptions})
+	if err != nil {
+		return nil, err
+	}
+	var options []views.Option
+	for _, e := range all {
+		if e.DisabledAt == nil || string(e.ID) == chosen {
+			options = append(options, views.Option{Value: string(e.ID), Word: e.Title + ", " + views.AmountUSDC(e.Price)})
+		}
+	}
+	return options, nil
+}
+
+const maxEndpointOptions = 100
 
 // writtenLink is the form of a link as it is.
 func writtenLink(l shop.Link) views.LinkFormView {
@@ -156,6 +177,8 @@ func writtenLink(l shop.Link) views.LinkFormView {
 			presets = append(presets, p.String())
 		}
 		v.Offer.Presets.Value = strings.Join(presets, " ")
+	case shop.SellsEndpoint:
+		v.Offer.Endpoint.Value = string(l.Pass.Endpoint)
 	case shop.SellsItems:
 	}
 	return v
@@ -196,7 +219,7 @@ func (h *Handlers) sentLink(c echo.Context, s seller) (v views.LinkFormView, arr
 		Title: value("title"), Description: value("description"), Price: value("price"), MaxPayments: value("max_payments"),
 		Expires: value("expires_at"), SuccessURL: value("success_url"), Reference: value("reference"),
 		Offer: views.LinkOffer{
-			Sells: value("sells"), Find: value("find"), Min: value("min"), Presets: value("presets"), Target: value("target"),
+			Sells: value("sells"), Find: value("find"), Endpoint: value("endpoint"), Min: value("min"), Presets: value("presets"), Target: value("target"),
 			Require: c.FormValue("require") != "", Starts: value("starts_at"), Tips: c.FormValue("tips") != "", Message: value("message"),
 		},
 	}
@@ -290,7 +313,20 @@ func readOffer(v *views.LinkFormView) (write func(*shop.LinkForm), err error) {
 	switch o.Sells.Value {
 	case sellsAmount:
 		price, err := readAmount("price", v.Price.Value)
-		return func(f *shop.LinkForm) { f.Price, f.Items, f.Open, f.LeadsTo = price, nil, nil, shop.LeadsTo{} }, err
+		return func(f *shop.LinkForm) {
+			f.Price, f.Items, f.Open, f.Endpoint, f.LeadsTo = price, nil, nil, "", shop.LeadsTo{}
+		}, err
+	case sellsEndpoint:
+		endpoint, err := id.Parse[id.Endpoint](o.Endpoint.Value)
+		if err != nil {
+			return nil, &shop.FieldError{Field: "endpoint_id", Message: "Choose a paid API."}
+		}
+		return func(f *shop.LinkForm) {
+			if f.Endpoint == "" {
+				f.LeadsTo = shop.LeadsTo{}
+			}
+			f.Price, f.Items, f.Open, f.Endpoint = 0, nil, nil, endpoint
+		}, nil
 	case sellsShort:
 		to := shop.LeadsTo{URL: o.Target.Value, All: !o.Require}
 		if to.URL == "" {
@@ -300,14 +336,14 @@ func readOffer(v *views.LinkFormView) (write func(*shop.LinkForm), err error) {
 		if o.Require {
 			price, err = readAmount("price", v.Price.Value)
 		}
-		return func(f *shop.LinkForm) { f.Price, f.Items, f.Open, f.LeadsTo = price, nil, nil, to }, err
+		return func(f *shop.LinkForm) { f.Price, f.Items, f.Open, f.Endpoint, f.LeadsTo = price, nil, nil, "", to }, err
 	case sellsOpen:
 		open, err := readOpen(o)
 		return func(f *shop.LinkForm) {
 			if f.Open == nil {
 				f.LeadsTo = shop.LeadsTo{}
 			}
-			f.Price, f.Items, f.Open = 0, nil, open
+			f.Price, f.Items, f.Open, f.Endpoint = 0, nil, open, ""
 		}, err
 	case sellsItems:
 		wants, err := readLines(o.Lines)
@@ -315,7 +351,7 @@ func readOffer(v *views.LinkFormView) (write func(*shop.LinkForm), err error) {
 			if f.Items == nil {
 				f.LeadsTo = shop.LeadsTo{}
 			}
-			f.Price, f.Items, f.Open = 0, wants, nil
+			f.Price, f.Items, f.Open, f.Endpoint = 0, wants, nil, ""
 		}, err
 	}
 	return nil, &shop.FieldError{Field: "sells", Message: "Choose what the link offers."}

@@ -9,13 +9,14 @@ import (
 // Held and OnwardHost are known.
 type Handover struct {
 	Goods      []DeliveredGoods
-	Held       bool      // there are goods, and the reader has no right to them
-	To         []string  // the lines of the address that something is sent to
-	Sent       time.Time // when it was sent; zero: not yet
-	SentNotes  []string  // such as tracking numbers, also of the part of it that was sent before the rest
-	Onward     string    // where a paid short link leads on: an address of ours that counts and answers 303
-	OnwardHost string    // the host it leads to
-	ReceiptURL string    // the receipt as a file, to be checked at [VerifyPath]
+	Held       bool        // there are goods, and the reader has no right to them
+	To         []string    // the lines of the address that something is sent to
+	Sent       time.Time   // when it was sent; zero: not yet
+	SentNotes  []string    // such as tracking numbers, also of the part of it that was sent before the rest
+	Onward     string      // where a paid short link leads on: an address of ours that counts and answers 303
+	OnwardHost string      // the host it leads to
+	Pass       *BoughtPass // for a paid API
+	ReceiptURL string      // the receipt as a file, to be checked at [VerifyPath]
 }
 
 // DeliveredGoods is what the buyer of one line gets at once.
@@ -24,6 +25,15 @@ type DeliveredGoods struct {
 	File  *DeliveredFile
 	Keys  []string
 	Late  bool // it was sold out when the money came: the shop has to find it, or gives the money back
+}
+
+// BoughtPass is what lets the programs of who has paid call a paid API.
+type BoughtPass struct {
+	URL    string // of the API
+	Token  string
+	Once   bool      // it is for one call
+	Over   bool      // it opens nothing any more
+	EndsAt time.Time // zero: never
 }
 
 // DeliveredFile is a file to download.

@@ -25,9 +25,10 @@ func LinkPosterPath(link id.Link, size string) string {
 // LinkOffer is the part of a link's form that says what it sells, beside a title. With Sells empty the form is that of a
 // title and an amount, as it was before there was a choice. Its fields:
 //
-//	sells      amount, items, open or short
+//	sells      amount, items, open, short or endpoint
 //	items      item and qty, each as often as there are lines, in the same order
 //	open       min: the least amount or empty; presets: amounts with blanks or semicolons between them
+//	endpoint   endpoint: one of Endpoints
 //	short      target: an https address; require: "1" where it has to be paid first, and then price
 //	starts_at  2006-01-02T15:04 in the shop's location, or empty
 //	ask        name, email, note: any of them
@@ -50,6 +51,9 @@ type LinkOffer struct {
 	Asks     []string // of "name", "email", "note"
 	Tips     bool
 	Message  Field
+	// Endpoints are the shop's paid APIs; where there are none the form does not speak of them.
+	Endpoints []Option
+	Endpoint  Field
 }
 
 // LinkLine is an item that a link sells.
@@ -64,6 +68,13 @@ type LinkLine struct {
 
 // linkKinds are the values of the field "sells".
 var linkKinds = []Option{{"amount", "An amount"}, {"items", "Items"}, {"open", "Buyer decides"}, {"short", "A page"}}
+
+func (o LinkOffer) kinds() []Option {
+	if len(o.Endpoints) == 0 {
+		return linkKinds
+	}
+	return append(slices.Clone(linkKinds), Option{"endpoint", "A paid API"})
+}
 
 var linkAsks = []Option{{"name", "Name"}, {"email", "E-mail"}, {"note", "Note"}}
 
