@@ -233,6 +233,21 @@ func (s *Service) AttemptsOfLink(ctx context.Context, merchant id.Merchant, link
 	return out, nil
 }
 
+// AttemptsOfEndpoint lists the newest purchases of an endpoint's calls.
+func (s *Service) AttemptsOfEndpoint(ctx context.Context, merchant id.Merchant, endpoint id.Endpoint, limit int) ([]Listed, error) {
+	rows, err := queries.New().AttemptListOfEndpoint(ctx, s.pool, queries.AttemptListOfEndpointParams{MerchantID: merchant, EndpointID: endpoint, Most: int32(limit)})
+	if err != nil {
+		return nil, wrapList("purchases", merchant, err)
+	}
+	out := make([]Listed, len(rows))
+	for i, r := range rows {
+		if out[i], err = s.listed(r.Attempt, r.Payer); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
 // UnderWay lists the newest purchases whose payment the chain has not answered.
 func (s *Service) UnderWay(ctx context.Context, merchant id.Merchant, livemode bool, limit int) ([]Listed, error) {
 	rows, err := queries.New().AttemptListUnderWay(ctx, s.pool, queries.AttemptListUnderWayParams{MerchantID: merchant, Livemode: livemode, Most: int32(limit)})

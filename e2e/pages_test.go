@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -56,7 +57,7 @@ func TestEveryPage(t *testing.T) {
 	t.Parallel()
 	g := openGallery(t)
 	staff := g.employ(t)
-	shelves := staff.shelves(t)
+	shelves, calls := staff.shelves(t), staff.calls(t)
 	t.Run("group", func(t *testing.T) { // ends before the world does
 		for _, p := range g.pages() {
 			t.Run(p.name, func(t *testing.T) {
@@ -64,7 +65,7 @@ func TestEveryPage(t *testing.T) {
 				g.visitor(t, p, desktop, axe).isClean(p.name)
 			})
 		}
-		for _, l := range append(staff.looks(), shelves...) {
+		for _, l := range slices.Concat(staff.looks(), shelves, calls) {
 			t.Run(l.name, func(t *testing.T) {
 				t.Parallel()
 				l.visitor(t, g, desktop, axe).isClean(l.name)
@@ -79,6 +80,7 @@ func TestEveryPage(t *testing.T) {
 			g.takeScreenshots(t)
 			staff.takeScreenshots(t)
 			staff.takeShopScreenshots(t, shelves)
+			staff.takeCallScreenshots(t, calls)
 		})
 	})
 	t.Run("sending failed again", func(t *testing.T) { g.sendFailedAgain(t) })

@@ -70,7 +70,8 @@ func (h *Handlers) lacks(c echo.Context, s seller, p access.Permission) error {
 var reaches = map[views.Section]access.Permission{
 	views.SectionOverview: access.SeeShop, views.SectionSales: access.SeeSales, views.SectionSettlements: access.SeeSales,
 	views.SectionLinks: access.SeeLinks, views.SectionItems: access.SeeItems, views.SectionOrders: access.SeeSales, views.SectionCodes: access.SeeCodes,
-	views.SectionWebhooks: access.SeeWebhooks, views.SectionStaff: access.SeeStaff,
+	views.SectionEndpoints: access.SeeEndpoints,
+	views.SectionWebhooks:  access.SeeWebhooks, views.SectionStaff: access.SeeStaff,
 	views.SectionAudit: access.SeeAudit, views.SectionSettings: access.SeeSettings,
 }
 
@@ -80,6 +81,7 @@ var leads = []struct {
 	needs access.Permission
 }{
 	{views.LinksPath, access.SeeLinks}, {views.ItemsPath, access.SeeItems}, {views.OrdersPath, access.SeeSales}, {views.CodesPath, access.SeeCodes},
+	{views.EndpointsPath, access.SeeEndpoints},
 	{views.WebhooksPath, access.SeeWebhooks}, {views.StaffPath, access.SeeStaff},
 	{views.SettingsPath, access.SeeSettings},
 }

@@ -106,12 +106,20 @@ var carried = map[string]func(*accessWorld, rows) content{
 	"POST /dashboard/links/:link/edit":              filled("title", "Tea", "price", "2.50"),
 	"POST /dashboard/attempts/:attempt/simulations": filled("mode", "direct"),
 
-	"POST /dashboard/codes":                   filled("off", "free"),
-	"POST /dashboard/items":                   filled("title", "Tea", "kind", "physical", "pricing", "fixed", "price", "2.50"),
-	"POST /dashboard/items/:item/edit":        filled("title", "Tea", "kind", "physical", "pricing", "fixed", "price", "2.50"),
-	"POST /dashboard/items/:item/stock":       filled("more", "3"),
-	"POST /dashboard/items/:item/keys":        filled("keys", "AAA-1"),
-	"POST /dashboard/orders/:sale/fulfilment": filled("note", "Parcel 7"),
+	"POST /dashboard/codes": filled("off", "free"),
+	"POST /dashboard/endpoints": func(*accessWorld, rows) content {
+		return fields("url", "http://127.0.0.1:1/"+id.NewToken(), "price", "0.01", "pricing_type", "per_request", "settle", "after")
+	},
+	"POST /dashboard/endpoints/:endpoint/edit": func(*accessWorld, rows) content {
+		return fields("url", "http://127.0.0.1:1/"+id.NewToken(), "price", "0.01", "pricing_type", "per_request", "settle", "after")
+	},
+	"POST /dashboard/endpoints/:endpoint/status": filled("status", "active"),
+	"POST /dashboard/endpoints/:endpoint/trial":  filled("method", "GET"),
+	"POST /dashboard/items":                      filled("title", "Tea", "kind", "physical", "pricing", "fixed", "price", "2.50"),
+	"POST /dashboard/items/:item/edit":           filled("title", "Tea", "kind", "physical", "pricing", "fixed", "price", "2.50"),
+	"POST /dashboard/items/:item/stock":          filled("more", "3"),
+	"POST /dashboard/items/:item/keys":           filled("keys", "AAA-1"),
+	"POST /dashboard/orders/:sale/fulfilment":    filled("note", "Parcel 7"),
 
 	"POST /dashboard/webhooks":                 filled("url", "http://127.0.0.1:1/hook", "choice", "all"),
 	"POST /dashboard/webhooks/:webhook/edit":   filled("url", "http://127.0.0.1:1/hook", "choice", "all"),
@@ -198,6 +206,7 @@ var others = map[string][]func(*accessWorld, rows) content{
 	},
 	"POST /dashboard/items":            {itemNaming("edition_of", "item"), itemNaming("image_id", "picture"), itemNaming("file_id", "file")},
 	"POST /dashboard/items/:item/edit": {itemNaming("edition_of", "item"), itemNaming("image_id", "picture"), itemNaming("file_id", "file")},
+	"GET /dashboard/endpoints/passes":  {func(_ *accessWorld, ids rows) content { return query("endpoint", ids("endpoint")) }},
 	"GET /dashboard/orders/packing":    {func(_ *accessWorld, ids rows) content { return query("id", ids("sale")) }},
 	"GET /dashboard/sales":             {func(_ *accessWorld, ids rows) content { return query("q", ids("attempt")) }},
 	"GET /api/webhooks/deliveries": {

@@ -38,6 +38,7 @@ func (h *Handlers) sellerRoutes(e *echo.Echo) {
 	e.GET(views.LinksPath+"/:link/poster", h.may(access.SeeLinks, h.poster))
 	h.itemRoutes(e)
 	h.orderRoutes(e)
+	h.endpointRoutes(e)
 	h.codeRoutes(e)
 	h.webhookRoutes(e)
 	h.noticeRoutes(e)

@@ -28,6 +28,7 @@ import (
 	"xsynesis/static"
 	"xsynesis/views"
 	"xsynesis/webhook"
+	"xsynesis/x402/buyer"
 )
 
 // Options are what the handlers serve and how.
@@ -58,6 +59,7 @@ type Options struct {
 	// FacilitatorSecret signs what facilitators call back with; without it they cannot.
 	FacilitatorSecret string
 	TestWallet        bool         // pages offer the wallet that Extend answers for
+	TestPayer         buyer.Wallet // pays sellers' trials of their own paid APIs; nil outside the development build
 	TrustedProxies    []*net.IPNet // whose X-Forwarded-For is believed
 	Limited           bool         // who asks too often has to wait
 	// Patience is how long a client may take to send a request, and to take its answer; 0 for a minute.

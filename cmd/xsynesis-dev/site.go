@@ -27,7 +27,7 @@ type demo struct {
 const explorerPath = "/dev/explorer"
 
 func (d demo) routes(e *echo.Echo, h *handlers.Handlers) {
-	h.Demo = d.people
+	h.Demo, h.TestPayer = d.people, d.wallet
 	e.POST(views.SignInPath, func(c echo.Context) error { return d.signIn(c, h) })
 	e.POST(views.ConfirmDemoPath, h.ConfirmDemo)
 	e.POST(views.OnboardingPaymentsPath, h.PayTest(d.wallet.pay))

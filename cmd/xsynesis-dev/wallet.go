@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"encoding/json"
 	"math/big"
 
 	"github.com/ethereum/go-ethereum/accounts"
+	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/signer/core/apitypes"
@@ -16,6 +18,14 @@ import (
 
 // testWallet signs for the demo's buyer; its key never leaves the server.
 type testWallet struct{ key *ecdsa.PrivateKey }
+
+// Address is whose wallet it is.
+func (w testWallet) Address() common.Address { return address(w.key) }
+
+// Sign makes the signature that the token accepts for the authorization.
+func (w testWallet) Sign(_ context.Context, a x402.Authorization, t x402.Token) ([]byte, error) {
+	return x402.Sign(a, t, w.key)
+}
 
 // walletError is an EIP-1193 error.
 type walletError struct {
