@@ -22,7 +22,9 @@ var ErrCartChanged = errors.New("checkout: cart changed meanwhile")
 type CartOrder struct {
 	Visitor string
 	Once    string     // the cart's key: the same again is the same purchase
-	Total   money.USDC // what he saw
+	Total   money.USDC // what he saw, without his code
+	Code    string     // an activation code; empty for none
+	Wallet  string     // as [Begin.Wallet]
 	Buyer   Buyer
 	From    string // his network address
 	// BackURL is the storefront, where he returns to.
@@ -59,7 +61,7 @@ func (s *Service) BuyCart(ctx context.Context, f shop.Front, o CartOrder) (Attem
 	row, version := cart.Version()
 	return s.Start(ctx, Begin{
 		Items: cart.Wants(), Merchant: f.Merchant, Livemode: f.Livemode, Channel: "storefront", Buyer: o.Buyer, ByForm: true, From: o.From,
-		SuccessURL: o.BackURL, Once: key[:], Total: &o.Total, cart: &cartSale{row, version},
+		SuccessURL: o.BackURL, Once: key[:], Total: &o.Total, Code: o.Code, Wallet: o.Wallet, cart: &cartSale{row, version},
 	})
 }
 

@@ -44,7 +44,7 @@ type Begin struct {
 	Once []byte
 	// Replaces is an open purchase that ends where this one begins: a quote never changes, so a tip, say, makes another.
 	Replaces id.Attempt
-	// Total is what whoever begins it has seen: it begins at no other amount. Nil takes whatever it costs.
+	// Total is what whoever begins it has seen, without his code: it begins at no other amount. Nil takes whatever it costs.
 	Total *money.USDC
 	// ByForm says that a person was asked: what the shop has to know must be answered. Programs are not asked.
 	ByForm bool
@@ -72,12 +72,12 @@ func (s *Service) Start(ctx context.Context, b Begin) (Attempt, error) {
 	if err := b.answered(offer); err != nil {
 		return Attempt{}, err
 	}
+	if b.Total != nil && *b.Total != offer.Amount {
+		return Attempt{}, ErrTotal
+	}
 	offer, code, err := s.coded(ctx, offer, b)
 	if err != nil {
 		return Attempt{}, err
-	}
-	if b.Total != nil && *b.Total != offer.Amount {
-		return Attempt{}, ErrTotal
 	}
 	if offer.Amount > 0 {
 		if err := s.Funded(ctx, offer.Link.Network.ID); err != nil {

@@ -192,11 +192,19 @@ func (h *Handlers) checkoutPage(c echo.Context, v visit, status int, problem err
 		}
 		return h.basketPage(c, v, status, cartSentence(err))
 	}
+	before, code := offer.Amount, views.CodeField{}
+	if problem == nil {
+		if offer, code = h.codeOn(c, offer, c.FormValue); code.Problem != "" {
+			status = http.StatusUnprocessableEntity
+		}
+	} else if code = refusedCode(c, offer, problem); code.Problem != "" && status < http.StatusTooManyRequests {
+		status = http.StatusUnprocessableEntity
+	}
 	view := views.ShopCheckoutView{
-		ShopFrame: v.frame(), Once: v.cart.Once(), Ask: askView(offer, c.FormValue, problem),
+		ShopFrame: v.frame(), Once: v.cart.Once(), Ask: askView(offer, c.FormValue, problem), Code: code, Before: before,
 		Cart: views.Cart{Title: offer.Title(), Amount: offer.Amount, Lines: cartLines(offer.Lines, offer.Title())},
 	}
-	if problem != nil {
+	if problem != nil && code.Problem == "" && code.Wallet.Problem == "" { // those stand beside their fields
 		view.Problem = askProblem(problem)
 	}
 	askForPatience(c, status)
@@ -209,14 +217,22 @@ func (h *Handlers) buyCart(c echo.Context, v visit) error {
 	if err := h.crowded(c, views.ShopPath(v.Slug)); err != nil {
 		return h.checkoutPage(c, v, formStatus(err), err)
 	}
+	if c.FormValue("apply") != "" {
+		return h.checkoutPage(c, v, http.StatusOK, nil)
+	}
 	ctx := c.Request().Context()
 	total, err := money.ParseUnits(c.FormValue("total"))
 	if err != nil {
 		return h.notBought(c, v, checkout.ErrTotal)
 	}
-	a, err := h.Checkout.BuyCart(ctx, v.Front, checkout.CartOrder{
+	order := checkout.CartOrder{
 		Visitor: v.visitor, Once: c.FormValue("once"), Total: total, Buyer: asked(c.FormValue).buyer(), From: c.RealIP(),
-		BackURL: h.PublicURL + views.ShopPath(v.Slug),
+		Code: strings.TrimSpace(c.FormValue("code")), Wallet: c.FormValue("buyer_address"), BackURL: h.PublicURL + views.ShopPath(v.Slug),
+	}
+	var a checkout.Attempt
+	err = h.tryCode(c, order.Code, func() (err error) {
+		a, err = h.Checkout.BuyCart(ctx, v.Front, order)
+		return err
 	})
 	if err != nil {
 		return h.notBought(c, v, err)

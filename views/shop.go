@@ -174,6 +174,8 @@ type ShopCheckoutView struct {
 	Ask     Ask
 	Once    string // makes a form that is sent twice begin one purchase
 	Problem string
+	Code    CodeField
+	Before  money.USDC // what the cart costs without its code; 0 where that is what it costs
 }
 
 // shopFrame is the page around everything in a storefront.

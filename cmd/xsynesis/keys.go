@@ -31,7 +31,7 @@ func (*rotateCmd) Run(ctx context.Context, stdout io.Writer) error {
 	}
 	return database.Serve(ctx, c, func(ctx context.Context, c *config.Config) error {
 		done, err := wire.RotateKeys(ctx, c)
-		print(stdout, "sealed anew: the secrets of %d webhooks, %d keys of buyers' tokens\n", done.Webhooks, done.Buyers)
+		print(stdout, "sealed anew: the secrets of %d webhooks and %d endpoints, %d keys of buyers' tokens\n", done.Webhooks, done.Endpoints, done.Buyers)
 		if errors.Is(err, vault.ErrSealed) {
 			return fmt.Errorf("%w\nno key of MASTER_KEY opens these: put the key that sealed them behind the others, and run this again", err)
 		}
