@@ -46,6 +46,9 @@ func runChain(ctx context.Context, c *config.Config, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if err := startUpstream(ctx, c.DataDir); err != nil {
+		return errors.Join(err, chain.Stop())
+	}
 	fmt.Fprintln(stdout, "chain", chain.URL()) //nolint:errcheck // the log has it too
 	<-ctx.Done()
 	return chain.Stop()
@@ -87,6 +90,9 @@ func runWorld(ctx context.Context, c *config.Config, h herald, empty bool) error
 	}
 	c.RPC = map[uint64][]string{devChainID: {chain.URL()}}
 	c.RelayerKey = config.NewKey(k.Relayer)
+	if err := startUpstream(ctx, c.DataDir); err != nil {
+		return errors.Join(err, chain.Stop())
+	}
 	database, err := process.OpenDatabase(ctx, c)
 	if err != nil {
 		return errors.Join(err, chain.Stop())

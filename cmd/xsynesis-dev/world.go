@@ -17,6 +17,7 @@ import (
 	"xsynesis/id"
 	"xsynesis/money"
 	"xsynesis/shop"
+	"xsynesis/views"
 )
 
 // network is the one that the development chain stands in for.
@@ -39,6 +40,8 @@ type world struct {
 	RelayerKey   string      `json:"relayer_key"`
 	LinkToken    string      `json:"link_token"`
 	ItemID       id.Item     `json:"item_id"`
+	EndpointID   id.Endpoint `json:"endpoint_id,omitempty"`
+	EndpointURL  string      `json:"endpoint_url,omitempty"` // where programs pay for it
 
 	firstRun string // the address that sets up the first shop, where there is none
 }
@@ -124,6 +127,12 @@ func seed(ctx context.Context, c *config.Config, p *wire.Parts, k keys) (world, 
 		if i == 0 {
 			w.SellerID, w.LinkToken, w.ItemID = merchant, links[0].Token, items[0].ID
 		}
+	}
+	if w.EndpointID, err = brewingEndpoint(ctx, p, w.SellerID, c.DataDir); err != nil {
+		return world{}, fmt.Errorf("demo endpoint: %w", err)
+	}
+	if w.EndpointID != "" {
+		w.EndpointURL = w.BaseURL + views.CallPath(w.EndpointID)
 	}
 	if w.APIKey, err = demoKey(ctx, c, p, w.SellerID); err != nil {
 		return world{}, err
