@@ -94,20 +94,25 @@ const maxBody = "256K"
 // maxCall is the largest body that is handed on to a seller's server.
 const maxCall = "1M"
 
-// limitBody refuses what is too large, before any handler reads it; files have limits of their own.
-func limitBody(next echo.HandlerFunc) echo.HandlerFunc {
-	ordinary, calls, files := middleware.BodyLimit(maxBody)(next), middleware.BodyLimit(maxCall)(next), map[string]echo.HandlerFunc{}
+// limitBody refuses what is too large, before any handler reads it; files have limits of their own. They are made once:
+// a middleware is applied anew to every request.
+func limitBody() echo.MiddlewareFunc {
+	ordinary, calls, files := middleware.BodyLimit(maxBody), middleware.BodyLimit(maxCall), map[string]echo.MiddlewareFunc{}
 	for path, most := range filePaths {
-		files[path] = middleware.BodyLimit(strconv.Itoa(most) + "B")(next)
+		files[path] = middleware.BodyLimit(strconv.Itoa(most) + "B")
 	}
-	return func(c echo.Context) error {
-		if limited, ok := files[c.Path()]; ok {
-			return limited(c)
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			limit, ok := files[c.Path()]
+			switch {
+			case ok:
+			case isCall(c.Path()):
+				limit = calls
+			default:
+				limit = ordinary
+			}
+			return limit(next)(c)
 		}
-		if isCall(c.Path()) {
-			return calls(c)
-		}
-		return ordinary(c)
 	}
 }
 
@@ -127,7 +132,7 @@ func New(o Options) *echo.Echo {
 		h.measures = newMeasures(o.Health)
 		e.Use(h.measures.count)
 	}
-	e.Use(h.log, middleware.Recover(), h.secure, h.timed, h.checkHost, readable, h.sameOrigin, limitBody, h.limit, whole)
+	e.Use(h.log, middleware.Recover(), h.secure, h.timed, h.checkHost, readable, h.sameOrigin, limitBody(), h.limit, whole)
 	h.routes(e)
 	return e
 }
