@@ -94,8 +94,15 @@ var meanings = map[string]string{ //nolint:gosec // it tells of secrets and hold
 	"InputV1.method":        "The method of the request.",
 	"InputV1.discoverable":  "Whether catalogues may list it.",
 	"Pass.expires_at":       "Until when it opens the endpoint; null for ever.",
-	"Pass.active":           "Whether it opens the endpoint now.",
-	"outputSchema":          "What is called, for catalogues of paid APIs.",
+	"Pass.calls_left":       "How many calls it is still for; null for any number.", "BoughtPass.calls_left": "How many calls it is still for; null for any number.",
+	"BoughtPass.expires_at": "Until when it opens the endpoint; null for ever.", "BoughtPass.endpoint_url": "Where programs send it.",
+	"BoughtPass.token": "What opens the endpoint, as X-Access-Pass; for the buyer alone.",
+	"Receipt.pass":     "What lets the buyer of an endpoint call it; for him alone.",
+	"Link.endpoint_id": "The endpoint whose pass is sold, at its price.", "LinkRequest.endpoint_id": "An endpoint: it costs what a payment for that costs, and who pays gets a pass.",
+	"LinkUpdate.endpoint_id": "An endpoint: it costs what a payment for that costs, and who pays gets a pass.", "Offer.endpoint_id": "The endpoint whose pass is sold.",
+	"SessionRequest.endpoint_id": "An endpoint, in place of a link: who pays gets a pass.", "SessionRequest.endpoint_url": "The same, by the address that programs call, or that of the shop's own server.",
+	"Pass.active":  "Whether it opens the endpoint now.",
+	"outputSchema": "What is called, for catalogues of paid APIs.",
 
 	// money
 	"amount":       "Base units of the currency, as a string; USDC has 6 decimals.",
