@@ -43,7 +43,7 @@ func TestASellerPutsAnAPIOnSaleAndChangesIt(t *testing.T) {
 	require.Contains(t, string(w.get("/dashboard/endpoints", ada).body), "Weather")
 
 	form := string(w.get(page+"/edit", ada).body)
-	require.Contains(t, form, "One is kept")
+	require.Contains(t, form, "One is kept, and nobody can read it again")
 	require.NotContains(t, form+shown, "only-the-gateway-knows")
 	require.Equal(t, page, w.form(page+"/edit", endpointSent(u.URL, "secret", "", "title", "Tides", "pricing_type", "subscription", "billing_interval", "week"), ada).goesTo(t))
 	require.Contains(t, string(w.get(page, ada).body), "per week")

@@ -294,7 +294,7 @@ func (v EndpointFormView) verb() string {
 // secretHint says whether one is kept: it cannot be read again.
 func (v EndpointFormView) secretHint() string {
 	if v.HasSecret {
-		return "One is kept. Leave it empty to keep it; nobody can read it again."
+		return "One is kept, and nobody can read it again. Empty keeps it, but for an address on another server."
 	}
 	return "It is sealed, and never shown again."
 }
