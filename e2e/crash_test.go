@@ -47,11 +47,15 @@ func (c *crashTable) add(r crashRow) {
 	c.rows = append(c.rows, r)
 }
 
+// crashOrder is the order in which payments, and what is beside them, meet the steps.
+var crashOrder = slices.Concat(fault.Steps, fault.CallSteps, fault.FacilitatorSteps, []fault.Step{fault.CallbackStored})
+
 // print lists the steps in the order in which a purchase meets them.
 func (c *crashTable) print() {
 	slices.SortStableFunc(c.rows, func(a, b crashRow) int {
 		place := func(r crashRow) int {
-			if i := slices.Index(fault.Steps, fault.Step(r.step)); i >= 0 {
+			step, _, _ := strings.Cut(r.step, ",")
+			if i := slices.Index(crashOrder, fault.Step(step)); i >= 0 {
 				return 2*i + r.restarts
 			}
 			return 1000
@@ -103,8 +107,21 @@ func crashAt(t *testing.T, table *crashTable, step fault.Step, restarts int) {
 	began := time.Now()
 	defer func() { row.took = time.Since(began); table.add(row) }()
 	w := newCrashWorld(t)
-	paying := w.pay(t, step, restarts)
+	w.crashPaying(t, &row, step, restarts)
+}
 
+// crashPaying kills the shop while a buyer pays, and wants what a buyer and a shop want.
+func (w *crashWorld) crashPaying(t *testing.T, row *crashRow, step fault.Step, restarts int) {
+	t.Helper()
+	bought, how := w.crash(t, row, step, restarts, w.pay(t, step, restarts), func() {})
+	w.boughtOnce(t, bought)
+	row.outcome = fmt.Sprintf("1 transfer, 1 sale, audit clean; the payment was sent %d times%s", bought.answer.Tries, how)
+}
+
+// crash kills the shop at a step, as often as it is to start again, and returns what the buyer has in the end. Before
+// the shop is started for good, last is called.
+func (w *crashWorld) crash(t *testing.T, row *crashRow, step fault.Step, restarts int, paying chan bought, last func()) (_ bought, how string) {
+	t.Helper()
 	first := w.live(t, step)
 	select {
 	case <-first.over:
@@ -116,21 +133,27 @@ func crashAt(t *testing.T, table *crashTable, step fault.Step, restarts int) {
 		require.Fail(t, "the step was never met")
 	}
 	row.outcome = "FAILED after the crash"
-	how := ""
 	if restarts == 2 {
 		how = w.liveAgain(t, step, paying)
 	}
+	last()
 	w.live(t, "")
 	bought := <-paying
 	require.NoError(t, bought.err)
-	require.NoError(t, w.wrong(t.Context(), bought.answer.Purchase))
-
-	same, err := w.buyer.Pay(within(t, paidWithin), bought.payment, bought.url)
-	require.NoError(t, err)
-	require.Equal(t, bought.answer.Body, same.Body, "the same payment has another answer")
-	require.NoError(t, w.wrong(t.Context(), bought.answer.Purchase))
-	row.outcome = fmt.Sprintf("1 transfer, 1 sale, audit clean; the payment was sent %d times%s", bought.answer.Tries, how)
+	return bought, how
 }
+
+// boughtOnce wants one payment of one purchase, and the same answer to the same payment.
+func (w *crashWorld) boughtOnce(t *testing.T, b bought) {
+	t.Helper()
+	require.NoError(t, w.wrong(t.Context(), b.answer.Purchase))
+	same, err := w.buyer.Pay(within(t, paidWithin), b.payment, b.url)
+	require.NoError(t, err)
+	require.Equal(t, b.answer.Body, same.Body, "the same payment has another answer")
+	require.NoError(t, w.wrong(t.Context(), b.answer.Purchase))
+}
+
+const diedAgain = "; died there again"
 
 // liveAgain starts the shop to die at the same step, or, where that step lies behind it, as soon as it has answered
 // the buyer or the time for it is over.
@@ -140,7 +163,7 @@ func (w *crashWorld) liveAgain(t *testing.T, step fault.Step, paying chan bought
 	select {
 	case <-second.over:
 		require.True(t, second.killed(), "the shop ended, but not by a signal")
-		return "; died there again"
+		return diedAgain
 	case b := <-paying:
 		second.kill()
 		paying <- b

@@ -25,6 +25,7 @@ import (
 	"xsynesis/cmd/wire"
 	"xsynesis/evm/devchain"
 	"xsynesis/fault"
+	"xsynesis/id"
 	"xsynesis/money"
 	"xsynesis/postgres/pgtest"
 	"xsynesis/shop"
@@ -46,9 +47,12 @@ type crashWorld struct {
 	payee common.Address
 	link  string // the address of what is sold, of which there are a few
 	crowd string // the address of what is sold without limit: payments for it meet at no row before the claim
+
+	merchant id.Merchant
+	site     string // where the shop answers
 }
 
-func newCrashWorld(t testing.TB) *crashWorld {
+func newCrashWorld(t testing.TB, env ...string) *crashWorld {
 	t.Helper()
 	relayer, payer := newCrashKey(t), newCrashKey(t)
 	site, rpc := freePort(), freePort()
@@ -59,6 +63,7 @@ func newCrashWorld(t testing.TB) *crashWorld {
 	w.env = append(cleanEnv(), "XSYNESIS_ENV=development", "DATABASE_URL="+pgtest.URL(t), "DATA_DIR="+t.TempDir(),
 		fmt.Sprintf("PORT=%d", site), fmt.Sprintf("DEV_RPC_PORT=%d", rpc),
 		"MASTER_KEY="+crashMaster, "RELAYER_KEY="+hexutil.Encode(crypto.FromECDSA(relayer)))
+	w.env = append(w.env, env...)
 	t.Cleanup(func() {
 		if text, err := os.ReadFile(w.log); t.Failed() && err == nil {
 			t.Logf("the end of the children's log:\n%s", text[max(0, len(text)-8000):])
@@ -94,10 +99,11 @@ func (w *crashWorld) found(t testing.TB, port int) {
 	require.NoError(t, err)
 	proven := time.Now().UTC()
 	require.NoError(t, w.parts.Shop.SetPayee(t.Context(), merchant, crashNetwork, w.payee, &proven))
+	w.merchant, w.site = merchant, fmt.Sprintf("http://localhost:%d", port)
 	for limit, address := range map[int]*string{8: &w.link, 0: &w.crowd} {
 		link, err := w.parts.Shop.CreateLink(t.Context(), merchant, false, shop.LinkForm{Title: "Tea", Price: crashPrice, MaxPayments: limit}, audit.By{Actor: "test"})
 		require.NoError(t, err)
-		*address = fmt.Sprintf("http://localhost:%d/link/%s", port, link.Token)
+		*address = w.site + "/link/" + link.Token
 	}
 }
 

@@ -29,7 +29,6 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/stretchr/testify/require"
 
-	"xsynesis/fault"
 	"xsynesis/x402"
 )
 
@@ -359,42 +358,4 @@ func runNPM(t *testing.T, packages, script string, env ...string) (out map[strin
 	require.NoError(t, err, stderr.String())
 	require.NoError(t, json.Unmarshal(printed, &out), string(printed))
 	return out
-}
-
-// TestAWorkerDiesWhileAFacilitatorIsAsked kills the shop between the note that it will ask and the asking, and between the
-// answer and the note of it. The buyer's one payment buys once.
-func TestAWorkerDiesWhileAFacilitatorIsAsked(t *testing.T) {
-	t.Parallel()
-	for _, step := range fault.FacilitatorSteps {
-		t.Run(string(step), func(t *testing.T) {
-			t.Parallel()
-			w := newCrashWorld(t)
-			facilitator := serveNPM(t, "express", "facilitator_v2.mjs", "RPC_URL=http://127.0.0.1:"+envOf(w.env, "DEV_RPC_PORT"), "GAS_KEY="+envOf(w.env, "RELAYER_KEY"))
-			w.env = append(w.env, "FACILITATOR_URL="+facilitator.url)
-			paying := w.pay(t, step, 1)
-			first := w.live(t, step)
-			select {
-			case <-first.over:
-				require.True(t, first.killed(), "the shop ended, but not by a signal")
-			case bought := <-paying:
-				require.NoError(t, bought.err)
-				require.Fail(t, "the step was never met")
-			case <-time.After(hitWithin):
-				require.Fail(t, "the step was never met")
-			}
-			w.live(t, "")
-			bought := <-paying
-			require.NoError(t, bought.err)
-			require.NoError(t, w.wrong(t.Context(), bought.answer.Purchase))
-		})
-	}
-}
-
-func envOf(env []string, name string) string {
-	for _, pair := range env {
-		if value, ok := strings.CutPrefix(pair, name+"="); ok {
-			return value
-		}
-	}
-	return ""
 }

@@ -64,6 +64,7 @@ type Payment struct{ Header, Value string }
 type Answer struct {
 	Purchase string
 	Body     string
+	Header   http.Header
 	Tries    int // how often the payment was sent
 }
 
@@ -118,7 +119,7 @@ func (b *Buyer) Pay(ctx context.Context, p Payment, addresses ...string) (Answer
 	for try := 1; ; try++ {
 		said, err := b.send(ctx, http.MethodGet, addresses[try%len(addresses)], p)
 		if err == nil && said.status == http.StatusOK {
-			return Answer{Purchase: path.Base(said.header.Get("Content-Location")), Body: said.body, Tries: try}, nil
+			return Answer{Purchase: said.purchase(), Body: said.body, Header: said.header, Tries: try}, nil
 		}
 		if err := again(ctx, said, err); err != nil {
 			return Answer{}, fmt.Errorf("pay, %d times: %w", try, err)
@@ -131,6 +132,14 @@ type reply struct {
 	status int
 	header http.Header
 	body   string
+}
+
+// purchase names what was bought: links name its receipt, paid APIs the purchase itself.
+func (r reply) purchase() string {
+	if attempt := r.header.Get("X-Payment-Attempt"); attempt != "" {
+		return attempt
+	}
+	return path.Base(r.header.Get("Content-Location"))
 }
 
 func (b *Buyer) send(ctx context.Context, method, address string, p Payment) (reply, error) {
