@@ -60,12 +60,12 @@ golden: ## write the expected pages of the tests anew; look at the difference be
 	go test ./views -update
 
 bench: build ## measure a whole shop against what cannot be left out; fails where a bound is broken
-	@scripts/install postgres
+	@scripts/install postgres clients
 	go run ./bench
 
 soak: ## long storms of kills: the whole shop 20 times while it is paid (KILLS=100 for more), each step of a payment, any process for two minutes, workers and dispatchers 1,000 times
 	@scripts/install postgres clients
-	go test -count 1 -timeout 0 -v -run '^(TestKilledTree|TestCrash|TestFleet)$$' ./e2e -kills $(or $(KILLS),20)
+	go test -count 1 -timeout 0 -v -run '^(TestKilledTree|TestCrash|TestCrashOfPaidAPIs|TestFleet)$$' ./e2e -kills $(or $(KILLS),20)
 	go test -count 1 -timeout 0 -v -run '^TestWhatIsSoldHeldAndFreeIsWhatWasPutIn$$' ./checkout -sequences 10000
 	go test -count 1 -timeout 0 -v -run '^TestStorm$$' ./e2e -storm 60
 	go test -count 1 -timeout 0 -v -run '^TestStormOfWorkers$$' ./e2e -worker-kills 1000

@@ -37,6 +37,10 @@ func main() {
 		serveBare(os.Args[2])
 		return
 	}
+	if len(os.Args) == 3 && os.Args[1] == proxyArgument {
+		serveProxy(os.Args[2])
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Stdout)
 	stop()
@@ -66,7 +70,7 @@ func run(ctx context.Context, out io.Writer) error {
 	for _, m := range []struct {
 		name string
 		run  func(context.Context, *openedShop) ([]result, error)
-	}{{"throughput", throughput}, {"latency", latency}, {"stock", stock}, {"page", linkPage}, {"webhooks", webhooks}} {
+	}{{"throughput", throughput}, {"latency", latency}, {"stock", stock}, {"page", linkPage}, {"calls", calls}, {"webhooks", webhooks}} {
 		if !chosen(m.name) {
 			continue
 		}

@@ -72,17 +72,33 @@ func startBare(ctx context.Context, s *openedShop, body []byte) (url string, sto
 	if err := os.WriteFile(file, body, 0o600); err != nil {
 		return "", nil, err
 	}
+	return startSelf(ctx, bareArgument, file)
+}
+
+// startSelf starts this program to do nothing but one of the things that it measures against.
+func startSelf(ctx context.Context, what, of string) (url string, stop func(), err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return "", nil, err
 	}
 	port := freePort()
-	cmd := exec.CommandContext(ctx, self, bareArgument, file)
-	cmd.Env = append(os.Environ(), fmt.Sprintf("PORT=%d", port))
+	stop, err = startCommand(ctx, port, append(os.Environ(), fmt.Sprintf("PORT=%d", port)), self, what, of)
+	return fmt.Sprintf("http://localhost:%d/", port), stop, err
+}
+
+// startCommand starts a program and waits until it listens at its port.
+func startCommand(ctx context.Context, port int, env []string, name string, args ...string) (stop func(), err error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = env
 	if err := cmd.Start(); err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	return fmt.Sprintf("http://localhost:%d/", port), func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }, await(ctx, func() bool { return listens(ctx, port) })
+	stop = func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }
+	if err := await(ctx, func() bool { return listens(ctx, port) }); err != nil {
+		stop()
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	return stop, nil
 }
 
 func serveBare(file string) {
@@ -95,6 +111,11 @@ func serveBare(file string) {
 
 // rate is how many requests a second a URL answers.
 func rate(ctx context.Context, url string) (float64, error) {
+	return rateOf(ctx, func(ctx context.Context, client *http.Client) error { return get(ctx, client, url) })
+}
+
+// rateOf is how many times a second something is asked and answered, over as many connections as a browser's crowd has.
+func rateOf(ctx context.Context, ask func(context.Context, *http.Client) error) (float64, error) {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: pageConnections, DisableCompression: true}}
 	defer client.CloseIdleConnections()
 	ctx, cancel := context.WithTimeout(ctx, pageRound)
@@ -105,7 +126,7 @@ func rate(ctx context.Context, url string) (float64, error) {
 	for range pageConnections {
 		g.Go(func() error {
 			for {
-				err := get(ctx, client, url)
+				err := ask(ctx, client)
 				if ctx.Err() != nil {
 					return nil
 				}

@@ -36,6 +36,7 @@ type openedShop struct {
 	env      []string
 	cluster  *postgres.Cluster
 	running  []*exec.Cmd
+	web      *exec.Cmd // among them, the process that answers
 	working  bool
 
 	site    string // the web process's address
@@ -81,7 +82,9 @@ func openShop(ctx context.Context, bin string) (*openedShop, error) {
 	if err != nil {
 		return s, err
 	}
-	return s, errors.Join(json.Unmarshal(text, s), s.start("xsynesis", nil, "serve"))
+	err = errors.Join(json.Unmarshal(text, s), s.start("xsynesis", nil, "serve"))
+	s.web = s.running[len(s.running)-1]
+	return s, err
 }
 
 // work starts the worker and waits until payments are taken.
