@@ -113,7 +113,7 @@ var attacks = map[string]func(attacked){
 		require.Equal(a.t, 1, a.asked(a.t, a.world).Asked["/v1/weather/hundred"])
 	},
 	"a payment for one endpoint is shown at another": func(a attacked) {
-		other := a.newEndpoint(a.t, a.seller.URL+"/v1?other", nil)
+		other := a.newEndpoint(a.t, a.URL+"/v1?other", nil)
 		name, value := a.forge(a.endpoint.EndpointURL+"/weather/here", forgery{}).Encode()
 		require.Equal(a.t, 402, a.get(a.t, other.EndpointURL+"/weather/there", name, value).Status)
 		a.unasked("/v1/weather/there")
@@ -128,14 +128,14 @@ var attacks = map[string]func(attacked){
 		require.Equal(a.t, 1, a.asked(a.t, a.world).Asked["/v1/weather/gone"])
 	},
 	"the price changes between offer and payment": func(a attacked) {
-		e := a.newEndpoint(a.t, a.seller.URL+"/v1?dear", nil)
+		e := a.newEndpoint(a.t, a.URL+"/v1?dear", nil)
 		url := e.EndpointURL + "/weather/dear"
 		name, value := a.forge(url, forgery{}).Encode()
 		a.call(a.t, "/api/endpoints/update", map[string]any{"id": e.ID, "price": "0.06"}, &struct{}{})
 		require.Equal(a.t, 200, a.get(a.t, url, name, value).Status)
 	},
 	"it is switched off": func(a attacked) {
-		e := a.newEndpoint(a.t, a.seller.URL+"/v1?off", nil)
+		e := a.newEndpoint(a.t, a.URL+"/v1?off", nil)
 		name, value := a.forge(e.EndpointURL, forgery{}).Encode()
 		a.call(a.t, "/api/endpoints/disable", map[string]any{"id": e.ID}, &struct{}{})
 		for _, headers := range [][]string{nil, {name, value}} {
@@ -268,7 +268,7 @@ var attacks = map[string]func(attacked){
 		}
 	},
 	"a pass of another endpoint": func(a attacked) {
-		e := a.newEndpoint(a.t, a.seller.URL+"/v1?pass", map[string]any{"pricing_type": "one_time"})
+		e := a.newEndpoint(a.t, a.URL+"/v1?pass", map[string]any{"pricing_type": "one_time"})
 		url := e.EndpointURL + "/weather/pass"
 		name, value := a.forge(url, forgery{}).Encode()
 		paid := a.get(a.t, url, name, value)
@@ -283,7 +283,7 @@ var attacks = map[string]func(attacked){
 		require.NotContains(a.t, a.asked(a.t, a.world).Last.Headers, "x-access-pass")
 	},
 	"a large answer that is paid first": func(a attacked) {
-		e := a.newEndpoint(a.t, a.seller.URL+"/v1?first", map[string]any{"settle": "first", "max_answer_bytes": 16 << 20})
+		e := a.newEndpoint(a.t, a.URL+"/v1?first", map[string]any{"settle": "first", "max_answer_bytes": 16 << 20})
 		url := e.EndpointURL + "/large"
 		name, value := a.forge(url, forgery{}).Encode()
 		paid := a.get(a.t, url, name, value)
@@ -295,7 +295,7 @@ var attacks = map[string]func(attacked){
 		require.NotEmpty(a.t, again.Header.Get("PAYMENT-RESPONSE"), "its receipt")
 	},
 	"a server that fails what is paid first": func(a attacked) {
-		e := a.newEndpoint(a.t, a.seller.URL+"/v1?fails", map[string]any{"settle": "first"})
+		e := a.newEndpoint(a.t, a.URL+"/v1?fails", map[string]any{"settle": "first"})
 		name, value := a.forge(e.EndpointURL+"/broken", forgery{}).Encode()
 		for range 5 {
 			failed := a.get(a.t, e.EndpointURL+"/broken", name, value)
@@ -305,7 +305,7 @@ var attacks = map[string]func(attacked){
 		require.Equal(a.t, "call_spent", a.get(a.t, e.EndpointURL+"/broken", name, value).errorCode(a.t))
 	},
 	"an identifier of another payment": func(a attacked) {
-		e := a.newEndpoint(a.t, a.seller.URL+"/v1?named", map[string]any{"payment_identifier": true})
+		e := a.newEndpoint(a.t, a.URL+"/v1?named", map[string]any{"payment_identifier": true})
 		url := e.EndpointURL + "/weather/named"
 		named := func(p x402.Payment) string {
 			text := strings.TrimSuffix(string(p.JSON()), "}") + `,"extensions":{"payment-identifier":{"info":{"required":true,"id":"pay_0123456789abcdef"}}}}`
