@@ -165,7 +165,11 @@ func (r sessionRequest) begin() (checkout.Begin, error) {
 	case r.LinkToken == "" && len(r.Items) == 0 && r.EndpointID == "" && r.EndpointURL == "":
 		return checkout.Begin{}, &shop.FieldError{Field: "link_token", Message: "Say what is bought: the token of a payment link, items, or an endpoint."}
 	case (r.EndpointID != "" || r.EndpointURL != "") && (r.LinkToken != "" || r.Items != nil), r.EndpointID != "" && r.EndpointURL != "":
-		return checkout.Begin{}, &shop.FieldError{Field: "endpoint_id", Message: "Give link_token, items, endpoint_id or endpoint_url."}
+		field := "endpoint_id"
+		if r.EndpointID == "" {
+			field = "endpoint_url"
+		}
+		return checkout.Begin{}, &shop.FieldError{Field: field, Message: "Give link_token, items, endpoint_id or endpoint_url."}
 	case r.LinkToken != "" && r.Items != nil:
 		return checkout.Begin{}, &shop.FieldError{Field: "items", Message: "Give link_token or items."}
 	}

@@ -95,7 +95,7 @@ var meanings = map[string]string{ //nolint:gosec // it tells of secrets and hold
 	"InputV1.discoverable":  "Whether catalogues may list it.",
 	"Pass.expires_at":       "Until when it opens the endpoint; null for ever.",
 	"Pass.calls_left":       "How many calls it is still for; null for any number.", "BoughtPass.calls_left": "How many calls it is still for; null for any number.",
-	"BoughtPass.expires_at": "Until when it opens the endpoint; null for ever.", "BoughtPass.endpoint_url": "Where programs send it.",
+	"BoughtPass.expires_at": "Until when it opens the endpoint; null for ever.", "BoughtPass.endpoint_id": "What it opens.", "BoughtPass.endpoint_url": "Where programs send it.",
 	"BoughtPass.token": "What opens the endpoint, as X-Access-Pass; for the buyer alone.",
 	"Receipt.pass":     "What lets the buyer of an endpoint call it; for him alone.",
 	"Link.endpoint_id": "The endpoint whose pass is sold, at its price.", "LinkRequest.endpoint_id": "An endpoint: it costs what a payment for that costs, and who pays gets a pass.",

@@ -222,7 +222,7 @@ var others = map[string][]func(*accessWorld, rows) content{
 	"POST /api/payment_links/create": {
 		namingItems(),
 		naming("file", "file", "title", "Tea", "price", "2.50"),
-		naming("key_item_id", "list of keys", "title", "Tea", "price", "2.50"),
+		naming("key_item_id", "list of keys", "title", "Tea", "price", "2.50"), naming("endpoint_id", "endpoint", "title", "Tea"),
 	},
 	"POST /api/payment_links/update": {
 		func(_ *accessWorld, ids rows) content {
@@ -231,8 +231,11 @@ var others = map[string][]func(*accessWorld, rows) content{
 		func(_ *accessWorld, ids rows) content {
 			return content{json: object{"id": ids("link"), "file": ids("file"), "key_item_id": ids("list of keys")}}
 		},
+		func(_ *accessWorld, ids rows) content {
+			return content{json: object{"id": ids("link"), "endpoint_id": ids("endpoint")}}
+		},
 	},
-	"POST /api/create_payment_session":        {namingItems()},
+	"POST /api/create_payment_session":        {namingItems(), naming("endpoint_id", "endpoint")},
 	"POST /dashboard/codes/:batch/revocation": {func(_ *accessWorld, ids rows) content { return fields("code", ids("code")) }},
 	"POST /dashboard/codes": {
 		func(_ *accessWorld, ids rows) content { return fields("off", "free", "for", ids("item")) },

@@ -80,7 +80,7 @@ func (s *Service) RedeemCode(ctx context.Context, r Redeeming) (Bypass, error) {
 	if r.Once != nil {
 		token = OnceBypass(r.Once)
 	}
-	t.link, t.token, t.Until = link, tokenHash(strings.TrimPrefix(token, bypass)), now.Add(BypassTime)
+	t.link, t.token, t.Until = link, tokenHash(strings.TrimPrefix(token, bypass)), now.Add(BypassTime).Truncate(time.Microsecond) // as a row keeps it
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		_, err := TakeCodeTx(ctx, tx, now, h, t)
 		return err
@@ -169,9 +169,13 @@ func (s *Service) HoldCode(ctx context.Context, h HandedIn, endpoint id.Endpoint
 	return hold, nil
 }
 
-// SpendCode notes that a call was answered: its use is gone.
+// SpendCode notes that a call was answered: its use is gone. Errors: [ErrCodeUsed] where it was spent, or went back.
 func (s *Service) SpendCode(ctx context.Context, hold CodeHold) error {
-	if _, err := queries.New().CodeUseSpent(ctx, s.pool, hold.use); err != nil {
+	spent, err := queries.New().CodeUseSpent(ctx, s.pool, hold.use)
+	if err == nil && spent == 0 {
+		err = ErrCodeUsed
+	}
+	if err != nil {
 		return fmt.Errorf("spend a use of %s: %w", hold.Code.ID, err)
 	}
 	return nil
