@@ -121,11 +121,15 @@ type PassHold struct {
 	until time.Time
 }
 
+// passMargin is how much longer the call of a pass is held than it may take: a program may be slow to take the last of its
+// answer, and must not begin the next call meanwhile.
+const passMargin = 2 * time.Minute
+
 // HoldPass holds the call that a pass is for, until its time is over or [Service.EndPassCall]. Errors: [ErrPass] where it is
 // made, or being made.
 func (s *Service) HoldPass(ctx context.Context, p Pass, e shop.Endpoint) (PassHold, error) {
 	now := s.now()
-	h := PassHold{p.ID, now.Add(e.Timeout + callMargin).Truncate(time.Microsecond)}
+	h := PassHold{p.ID, now.Add(e.Timeout + passMargin).Truncate(time.Microsecond)}
 	n, err := queries.New().PassHold(ctx, s.pool, queries.PassHoldParams{ID: p.ID, Until: h.until, Now: now})
 	if err == nil && n == 0 {
 		err = ErrPass

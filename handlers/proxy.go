@@ -18,6 +18,7 @@ import (
 	"xsynesis/egress"
 	"xsynesis/id"
 	"xsynesis/shop"
+	"xsynesis/views"
 	"xsynesis/x402"
 )
 
@@ -56,6 +57,9 @@ type paidCall struct {
 	target   string // on the seller's server
 	body     []byte
 	code     *shop.HandedIn // what took something off the offer; nil for nothing
+	// spend uses up what the call is made with, before a byte of a good answer leaves; nil for nothing. Where it fails
+	// nothing leaves: whoever breaks off, or reads slowly, may not have the answer and his call as well.
+	spend func() error
 }
 
 // call is a paid API: a 402, or for a payment or a pass what the seller's server answers.
@@ -175,7 +179,7 @@ func (h *Handlers) callRefused(c echo.Context, a paidCall, p x402.Payment, calle
 	header, purchase := c.Response().Header(), called.Purchase
 	switch {
 	case errors.Is(err, checkout.ErrPending):
-		header.Set("Location", h.PublicURL+"/pay/"+string(purchase.ID))
+		header.Set("Location", h.PublicURL+views.PurchasePath(string(purchase.ID), ""))
 	case purchase.ID != "" && purchase.Status.Paid(): // the money is there, the answer is not
 		h.nameCall(c, called, p)
 	}
@@ -225,7 +229,8 @@ func (h *Handlers) askUpstream(ctx context.Context, r *http.Request, a paidCall,
 	return checkout.Answer{Status: response.StatusCode, Header: answerHeader(response.Header), Body: body}, nil
 }
 
-// forward asks the seller's server. A redirect is no answer: whoever followed it would send his payment along.
+// forward asks the seller's server. A redirect is no answer: whoever followed it would send his payment along. Neither is
+// another protocol, which nobody has asked for.
 func (h *Handlers) forward(ctx context.Context, r *http.Request, a paidCall, of checkout.Paying) (*http.Response, error) {
 	secret, err := h.Endpoints.Secret(a.endpoint)
 	if err != nil {
@@ -245,9 +250,9 @@ func (h *Handlers) forward(ctx context.Context, r *http.Request, a paidCall, of 
 	if err != nil {
 		return nil, upstreamError(err)
 	}
-	if s := response.StatusCode; s >= 300 && s < 400 && s != http.StatusNotModified {
+	if s := response.StatusCode; s < 200 || s >= 300 && s < 400 && s != http.StatusNotModified {
 		_ = response.Body.Close()
-		return nil, errors.Join(checkout.ErrUpstream, errors.New("it redirects"))
+		return nil, errors.Join(checkout.ErrUpstream, errors.New("it redirects, or leaves the protocol"))
 	}
 	return response, nil
 }

@@ -3,6 +3,7 @@ package handlers_test
 import (
 	"encoding/base64"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
@@ -74,6 +75,32 @@ func TestACodeLetsACallThroughAsOftenAsItMay(t *testing.T) {
 		require.EqualValues(t, 3, u.calls.Load())
 		requireCode(t, 404, "code_unknown", w.call(endpoint, "GUESS-GUESS"))
 	}
+}
+
+func TestACodeIsUsedUpByAnAnswerThatItsProgramLeaves(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	large := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, _ *http.Request) { _, _ = out.Write(make([]byte, 64<<20)) }))
+	t.Cleanup(large.Close)
+	endpoint := w.endpointAt(large.URL, "settle", "first", "max_answer_bytes", 64<<20)
+	word := w.generate(map[string]any{"free": true, "endpoint_id": endpoint})[0]
+	over := make(chan struct{})
+	gateway := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		defer close(over)
+		w.echo.ServeHTTP(out, r)
+	}))
+	t.Cleanup(gateway.Close)
+	ask, err := http.NewRequestWithContext(t.Context(), http.MethodGet, gateway.URL+"/x/"+endpoint, nil)
+	require.NoError(t, err)
+	ask.Header.Set("X-Activation-Code", word)
+	answer, err := http.DefaultClient.Do(ask)
+	require.NoError(t, err)
+	require.Equal(t, 200, answer.StatusCode)
+	_, err = io.CopyN(io.Discard, answer.Body, 8<<20)
+	require.NoError(t, err)
+	require.NoError(t, answer.Body.Close())
+	<-over
+	requireCode(t, 409, "code_used", w.call(endpoint, word))
 }
 
 func TestABypassTokenIsOneCall(t *testing.T) {

@@ -121,7 +121,8 @@ UPDATE code_uses SET call_until = @until::timestamptz, held_until = greatest(hel
 WHERE id = @id AND attempt_id IS NULL AND given_back_at IS NULL AND held_until > @now::timestamptz AND (call_until IS NULL OR call_until <= @now::timestamptz);
 
 -- name: CodeUseSpent :execrows
-UPDATE code_uses SET held_until = NULL, call_until = NULL WHERE id = @id AND given_back_at IS NULL;
+-- Once: of calls that are made with it, one after the other gave up waiting, the first that is answered has it.
+UPDATE code_uses SET held_until = NULL, call_until = NULL WHERE id = @id AND given_back_at IS NULL AND held_until IS NOT NULL;
 
 -- name: CodeUseGiveBack :exec
 -- Gives a use of a call back: to its token, while that is valid, or to its code.

@@ -793,9 +793,10 @@ func (q *Queries) CodeUseOfWallet(ctx context.Context, db DBTX, arg CodeUseOfWal
 }
 
 const codeUseSpent = `-- name: CodeUseSpent :execrows
-UPDATE code_uses SET held_until = NULL, call_until = NULL WHERE id = $1 AND given_back_at IS NULL
+UPDATE code_uses SET held_until = NULL, call_until = NULL WHERE id = $1 AND given_back_at IS NULL AND held_until IS NOT NULL
 `
 
+// Once: of calls that are made with it, one after the other gave up waiting, the first that is answered has it.
 func (q *Queries) CodeUseSpent(ctx context.Context, db DBTX, argID int64) (int64, error) {
 	result, err := db.Exec(ctx, codeUseSpent, argID)
 	if err != nil {
