@@ -48,6 +48,10 @@ SELECT * FROM endpoints WHERE merchant_id = @merchant_id AND livemode = @livemod
 -- name: EndpointPriceInsert :exec
 INSERT INTO endpoint_prices (endpoint_id, price, until) VALUES (@endpoint_id, @price, @until);
 
+-- name: EndpointPricesForget :exec
+-- What was offered for them is not what is sold now.
+DELETE FROM endpoint_prices WHERE endpoint_id = @endpoint_id;
+
 -- name: EndpointPriceHonoured :one
 SELECT EXISTS (SELECT FROM endpoint_prices WHERE endpoint_id = @endpoint_id AND price = @price AND until > @now::timestamptz);
 

@@ -396,6 +396,16 @@ func (q *Queries) EndpointPriceInsert(ctx context.Context, db DBTX, arg Endpoint
 	return err
 }
 
+const endpointPricesForget = `-- name: EndpointPricesForget :exec
+DELETE FROM endpoint_prices WHERE endpoint_id = $1
+`
+
+// What was offered for them is not what is sold now.
+func (q *Queries) EndpointPricesForget(ctx context.Context, db DBTX, endpointID id.Endpoint) error {
+	_, err := db.Exec(ctx, endpointPricesForget, endpointID)
+	return err
+}
+
 const endpointReseal = `-- name: EndpointReseal :execrows
 UPDATE endpoints SET secret = $1 WHERE id = $2 AND secret = $3::bytea
 `
