@@ -15,6 +15,7 @@ import (
 
 	"xsynesis/fault"
 	"xsynesis/id"
+	"xsynesis/money"
 	"xsynesis/queries"
 	"xsynesis/shop"
 	"xsynesis/x402"
@@ -110,7 +111,9 @@ func (s *Service) Call(ctx context.Context, c Calling) (Called, error) {
 		return s.joinCall(ctx, begun.attempt.ID, c.Payment)
 	}
 	defer begun.watch.end()
-	answer, err := s.upstream(ctx, c, begun)
+	owed, settled := s.owing.add(begun.attempt, c.Payment.Authorization.From)
+	defer settled()
+	answer, err := s.upstream(ctx, c, begun, owed)
 	if err != nil || answer.failed() {
 		return s.callFailed(ctx, begun, answer, err)
 	}
@@ -151,10 +154,7 @@ func (s *Service) beginCall(ctx context.Context, c Calling) (begunCall, error) {
 		return begunCall{}, err
 	}
 	if claim != nil {
-		if Request(claim.Request) != c.Request {
-			return begunCall{}, ErrAlreadyUsed
-		}
-		return begunCall{attempt: Attempt{ID: claim.AttemptID}, joined: true}, nil
+		return s.rejoin(ctx, c, claim)
 	}
 	if err := s.callable(ctx, c); err != nil {
 		return begunCall{}, err
@@ -179,6 +179,22 @@ func (s *Service) beginCall(ctx context.Context, c Calling) (begunCall, error) {
 	fault.At(fault.CallClaimed)
 	s.hub.Claimed(a.ID, a.Merchant)
 	return begunCall{attempt: a, watch: w}, nil
+}
+
+// rejoin goes on with a payment that was taken before, for the same request. Payments can be read on the chain, and an
+// identifier cannot: where there was one, it tells the program that paid from whoever repeats its payment.
+func (s *Service) rejoin(ctx context.Context, c Calling, claim *queries.Claim) (begunCall, error) {
+	if Request(claim.Request) != c.Request {
+		return begunCall{}, ErrAlreadyUsed
+	}
+	call, err := queries.New().CallByAttempt(ctx, s.pool, claim.AttemptID)
+	if err != nil {
+		return begunCall{}, fmt.Errorf("call of %s: %w", claim.AttemptID, err)
+	}
+	if call.Identifier != c.Identifier {
+		return begunCall{}, ErrAlreadyUsed
+	}
+	return begunCall{attempt: Attempt{ID: claim.AttemptID}, joined: true}, nil
 }
 
 // callable tells whether a payment that fits may be taken now.
@@ -227,13 +243,17 @@ func (s *Service) checkIdentifier(ctx context.Context, c Calling) error {
 	return nil
 }
 
-// upstream makes sure that the money would move, and asks the seller's server. It is given its time and no more.
-func (s *Service) upstream(ctx context.Context, c Calling, b begunCall) (Answer, error) {
+// upstream makes sure that the money would move, with that of the payer's other calls, and asks the seller's server. It is
+// given its time and no more.
+func (s *Service) upstream(ctx context.Context, c Calling, b begunCall, owed money.USDC) (Answer, error) {
 	chain, err := s.chain(b.attempt.Network.ID)
 	if err != nil {
 		return Answer{}, err
 	}
 	if err := chain.Simulate(ctx, c.Payment.Authorization, c.Payment.Signature); err != nil {
+		return Answer{}, err
+	}
+	if err := affords(ctx, chain, c.Payment.Authorization.From, b.attempt.Amount, owed); err != nil {
 		return Answer{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.Endpoint.Timeout)

@@ -90,35 +90,51 @@ func (s *Service) askAll(ctx context.Context, all []wellAnswered) ([]error, erro
 			if err != nil {
 				return err
 			}
-			settlements = append(settlements, row)
+			if row != nil {
+				settlements = append(settlements, *row)
+			}
 		}
 		return s.queueSettlementsTx(ctx, tx, s.now(), settlements...)
 	})
 	return refusals, err
 }
 
-// answeredTx keeps the answer of a call, unless its payment was let go meanwhile, and returns the settlement to be.
-func (s *Service) answeredTx(ctx context.Context, tx pgx.Tx, one wellAnswered) (queries.Settlement, error) {
+// answeredTx keeps the answer of a call, unless its payment was let go meanwhile, and returns the settlement to be; nil where
+// it is asked for already.
+func (s *Service) answeredTx(ctx context.Context, tx pgx.Tx, one wellAnswered) (*queries.Settlement, error) {
 	p, err := answered(one.begun.attempt.ID, one.answer, s.now())
 	if err != nil {
-		return queries.Settlement{}, err
+		return nil, err
 	}
 	call, err := queries.New().CallAnswer(ctx, tx, p)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return queries.Settlement{}, ErrLetGo
+		return nil, askedBeforeTx(ctx, tx, p.AttemptID)
 	}
 	if err != nil {
-		return queries.Settlement{}, fmt.Errorf("answer of %s: %w", p.AttemptID, err)
+		return nil, fmt.Errorf("answer of %s: %w", p.AttemptID, err)
 	}
 	claim, err := queries.New().ClaimByID(ctx, tx, call.ClaimID)
 	if err != nil {
-		return queries.Settlement{}, fmt.Errorf("claim of %s: %w", p.AttemptID, err)
+		return nil, fmt.Errorf("claim of %s: %w", p.AttemptID, err)
 	}
 	a := one.begun.attempt
-	return queries.Settlement{
+	return &queries.Settlement{
 		ID: id.New[id.Settlement](s.now()), MerchantID: a.Merchant, AttemptID: &a.ID, ClaimID: &claim.ID, Livemode: a.Livemode, Network: claim.Network,
 		Asset: claim.Asset, Payer: claim.Payer, Nonce: claim.Nonce, PayTo: claim.PayTo, Amount: claim.Value,
 	}, nil
+}
+
+// askedBeforeTx tells a call that was let go, by [ErrLetGo], from one whose money is asked for: by us, where the answer to
+// the commit was lost and it is asked for once more. Nobody may hear that it is not charged.
+func askedBeforeTx(ctx context.Context, tx pgx.Tx, attempt id.Attempt) error {
+	call, err := queries.New().CallByAttempt(ctx, tx, attempt)
+	if err != nil {
+		return fmt.Errorf("call of %s: %w", attempt, err)
+	}
+	if call.State != "answered" {
+		return ErrLetGo
+	}
+	return nil
 }
 
 // answered lays out an answer as its row has it: one that is too large is not kept.

@@ -220,6 +220,22 @@ func TestACallThatDiesWithItsProcessIsLetGo(t *testing.T) {
 	a.soldOnce(t, called.Purchase)
 }
 
+func TestACallWhoseMoneyIsAskedForIsNotSaidToBeLetGo(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, plan{wait: 200 * time.Millisecond}, shop.EndpointForm{})
+	a.answers = func(context.Context) (checkout.Answer, error) {
+		// As it is when the answer to a commit is lost: the money is asked for, and that is tried once more.
+		a.exec(t, `UPDATE calls SET state = 'answered', status = 200, header = '{}', body = 'dry', kept = true`)
+		return checkout.Answer{Status: 200, Body: []byte("dry")}, nil
+	}
+	called, err := a.checkout.Call(t.Context(), a.calling(t))
+	require.ErrorIs(t, err, checkout.ErrPending)
+
+	a.exec(t, `UPDATE calls SET state = 'calling', header = NULL, body = NULL, kept = false`)
+	a.clock.advance(time.Minute)
+	require.NoError(t, a.checkout.Release(t.Context(), called.Purchase.ID))
+}
+
 func TestACallThatIsPaidFirstIsAskedOnceItIsPaid(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, plan{}, shop.EndpointForm{Settles: shop.SettlesFirst})
@@ -302,6 +318,80 @@ func TestAFormerPriceOfACallIsHonoured(t *testing.T) {
 	require.NoError(t, err)
 	a.soldOnce(t, called.Purchase)
 	require.Equal(t, price, called.Purchase.Amount)
+}
+
+func TestAFormerPriceBuysNoMoreThanItDid(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, plan{}, shop.EndpointForm{})
+	c := a.calling(t)
+	for _, change := range []func(*shop.EndpointForm){
+		func(f *shop.EndpointForm) { f.Price = 2 * price },
+		func(f *shop.EndpointForm) { f.Price, f.Pricing = 100*price, shop.OneTime },
+	} {
+		_, err := a.endpoints.Update(t.Context(), a.merchant, false, a.endpoint.ID, func(f *shop.EndpointForm) error {
+			change(f)
+			return nil
+		}, ada)
+		require.NoError(t, err)
+	}
+	a.reload(t)
+	c.Endpoint, c.Offer = a.endpoint, a.offer
+	_, err := a.checkout.Call(t.Context(), c)
+	requireInvalid(t, x402.NoMatch, err)
+	require.Zero(t, a.asked.Load())
+	require.Zero(t, a.count(t, `SELECT count(*) FROM passes`), "for ever, for the price of one call")
+}
+
+func TestAWalletsCallsUnderWayCostNoMoreThanItHolds(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, plan{}, shop.EndpointForm{Timeout: 5 * time.Second})
+	a.buyer = newKey()
+	require.NoError(t, world.dev().Mint(t.Context(), addressOf(a.buyer), price))
+	answer := make(chan struct{})
+	a.answers = func(ctx context.Context) (checkout.Answer, error) {
+		select {
+		case <-answer:
+		case <-ctx.Done():
+		}
+		return checkout.Answer{Status: 200, Body: []byte("dry")}, ctx.Err()
+	}
+	first, failed := a.calling(t), make(chan error, 1)
+	go func() {
+		_, err := a.checkout.Call(context.Background(), first)
+		failed <- err
+	}()
+	require.Eventually(t, func() bool { return a.asked.Load() == 1 }, 10*time.Second, 10*time.Millisecond)
+	for range 3 {
+		_, err := a.checkout.Call(t.Context(), a.calling(t))
+		requireInvalid(t, x402.Funds, err)
+	}
+	require.EqualValues(t, 1, a.asked.Load(), "the seller's server works for what can be paid")
+	close(answer)
+	require.NoError(t, <-failed)
+	require.Equal(t, price, a.received(t))
+
+	require.NoError(t, world.dev().Mint(t.Context(), addressOf(a.buyer), price))
+	_, err := a.checkout.Call(t.Context(), a.calling(t))
+	require.NoError(t, err, "what is paid is owed no more")
+}
+
+func TestAnIdentifierKeepsAnAnswerFromWhoeverReadsTheChain(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, plan{}, shop.EndpointForm{Pricing: shop.OneTime})
+	c := a.calling(t)
+	c.Identifier = "pay_0123456789abcdef"
+	called, err := a.checkout.Call(t.Context(), c)
+	require.NoError(t, err)
+	for _, guess := range []string{"", "pay_0123456789abcdeX"} {
+		c.Identifier = guess
+		again, err := a.checkout.Call(t.Context(), c)
+		require.ErrorIs(t, err, checkout.ErrAlreadyUsed)
+		require.Nil(t, again.Pass)
+	}
+	c.Identifier = "pay_0123456789abcdef"
+	again, err := a.checkout.Call(t.Context(), c)
+	require.NoError(t, err)
+	require.Equal(t, called.Pass.Token, again.Pass.Token)
 }
 
 func TestAnIdentifierBelongsToOnePayment(t *testing.T) {

@@ -80,6 +80,7 @@ type Service struct {
 	records    *postgres.Group[confirmation, queries.Attempt]
 	purchases  *postgres.Group[id.Attempt, Purchase]
 	asks       asks
+	owing      owing
 	now        func() time.Time
 }
 
