@@ -69,6 +69,9 @@ func (s *Service) VerifyFor(ctx context.Context, asked x402.Asked, who Caller) e
 	return s.examineFor(ctx, &f, asked)
 }
 
+// withoutKey is the budget that those share who ask for a shop's payments without its key.
+const withoutKey = " without key"
+
 // facilitating finds the network and, by the policy, who is served.
 func (s *Service) facilitating(ctx context.Context, asked x402.Asked, who Caller) (facilitating, error) {
 	f := facilitating{payment: asked.Payment, resource: asked.Payment.ResourceURL}
@@ -98,6 +101,9 @@ func (s *Service) facilitating(ctx context.Context, asked x402.Asked, who Caller
 	case FacilitateOwn:
 		if f.budget = string(merchant); merchant == "" {
 			return f, ErrNotFacilitated
+		}
+		if who.Merchant != merchant { // whoever pays a shop dust would use up its day
+			f.budget += withoutKey
 		}
 	case FacilitateOff:
 		return f, ErrNotFacilitated

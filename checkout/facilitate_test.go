@@ -132,6 +132,20 @@ func TestWhomAFacilitatorServes(t *testing.T) {
 	}
 }
 
+func TestDustOfStrangersDoesNotUseUpAShopsBudget(t *testing.T) {
+	t.Parallel()
+	s := facilitating(t, checkout.FacilitateOwn, 1)
+	stranger, owner := checkout.Caller{Address: "192.0.2.1"}, checkout.Caller{Merchant: s.merchant, Address: "192.0.2.2"}
+	_, err := s.checkout.SettleFor(t.Context(), s.elsewhere(t, 2, s.payee), stranger)
+	require.NoError(t, err)
+	_, err = s.checkout.SettleFor(t.Context(), s.elsewhere(t, 2, s.payee), stranger)
+	require.ErrorIs(t, err, checkout.ErrBudget)
+	_, err = s.checkout.SettleFor(t.Context(), s.elsewhere(t, 2, s.payee), owner)
+	require.NoError(t, err)
+	_, err = s.checkout.SettleFor(t.Context(), s.elsewhere(t, 2, s.payee), owner)
+	require.ErrorIs(t, err, checkout.ErrBudget)
+}
+
 func TestAPaymentThatAFacilitatorRefuses(t *testing.T) {
 	t.Parallel()
 	s := facilitating(t, checkout.FacilitateOwn, 100)

@@ -228,11 +228,12 @@ func (r *Remote) call(ctx context.Context, method, name string, body []byte) (an
 }
 
 // refuses tells whether an answer says that the request was not let in at all. Those that may also be said after a
-// broadcast are not among them: 400 is what many facilitators make of any exception, and 402 of a failure.
+// broadcast are not among them: 400 is what many facilitators make of any exception, 402 of a failure, and 303 names where
+// the outcome of what was done is to be read.
 func refuses(a answered) bool {
 	switch a.status {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusTooManyRequests,
-		http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
 	default:
 		return false
 	}

@@ -110,6 +110,7 @@ func TestOnlyWhatSurelyDidNothingIsBefore(t *testing.T) {
 		"404":                       {answering(404, "<html>"), "refused", true},
 		"429":                       {answering(429, "slow down"), "limited", true},
 		"a redirect to a page":      {elsewhere, "refused", true},
+		"303, see what was done":    {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/done", http.StatusSeeOther) }, "answer", false},
 		"it hangs":                  {hang, "timeout", false},
 		"it hangs up":               {cut, "reset", false},
 		"half an answer":            {half, "reset", false},
