@@ -85,7 +85,7 @@ func (w *accessWorld) route(table []rule, l lead) (rule, bool) {
 func (w *accessWorld) stocked(p somebody) rows {
 	w.t.Helper()
 	ids := w.own(p)
-	for _, kind := range []string{"attempt", "webhook", "delivery", "replay", "key", "person", "cashier", "invite", "till", "change", "notice", "list of keys", "sale"} {
+	for _, kind := range []string{"attempt", "webhook", "delivery", "replay", "key", "person", "cashier", "invite", "till", "change", "notice", "list of keys", "sale", "pass"} {
 		ids(kind)
 	}
 	for _, path := range []string{"/dashboard/webhooks", "/dashboard/staff", "/dashboard/settings/address", "/dashboard/links", "/dashboard/items", "/dashboard/orders/late"} {
