@@ -95,6 +95,8 @@ type devFile struct {
 	BuyerKey     string `json:"buyer_key"`
 	RelayerKey   string `json:"relayer_key"`
 	LinkToken    string `json:"link_token"`
+	EndpointID   string `json:"endpoint_id"`
+	EndpointURL  string `json:"endpoint_url"`
 }
 
 // world is a running shop with its own database and chain, as `make run` starts one.

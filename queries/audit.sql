@@ -130,7 +130,13 @@ WHERE c.state = 'answered' AND a.status NOT IN ('settling', 'unknown', 'settled'
    OR c.state = 'calling' AND c.first AND a.status NOT IN ('settled', 'settled_late', 'reversed');
 
 -- name: AuditPasses :many
--- A pass was paid for as often as it says.
+-- A pass was paid for as often as it says, and what pays for one has one.
 SELECT (p.id || ' counts ' || p.payments::text || ' payments, there are ' || count(a.id)::text)::text
-FROM passes p LEFT JOIN calls c ON c.pass_id = p.id LEFT JOIN attempts a ON a.id = c.attempt_id AND a.status IN ('settled', 'settled_late', 'reversed')
-GROUP BY p.id HAVING p.payments <> count(a.id);
+FROM passes p
+LEFT JOIN (SELECT pass_id, attempt_id FROM calls UNION ALL SELECT pass_id, attempt_id FROM pass_sales) bought ON bought.pass_id = p.id
+LEFT JOIN attempts a ON a.id = bought.attempt_id AND a.status IN ('settled', 'settled_late', 'reversed')
+GROUP BY p.id HAVING p.payments <> count(a.id)
+UNION ALL
+SELECT (s.attempt_id || ' paid for a pass and has none')::text
+FROM pass_sales s JOIN attempts a ON a.id = s.attempt_id
+WHERE a.status IN ('settled', 'settled_late', 'reversed') AND s.pass_id IS NULL;

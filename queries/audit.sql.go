@@ -361,11 +361,17 @@ func (q *Queries) AuditNegative(ctx context.Context, db DBTX) ([]string, error) 
 
 const auditPasses = `-- name: AuditPasses :many
 SELECT (p.id || ' counts ' || p.payments::text || ' payments, there are ' || count(a.id)::text)::text
-FROM passes p LEFT JOIN calls c ON c.pass_id = p.id LEFT JOIN attempts a ON a.id = c.attempt_id AND a.status IN ('settled', 'settled_late', 'reversed')
+FROM passes p
+LEFT JOIN (SELECT pass_id, attempt_id FROM calls UNION ALL SELECT pass_id, attempt_id FROM pass_sales) bought ON bought.pass_id = p.id
+LEFT JOIN attempts a ON a.id = bought.attempt_id AND a.status IN ('settled', 'settled_late', 'reversed')
 GROUP BY p.id HAVING p.payments <> count(a.id)
+UNION ALL
+SELECT (s.attempt_id || ' paid for a pass and has none')::text
+FROM pass_sales s JOIN attempts a ON a.id = s.attempt_id
+WHERE a.status IN ('settled', 'settled_late', 'reversed') AND s.pass_id IS NULL
 `
 
-// A pass was paid for as often as it says.
+// A pass was paid for as often as it says, and what pays for one has one.
 func (q *Queries) AuditPasses(ctx context.Context, db DBTX) ([]string, error) {
 	rows, err := db.Query(ctx, auditPasses)
 	if err != nil {

@@ -53,6 +53,8 @@ func shopExamples(t *testing.T) map[string]templ.Component {
 		"paid_goods_hidden": PurchasePage(hiddenGoodsExample(t)),
 		"paid_sent":         PurchasePage(sentPurchaseExample(t)),
 		"paid_leads":        PurchasePage(paidLeadExample(t)),
+		"paid_pass":         PurchasePage(paidPassExample(t, BoughtPass{EndsAt: time.Date(2026, 12, 22, 9, 0, 0, 0, time.UTC)})),
+		"paid_pass_once":    PurchasePage(paidPassExample(t, BoughtPass{Once: true})),
 		"verify":            Verify(VerifyView{Test: true}),
 		"verify_whole":      Verify(VerifyView{Result: proofExample(ProofWhole)}),
 		"verify_paid":       Verify(VerifyView{Result: proofExample(ProofPaid)}),
@@ -264,6 +266,14 @@ func paidLeadExample(t *testing.T) PurchaseView {
 	t.Helper()
 	v := examplePurchase(t, "settled", "")
 	v.Handover = Handover{Onward: PaidOnwardPath(v.Attempt, "3vQB7uYtRwExZs9LmKpHdG"), OnwardHost: "media.halden-books.example"}
+	return v
+}
+
+func paidPassExample(t *testing.T, p BoughtPass) PurchaseView {
+	t.Helper()
+	v := examplePurchase(t, "settled", "")
+	p.URL, p.Token = "https://pay.example/x/end_1CbVxLwM7Qe2RtYu8PzKsd", "pss_1CbVxLwM7Qe2RtYu8PzKsd.3vQB7uYtRwExZs9LmKpHdG"
+	v.Handover = Handover{Pass: &p}
 	return v
 }
 
