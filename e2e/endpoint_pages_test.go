@@ -46,7 +46,7 @@ func (p *people) calls(t *testing.T) []look {
 		at("new paid API", "/dashboard/endpoints/new", nil),
 		at("paid API", one, nil),
 		at("paid API form", one+"/edit", func(v *visitor) {
-			for _, fold := range []string{"Secret for your server", "Examples", "Limits"} {
+			for _, fold := range []string{"Limits", "Secret for your server"} {
 				v.press(v.Locator("summary").GetByText(fold))
 			}
 		}),
@@ -68,9 +68,15 @@ func tried(v *visitor) {
 func (p *people) takeCallScreenshots(t *testing.T, looks []look) {
 	pictures := map[string]string{"paid APIs": "endpoints", "paid API": "endpoint", "paid API form": "endpoint-form", "trial": "endpoint-trial", "passes": "passes"}
 	for _, l := range looks {
-		if picture, ok := pictures[l.name]; ok {
-			l.visitor(t, p.gallery, desktop).shot(picture)
-			l.visitor(t, p.gallery, portrait).shot(picture + "-phone")
+		picture, ok := pictures[l.name]
+		if !ok {
+			continue
+		}
+		for suffix, d := range map[string]device{"": desktop, "-phone": portrait} {
+			v := l.visitor(t, p.gallery, d)
+			_, err := v.Evaluate(`() => scrollTo(0, 0)`)
+			require.NoError(t, err)
+			v.shot(picture + suffix)
 		}
 	}
 }

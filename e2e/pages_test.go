@@ -80,6 +80,9 @@ func TestEveryPage(t *testing.T) {
 			g.takeScreenshots(t)
 			staff.takeScreenshots(t)
 			staff.takeShopScreenshots(t, shelves)
+		})
+		t.Run("pictures of paid APIs", func(t *testing.T) {
+			t.Parallel()
 			staff.takeCallScreenshots(t, calls)
 		})
 	})

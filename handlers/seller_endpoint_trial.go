@@ -58,7 +58,7 @@ func (h *Handlers) createTrial(c echo.Context, s seller) error {
 		return err
 	}
 	within := &withinSite{site: c.Echo(), address: net.JoinHostPort(c.RealIP(), "0")}
-	answer, err := h.makeTrial(within, e, v.MayPay, request)
+	answer, err := h.makeTrial(within, e, v.MayPay, request) //nolint:bodyclose // it is in memory
 	v.Steps = within.steps
 	v.Outcome, v.Worked = trialOutcome(v, answer, err)
 	if err != nil {
