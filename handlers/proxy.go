@@ -34,7 +34,7 @@ var callMethods = []string{http.MethodGet, http.MethodHead, http.MethodPost, htt
 // The headers that a pass comes and goes by, and that name a call's purchase.
 const (
 	headerPass    = "X-Access-Pass"
-	headerPassEnd = "X-Access-Pass-Expires"
+	headerPassEnd = "X-Access-Pass-Expires" //nolint:gosec // the name of a header
 	headerAttempt = "X-Payment-Attempt"
 	headerPayer   = "X-Payment-Payer"
 )
