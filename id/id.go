@@ -190,7 +190,7 @@ func Parse[T kind](s string) (T, error) {
 	var zero T
 	rest, ok := strings.CutPrefix(s, zero.Prefix())
 	if !ok || !isBase58(rest) {
-		return zero, fmt.Errorf("%w: %.40q is no %s…", ErrMalformed, s, zero.Prefix())
+		return zero, fmt.Errorf("%w: %.8q is no %s…", ErrMalformed, s, zero.Prefix())
 	}
 	return T(s), nil
 }
@@ -205,7 +205,7 @@ func NewToken() string {
 // ParseToken accepts what [NewToken] makes, or returns [ErrMalformed].
 func ParseToken(s string) (string, error) {
 	if !isBase58(s) {
-		return "", fmt.Errorf("%w: %.40q is no token", ErrMalformed, s)
+		return "", fmt.Errorf("%w: %.8q is no token", ErrMalformed, s)
 	}
 	return s, nil
 }
