@@ -82,17 +82,21 @@ type Handlers struct {
 // maxBody is the largest request body, before any handler reads it.
 const maxBody = "256K"
 
-// limitBody refuses what is too large, before any handler reads it; files have limits of their own.
-func limitBody(next echo.HandlerFunc) echo.HandlerFunc {
-	ordinary, files := middleware.BodyLimit(maxBody)(next), map[string]echo.HandlerFunc{}
+// limitBody refuses what is too large, before any handler reads it; files have limits of their own. They are made once:
+// a middleware is applied anew to every request.
+func limitBody() echo.MiddlewareFunc {
+	ordinary, files := middleware.BodyLimit(maxBody), map[string]echo.MiddlewareFunc{}
 	for path, most := range filePaths {
-		files[path] = middleware.BodyLimit(strconv.Itoa(most) + "B")(next)
+		files[path] = middleware.BodyLimit(strconv.Itoa(most) + "B")
 	}
-	return func(c echo.Context) error {
-		if limited, ok := files[c.Path()]; ok {
-			return limited(c)
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			limit, ok := files[c.Path()]
+			if !ok {
+				limit = ordinary
+			}
+			return limit(next)(c)
 		}
-		return ordinary(c)
 	}
 }
 
@@ -112,7 +116,7 @@ func New(o Options) *echo.Echo {
 		h.measures = newMeasures(o.Health)
 		e.Use(h.measures.count)
 	}
-	e.Use(h.log, middleware.Recover(), h.secure, h.timed, h.checkHost, readable, h.sameOrigin, limitBody, h.limit, whole)
+	e.Use(h.log, middleware.Recover(), h.secure, h.timed, h.checkHost, readable, h.sameOrigin, limitBody(), h.limit, whole)
 	h.routes(e)
 	return e
 }
