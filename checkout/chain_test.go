@@ -58,7 +58,7 @@ type sharedChain struct {
 }
 
 const (
-	gasAccounts = 320
+	gasAccounts = 640
 	buyers      = 400
 	pocket      = 100 * money.One // what a buyer has
 )
