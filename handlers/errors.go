@@ -43,8 +43,9 @@ type reply struct {
 
 // What forms say beside a field, too.
 const (
-	nameProblem = "Give a name of 1 to 80 characters."
-	pinProblem  = "Choose 4 to 8 digits that are not all the same and do not simply count up or down."
+	amountProblem = "Give an amount such as 12.50, with at most six decimals."
+	nameProblem   = "Give a name of 1 to 80 characters."
+	pinProblem    = "Choose 4 to 8 digits that are not all the same and do not simply count up or down."
 )
 
 // replies maps the business's errors; the first match counts.
@@ -160,7 +161,7 @@ func replyTo(err error) (r reply, field string) {
 		}
 	}
 	if amount != nil {
-		return reply{err, 400, "invalid_field", "Give an amount such as 12.50, with at most six decimals."}, "price"
+		return reply{err, 400, "invalid_field", amountProblem}, "price"
 	}
 	var invalid *x402.Invalid
 	if errors.As(err, &invalid) {

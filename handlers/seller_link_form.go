@@ -28,11 +28,6 @@ const (
 	sellsShort  = "short"
 )
 
-const (
-	amountProblem = "Give an amount such as 12.50, with at most six decimals."
-	countProblem  = "Give a whole number of payments, or leave it empty."
-)
-
 func (h *Handlers) newLink(c echo.Context, s seller) error {
 	v := views.LinkFormView{Offer: views.LinkOffer{Sells: views.Field{Value: sellsAmount}, Require: true}}
 	return h.showLinkForm(c, s, http.StatusOK, v)
@@ -270,7 +265,7 @@ func readLink(v *views.LinkFormView) (write func(*shop.LinkForm), err error) {
 	most := 0
 	if text := v.MaxPayments.Value; text != "" {
 		if most, err = strconv.Atoi(text); err != nil || most < 1 {
-			return nil, &shop.FieldError{Field: "max_payments", Message: countProblem}
+			return nil, &shop.FieldError{Field: "max_payments", Message: "Give a whole number of payments, or leave it empty."}
 		}
 	}
 	starts, err := readMoment("starts_at", v.Offer.Starts)
@@ -361,6 +356,7 @@ func readOpen(o *views.LinkOffer) (*shop.OpenAmount, error) {
 	return open, nil
 }
 
+// readAmount reads what was typed into a field as an amount.
 func readAmount(field, text string) (money.USDC, error) {
 	amount, err := money.ParseUSDC(text)
 	if err != nil {
