@@ -69,16 +69,16 @@ func (s *Service) Order(ctx context.Context, merchant id.Merchant, livemode bool
 	return all[i], slices.Delete(slices.Clone(all), i, i+1), nil
 }
 
-// MaxPacked is how many orders are packed in one go.
-const MaxPacked = 200
+// maxPacked is how many orders are packed in one go.
+const maxPacked = 200
 
-// ToPack lists the orders that are named, or all that wait to be sent, at most [MaxPacked]: what was paid first comes first.
+// ToPack lists the orders that are named, or all that wait to be sent, at most 200: what was paid first comes first.
 func (s *Service) ToPack(ctx context.Context, merchant id.Merchant, livemode bool, named []id.Sale) ([]Order, error) {
 	ids := make([]string, len(named))
 	for i, sale := range named {
 		ids[i] = string(sale)
 	}
-	rows, err := queries.New().OrdersToPack(ctx, s.pool, queries.OrdersToPackParams{MerchantID: merchant, Livemode: livemode, Ids: ids, Most: MaxPacked})
+	rows, err := queries.New().OrdersToPack(ctx, s.pool, queries.OrdersToPackParams{MerchantID: merchant, Livemode: livemode, Ids: ids, Most: maxPacked})
 	if err != nil {
 		return nil, wrapList("orders to pack", merchant, err)
 	}

@@ -248,6 +248,21 @@ func (s *Service) AttemptsOfEndpoint(ctx context.Context, merchant id.Merchant, 
 	return out, nil
 }
 
+// PaidAtLink lists the latest purchases at a link that were paid.
+func (s *Service) PaidAtLink(ctx context.Context, merchant id.Merchant, link id.Link, limit int) ([]Listed, error) {
+	rows, err := queries.New().AttemptListPaidOfLink(ctx, s.pool, queries.AttemptListPaidOfLinkParams{MerchantID: merchant, LinkID: &link, Most: int32(limit)})
+	if err != nil {
+		return nil, wrapList("paid purchases", merchant, err)
+	}
+	out := make([]Listed, len(rows))
+	for i, r := range rows {
+		if out[i], err = s.listed(r.Attempt, r.Payer); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
 // UnderWay lists the newest purchases whose payment the chain has not answered.
 func (s *Service) UnderWay(ctx context.Context, merchant id.Merchant, livemode bool, limit int) ([]Listed, error) {
 	rows, err := queries.New().AttemptListUnderWay(ctx, s.pool, queries.AttemptListUnderWayParams{MerchantID: merchant, Livemode: livemode, Most: int32(limit)})

@@ -1,6 +1,7 @@
 package checkout
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -91,15 +92,11 @@ func insertTillSalesTx(ctx context.Context, tx pgx.Tx, now time.Time, begun []*b
 		if b.till == nil {
 			continue
 		}
-		first := b.till.first
-		if first == "" {
-			first = b.attempt.ID
-		}
 		p.Attempts = append(p.Attempts, string(b.attempt.ID))
 		p.Devices = append(p.Devices, string(b.till.at.Device))
 		p.Persons = append(p.Persons, string(b.till.at.Person))
 		p.Cashiers = append(p.Cashiers, b.till.at.Cashier)
-		p.Firsts = append(p.Firsts, string(first))
+		p.Firsts = append(p.Firsts, string(cmp.Or(b.till.first, b.attempt.ID)))
 		p.Opened = append(p.Opened, b.replaces != "") // whoever adds a tip has opened it
 	}
 	if len(p.Attempts) == 0 {
@@ -159,20 +156,18 @@ type TillCharge struct {
 
 // ChargeOf returns what a till knows of a purchase, or [ErrNotFound] for one that did not begin at a till.
 func (s *Service) ChargeOf(ctx context.Context, attempt id.Attempt) (TillCharge, error) {
-	q := queries.New()
-	row, err := q.TillChargeByID(ctx, s.pool, attempt)
+	row, err := queries.New().TillChargeByID(ctx, s.pool, attempt)
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = ErrNotFound
 	}
 	if err != nil {
 		return TillCharge{}, fmt.Errorf("charge %s: %w", attempt, err)
 	}
-	c := TillCharge{
-		Attempt: row.AttemptID, Device: row.DeviceID, Cashier: row.Cashier, Next: row.NextID, OpenedAt: row.OpenedAt, CancelledAt: row.CancelledAt,
-		Decision: row.Decision, first: row.FirstID, person: row.PersonID,
-	}
-	c.Short, err = q.ExceptionOpenOf(ctx, s.pool, attempt)
-	return c, err
+	c := row.TillCharge
+	return TillCharge{
+		Attempt: c.AttemptID, Device: c.DeviceID, Cashier: c.Cashier, Next: c.NextID, OpenedAt: c.OpenedAt, CancelledAt: c.CancelledAt,
+		Decision: c.Decision, Short: row.Short, first: c.FirstID, person: c.PersonID,
+	}, nil
 }
 
 // Opened notes that a customer looks at a purchase of a till. Others are left alone.

@@ -1,6 +1,7 @@
 package checkout
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -45,10 +46,7 @@ func (s *Service) TillSales(ctx context.Context, device id.Device, before, after
 		}
 		return out, nil
 	}
-	if before == "" {
-		before = "~"
-	}
-	rows, err := q.TillChargeList(ctx, s.pool, queries.TillChargeListParams{DeviceID: device, Before: id.Attempt(before), Most: int32(limit + 1)})
+	rows, err := q.TillChargeList(ctx, s.pool, queries.TillChargeListParams{DeviceID: device, Before: id.Attempt(cmp.Or(before, "~")), Most: int32(limit + 1)})
 	if err != nil {
 		return nil, fmt.Errorf("sales at %s: %w", device, err)
 	}
@@ -85,19 +83,4 @@ func (s *Service) TillTotal(ctx context.Context, device id.Device, since time.Ti
 		return 0, 0, fmt.Errorf("total at %s: %w", device, err)
 	}
 	return int(row.Sold), money.USDC(row.Received), nil
-}
-
-// PaidAtLink lists the latest purchases at a link that were paid.
-func (s *Service) PaidAtLink(ctx context.Context, merchant id.Merchant, link id.Link, limit int) ([]Listed, error) {
-	rows, err := queries.New().AttemptListPaidOfLink(ctx, s.pool, queries.AttemptListPaidOfLinkParams{MerchantID: merchant, LinkID: &link, Most: int32(limit)})
-	if err != nil {
-		return nil, wrapList("paid purchases", merchant, err)
-	}
-	out := make([]Listed, len(rows))
-	for i, r := range rows {
-		if out[i], err = s.listed(r.Attempt, r.Payer); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
 }

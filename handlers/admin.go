@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"xsynesis/access"
-	"xsynesis/health"
 	"xsynesis/views"
 )
 
@@ -102,7 +100,7 @@ func (h *Handlers) createOperatorSession(c echo.Context) error {
 	c.Response().Header().Set("Cache-Control", "no-store")
 	if wait := h.signIns.wait(addressOf(c), h.Now()); wait > 0 {
 		askToWait(c, wait)
-		problem := fmt.Sprintf("That was wrong too often. Try again in %s.", health.Span(wait.Round(time.Second)))
+		problem := fmt.Sprintf("That was wrong too often. Try again in %s.", waitWords(wait))
 		return h.Page(c, http.StatusTooManyRequests, views.OperatorSignIn(h.operatorSignIn(problem)))
 	}
 	secret, err := h.Operator.SignIn(c.Request().Context(), strings.TrimSpace(c.FormValue("token")))

@@ -117,11 +117,18 @@ func (w *apiWorld) now() time.Time {
 
 // open sets up a shop and its key with every scope.
 func (w *apiWorld) open(name, payee string) (id.Merchant, string) {
-	q, now, ctx := queries.New(), time.Now(), w.t.Context()
+	now := time.Now()
 	m := id.New[id.Merchant](now)
-	require.NoError(w.t, q.MerchantInsert(ctx, w.pool, queries.MerchantInsertParams{ID: m, Slug: name, Name: name, CreatedAt: now}))
-	require.NoError(w.t, q.PayeeInsert(ctx, w.pool, queries.PayeeInsertParams{MerchantID: m, Network: sepolia, Address: payee, ProvenAt: &now, CreatedAt: now}))
+	require.NoError(w.t, queries.New().MerchantInsert(w.t.Context(), w.pool, queries.MerchantInsertParams{ID: m, Slug: name, Name: name, CreatedAt: now}))
+	w.isPaidAt(m, payee)
 	return m, w.key(m, false, access.Scopes...)
+}
+
+// isPaidAt gives a shop its address.
+func (w *apiWorld) isPaidAt(m id.Merchant, payee string) {
+	w.t.Helper()
+	now := time.Now()
+	require.NoError(w.t, queries.New().PayeeInsert(w.t.Context(), w.pool, queries.PayeeInsertParams{MerchantID: m, Network: sepolia, Address: payee, ProvenAt: &now, CreatedAt: now}))
 }
 
 func (w *apiWorld) key(m id.Merchant, livemode bool, scopes ...access.Scope) string {

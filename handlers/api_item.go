@@ -385,9 +385,9 @@ func amountOfRequest(price field[*string], cents field[*int64]) (*money.USDC, er
 	if !price.Set {
 		return out, nil
 	}
-	amount, err := money.ParseUSDC(*price.Value)
+	amount, err := readAmount("price", *price.Value)
 	if err != nil {
-		return nil, &shop.FieldError{Field: "price", Message: "Give an amount such as 12.50, with at most six decimals."}
+		return nil, err
 	}
 	if out != nil && *out != amount {
 		return nil, &shop.FieldError{Field: "price", Message: "price and amount_cents are not the same amount."}

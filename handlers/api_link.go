@@ -347,18 +347,12 @@ func (r linkRequest) fillAfter(f *shop.LinkForm) (err error) {
 		f.LeadsTo.All = false
 	}
 	if r.File.Set {
-		f.After.File = ""
-		if r.File.Value != "" {
-			if f.After.File, err = refersTo[id.Upload]("file", r.File.Value); err != nil {
-				return err
-			}
+		if f.After.File, err = refersTo[id.Upload]("file", r.File.Value); err != nil {
+			return err
 		}
 	}
 	if r.KeyItemID.Set {
-		f.After.KeyItem = ""
-		if r.KeyItemID.Value != "" {
-			f.After.KeyItem, err = refersTo[id.Item]("key_item_id", r.KeyItemID.Value)
-		}
+		f.After.KeyItem, err = refersTo[id.Item]("key_item_id", r.KeyItemID.Value)
 	}
 	return err
 }
@@ -473,9 +467,9 @@ func (r linkRequest) fillPrice(f *shop.LinkForm) error {
 	if price == nil {
 		return nil
 	}
-	amount, err := money.ParseUSDC(*price)
+	amount, err := readAmount("price", *price)
 	if err != nil {
-		return &shop.FieldError{Field: "price", Message: "Give an amount such as 12.50, with at most six decimals."}
+		return err
 	}
 	if cents != nil && amount != f.Price {
 		return &shop.FieldError{Field: "price", Message: "price and amount_cents are not the same amount."}

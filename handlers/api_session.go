@@ -203,9 +203,9 @@ func (r sessionRequest) choice() (shop.Choice, error) {
 		if m.text == "" {
 			continue
 		}
-		amount, err := money.ParseUSDC(m.text)
+		amount, err := readAmount(m.name, m.text)
 		if err != nil {
-			return choice, &shop.FieldError{Field: m.name, Message: "Give an amount such as 12.50, with at most six decimals."}
+			return choice, err
 		}
 		*m.into = amount
 	}

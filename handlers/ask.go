@@ -46,11 +46,7 @@ func (a asked) amount(name string) (money.USDC, error) {
 	case otherAmount:
 		text = strings.TrimSpace(a(name + "_other"))
 	}
-	amount, err := money.ParseUSDC(text)
-	if err != nil {
-		return 0, &shop.FieldError{Field: name, Message: "Give an amount such as 12.50, with at most six decimals."}
-	}
-	return amount, nil
+	return readAmount(name, text)
 }
 
 // buyer reads what somebody tells of himself.

@@ -85,7 +85,7 @@ func (h *Handlers) linkPage(c echo.Context, offer shop.Offer, want x402.Requirem
 	c.Response().Header().Set("Cache-Control", "private, no-cache")
 	if v.Closed == "" {
 		status = http.StatusServiceUnavailable
-		c.Response().Header().Set("Retry-After", retryAfter[status])
+		askForPatience(c, status)
 	}
 	return h.Page(c, status, page)
 }

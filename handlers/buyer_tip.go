@@ -23,11 +23,8 @@ func tipView(p checkout.Purchase) views.TipView {
 	if last := p.Lines[len(p.Lines)-1]; last.ItemID == "" && last.Title == "Tip" {
 		v.Chosen = last.UnitAmount
 	}
-	price := p.Amount - v.Chosen
-	for _, share := range tipShares {
-		if amount := shareOf(price, share); amount > 0 {
-			v.Choices = append(v.Choices, views.TipChoice{Percent: share, Amount: amount})
-		}
+	for _, tip := range tipsOf(p.Amount - v.Chosen) {
+		v.Choices = append(v.Choices, views.TipChoice(tip))
 	}
 	return v
 }

@@ -181,7 +181,7 @@ func replyTo(err error) (r reply, field string) {
 		}
 	}
 	if amount != nil {
-		return reply{err, 400, "invalid_field", "Give an amount such as 12.50, with at most six decimals."}, "price"
+		return reply{err, 400, "invalid_field", amountProblem}, "price"
 	}
 	var invalid *x402.Invalid
 	if errors.As(err, &invalid) {

@@ -3,7 +3,6 @@ package handlers
 import (
 	"errors"
 	"net/http"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -71,7 +70,7 @@ func (h *Handlers) chargeView(c echo.Context, who cashier, p checkout.Purchase, 
 	v := views.ChargeView{
 		TillFrame: h.tillFrame(who), Attempt: p.ID, Status: string(p.Status), Reference: p.Reference, QR: qr, ReceiptQR: qr, Number: number(p),
 		Cart:    views.Cart{Title: p.Title, Amount: p.Amount, Lines: cartLines(p.Lines, p.Title)},
-		ShownAt: p.CreatedAt.UTC(), OpenedAt: utcOrNone(known.OpenedAt), SettledAt: utcOrNone(p.SettledAt), EndedAt: p.ExpiresAt.UTC(),
+		ShownAt: p.CreatedAt.UTC(), OpenedAt: timeOr(known.OpenedAt), SettledAt: timeOr(p.SettledAt), EndedAt: p.ExpiresAt.UTC(),
 		AfterCancel: known.CancelledAt != nil, Decided: known.Decision, Simulated: p.Simulated,
 	}
 	v.Cashier = known.Cashier
@@ -111,14 +110,6 @@ func (h *Handlers) viewAnotherCode(c echo.Context, who cashier, p checkout.Purch
 		v.Once = t.Once()
 	}
 	return err
-}
-
-// utcOrNone is a time, or none.
-func utcOrNone(t *time.Time) time.Time {
-	if t == nil {
-		return time.Time{}
-	}
-	return t.UTC()
 }
 
 // chargeAgain is the charge after something was asked for: it, or why it is refused.

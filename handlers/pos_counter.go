@@ -35,8 +35,10 @@ func (h *Handlers) counter(c echo.Context) error {
 	switch err := o.Link.Open(h.Now()); {
 	case errors.Is(err, shop.ErrLinkExpired):
 		v.Closed = views.ClosedExpired
-	case err != nil:
+	case errors.Is(err, shop.ErrSoldOut):
 		v.Closed = views.ClosedSoldOut
+	case err != nil: // its seller pauses it, or has not begun
+		v.Closed = views.ClosedPaused
 	}
 	paid, err := h.Checkout.PaidAtLink(ctx, o.Merchant, o.Link.ID, justPaid)
 	if err != nil {

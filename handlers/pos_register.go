@@ -18,11 +18,7 @@ import (
 	"xsynesis/views"
 )
 
-const (
-	tilesShown = 60
-	// lowWithout is how few are said to be left of an item whose seller did not say when that is.
-	lowWithout = 3
-)
+const tilesShown = 60
 
 // register is what an unlocked till shows: the sale, or the code of the one that is being paid.
 func (h *Handlers) register(c echo.Context, who cashier) error {
@@ -74,7 +70,7 @@ func (h *Handlers) registerAgain(c echo.Context, who cashier, problem error, mod
 func shortSentence(lines []views.TicketLine) string {
 	for _, l := range lines {
 		if l.Problem != "" {
-			return fmt.Sprintf("%s: %s. Nothing was charged.", l.Title, strings.TrimSuffix(l.Problem, "."))
+			return fmt.Sprintf("%s: %s. Nothing was charged.", l.Title, l.Problem)
 		}
 	}
 	return "Sold out: somebody else was faster. Nothing was charged."
@@ -166,19 +162,9 @@ func (h *Handlers) viewShelf(c echo.Context, who cashier, t checkout.Ticket, v *
 
 func itemTile(i shop.Item, t checkout.Ticket) views.ItemTile {
 	tile := views.ItemTile{
-		Item: i.ID, Title: i.Title, Pricing: string(i.Pricing), Price: i.Price, Limited: i.Stock.Limited, Free: i.Stock.Free(), Held: i.Stock.Held,
+		Item: i.ID, Title: i.FullTitle(), Image: smallImage(i.Image), Pricing: string(i.Pricing), Price: i.Price, Limited: i.Stock.Limited,
+		Free: i.Stock.Free(), Held: i.Stock.Held, Low: i.Low(),
 	}
-	if i.Edition != "" {
-		tile.Title += ", " + i.Edition
-	}
-	if i.Image != "" {
-		tile.Image = ImagePath(i.Image) + "-small"
-	}
-	low := lowWithout
-	if i.LowStock != nil {
-		low = *i.LowStock
-	}
-	tile.Low = i.Stock.Free() <= low
 	for _, l := range t.Lines {
 		if l.Item == i.ID {
 			tile.Count += l.Qty

@@ -31,7 +31,7 @@ func (h *Handlers) addLine(c echo.Context, who cashier) error {
 	var amount money.USDC
 	if text != "" {
 		var err error
-		if amount, err = money.ParseUSDC(text); err != nil || amount < 0 {
+		if amount, err = money.ParseUSDC(text); err != nil {
 			return &shop.FieldError{Field: "amount", Message: "Type an amount such as 4.20."}
 		}
 	}

@@ -31,7 +31,7 @@ func TestASellerPutsAnAPIOnSaleAndChangesIt(t *testing.T) {
 	t.Parallel()
 	w, u := newWorld(t), newUpstream(t)
 	ada, shop := w.signIn("ada")
-	w.pays(shop)
+	w.isPaidAt(shop, strings.ToLower(payTo))
 	require.Contains(t, string(w.get("/dashboard/endpoints", ada).body), "No paid APIs yet")
 	once := id.NewToken()
 	page := w.form("/dashboard/endpoints", endpointSent(u.URL, "once", once), ada).goesTo(t)
@@ -66,7 +66,7 @@ func TestARefusedFormOfAPaidAPIComesBackWithoutItsSecret(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	ada, shop := w.signIn("ada")
-	w.pays(shop)
+	w.isPaidAt(shop, strings.ToLower(payTo))
 	for name, sent := range map[string]url.Values{
 		"url":              endpointSent("ftp://shop.example"),
 		"price":            endpointSent("http://127.0.0.1:1", "price", "much"),
@@ -90,7 +90,7 @@ func TestATrialPaysWithTheTestWalletAndShowsEveryHeader(t *testing.T) {
 	require.NoError(t, err)
 	w, u := newWorld(t, func(o *handlers.Options) { o.TestPayer = wallet }), newUpstream(t)
 	ada, shop := w.signIn("ada")
-	w.pays(shop)
+	w.isPaidAt(shop, strings.ToLower(payTo))
 	page := w.form("/dashboard/endpoints", endpointSent(u.URL, "settle", "first"), ada).goesTo(t)
 	require.Contains(t, string(w.get(page+"/trial", ada).body), "Call and pay 0.05")
 
@@ -122,7 +122,7 @@ func TestATrialWithoutATestWalletAsksForThePriceAlone(t *testing.T) {
 	t.Parallel()
 	w, u := newWorld(t), newUpstream(t)
 	ada, shop := w.signIn("ada")
-	w.pays(shop)
+	w.isPaidAt(shop, strings.ToLower(payTo))
 	page := w.form("/dashboard/endpoints", endpointSent(u.URL), ada).goesTo(t)
 	shown := w.form(page+"/trial", url.Values{"method": {"POST"}, "body": {`{"a":1}`}}, ada)
 	require.Equal(t, 200, shown.status)
@@ -141,7 +141,7 @@ func TestASellerRevokesAPass(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	ada, shop := w.signIn("ada")
-	w.pays(shop)
+	w.isPaidAt(shop, strings.ToLower(payTo))
 	require.Contains(t, string(w.get("/dashboard/endpoints/passes", ada).body), "No passes")
 	page := w.form("/dashboard/endpoints", endpointSent("http://127.0.0.1:1", "pricing_type", "one_time"), ada).goesTo(t)
 	endpoint := page[strings.LastIndex(page, "/")+1:]

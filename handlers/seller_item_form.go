@@ -8,7 +8,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"xsynesis/id"
-	"xsynesis/money"
 	"xsynesis/shop"
 	"xsynesis/views"
 )
@@ -139,10 +138,8 @@ func (f filed) fillPrice(to *shop.ItemForm) error {
 		return nil
 	}
 	var err error
-	if to.Price, err = money.ParseUSDC(text); err != nil {
-		return &shop.FieldError{Field: "price", Message: "Give an amount such as 12.50, with at most six decimals."}
-	}
-	return nil
+	to.Price, err = readAmount("price", text)
+	return err
 }
 
 // upload is what came with the form under a name, or else what the form keeps.

@@ -14,12 +14,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"xsynesis/access"
 	"xsynesis/checkout"
 	"xsynesis/id"
-	"xsynesis/queries"
 	"xsynesis/shop"
 )
 
@@ -86,15 +86,6 @@ func (w *apiWorld) made(s sent, browser with) string {
 	return answer.header.Get("Location")
 }
 
-// pays gives a shop an address to be paid at.
-func (w *apiWorld) pays(merchant id.Merchant) {
-	w.t.Helper()
-	now := time.Now()
-	require.NoError(w.t, queries.New().PayeeInsert(w.t.Context(), w.pool, queries.PayeeInsertParams{
-		MerchantID: merchant, Network: sepolia, Address: "0x15d34aaf54267db7d7c367839aaf71a00a2c6a65", ProvenAt: &now, CreatedAt: now,
-	}))
-}
-
 // count is a number that the database knows.
 func (w *apiWorld) count(sql string, args ...any) (n int) {
 	w.t.Helper()
@@ -144,15 +135,10 @@ func TestAnItemIsMadeChangedAndArchivedByForms(t *testing.T) {
 	require.Equal(t, http.StatusSeeOther, w.form(item+"/return", nil, browser).status)
 	require.Equal(t, 1, w.get("/dashboard/items", browser).document().Find(".item-rows tbody tr").Length())
 
-	var actions []string
-	rows, err := w.pool.Query(t.Context(), `SELECT action FROM audit_rows WHERE merchant_id = $1 AND resource_type IN ('item', 'upload') ORDER BY id`, merchant)
+	rows, err := w.pool.Query(t.Context(), `SELECT action FROM audit_rows WHERE merchant_id = $1 AND resource_type IN ('item', 'upload') ORDER BY created_at`, merchant)
 	require.NoError(t, err)
-	for rows.Next() {
-		var action string
-		require.NoError(t, rows.Scan(&action))
-		actions = append(actions, action)
-	}
-	require.NoError(t, rows.Err())
+	actions, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(t, err)
 	require.Equal(t, []string{"upload.created", "item.created", "item.changed", "item.archived", "item.restored"}, actions)
 }
 
@@ -231,7 +217,7 @@ func TestAStockIsNotSetBelowWhatIsHeld(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	browser, merchant := w.signIn("kiosk")
-	w.pays(merchant)
+	w.isPaidAt(merchant, strings.ToLower(payTo))
 	item := w.made(beansForm("counted", "1", "stock", "5"), browser)
 	a := w.holds(item, 3)
 	require.Equal(t, "2 left, 3 held", w.get("/dashboard/items", browser).document().Find(".cell-stock").Text())

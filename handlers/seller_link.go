@@ -34,18 +34,10 @@ func (h *Handlers) links(c echo.Context, s seller) error {
 
 // linkState is the word on a link's pill.
 func (h *Handlers) linkState(l shop.Link) string {
-	switch err := l.Open(h.Now()); {
-	case errors.Is(err, shop.ErrLinkExpired):
-		return "expired"
-	case errors.Is(err, shop.ErrSoldOut):
-		return "sold_out"
-	case errors.Is(err, shop.ErrLinkPaused):
-		return "paused"
-	case errors.Is(err, shop.ErrLinkEarly):
-		return "scheduled"
-	default:
-		return "open"
+	if status := linkStatus(l, h.Now()); status != "active" {
+		return status
 	}
+	return "open"
 }
 
 func (h *Handlers) ownLink(c echo.Context, s seller) (shop.Link, error) {

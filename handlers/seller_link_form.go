@@ -27,8 +27,6 @@ const (
 	sellsEndpoint = "endpoint"
 )
 
-const countProblem = "Give a whole number of payments, or leave it empty."
-
 func (h *Handlers) newLink(c echo.Context, s seller) error {
 	v := views.LinkFormView{Offer: views.LinkOffer{Sells: views.Field{Value: sellsAmount}, Require: true}}
 	return h.showLinkForm(c, s, http.StatusOK, v)
@@ -288,7 +286,7 @@ func readLink(v *views.LinkFormView) (write func(*shop.LinkForm), err error) {
 	most := 0
 	if text := v.MaxPayments.Value; text != "" {
 		if most, err = strconv.Atoi(text); err != nil || most < 1 {
-			return nil, &shop.FieldError{Field: "max_payments", Message: countProblem}
+			return nil, &shop.FieldError{Field: "max_payments", Message: "Give a whole number of payments, or leave it empty."}
 		}
 	}
 	starts, err := readMoment("starts_at", v.Offer.Starts)

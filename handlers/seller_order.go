@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -132,13 +133,7 @@ func addressLines(b checkout.Buyer) []string {
 			a.Name, a.Line1, a.Line2, strings.TrimSpace(a.PostalCode + " " + a.City), a.State, views.Country(a.Country),
 		}
 	}
-	out := lines[:0]
-	for _, line := range lines {
-		if line != "" {
-			out = append(out, line)
-		}
-	}
-	return out
+	return slices.DeleteFunc(lines, func(line string) bool { return line == "" })
 }
 
 // viewShipment tells a buyer where his goods go, and when they went.

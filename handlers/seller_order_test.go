@@ -3,6 +3,7 @@ package handlers_test
 import (
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
 	"testing"
 
@@ -22,7 +23,7 @@ func (w *apiWorld) ordered(merchant id.Merchant, items ...string) checkout.Attem
 		Name: "Ada Byron", Line1: "12 St James’s Square", PostalCode: "SW1Y 4JH", City: "London", Country: "GB",
 	}}}
 	for i, item := range items {
-		begin.Items = append(begin.Items, shop.Want{Item: id.Item(item[strings.LastIndex(item, "/")+1:]), Qty: i + 1})
+		begin.Items = append(begin.Items, shop.Want{Item: id.Item(path.Base(item)), Qty: i + 1})
 	}
 	a, err := w.checkout.Start(w.t.Context(), begin)
 	require.NoError(w.t, err)
@@ -35,7 +36,7 @@ func TestAnOrderIsSentAndTakenBack(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	browser, merchant := w.signIn("kiosk")
-	w.pays(merchant)
+	w.isPaidAt(merchant, strings.ToLower(payTo))
 	beans, cup, seat := w.made(beansForm("sku", "B-1"), browser), w.made(beansForm("title", "Cup"), browser), w.made(beansForm("kind", "service", "title", "Seat"), browser)
 	w.ordered(merchant, beans, cup, seat)
 
@@ -72,7 +73,7 @@ func TestWhereAnOrderGoesIsForThoseWhoSendIt(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	browser, merchant := w.signIn("kiosk")
-	w.pays(merchant)
+	w.isPaidAt(merchant, strings.ToLower(payTo))
 	w.ordered(merchant, w.made(beansForm(), browser))
 	viewer, _ := w.joined(w.ownerOf(merchant), access.Viewer, "Vic")
 	list := w.get("/dashboard/orders", viewer)
@@ -91,7 +92,7 @@ func TestWhatShouldNotBeSentSaysSo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	browser, merchant := w.signIn("kiosk")
-	w.pays(merchant)
+	w.isPaidAt(merchant, strings.ToLower(payTo))
 	beans := w.made(beansForm(), browser)
 	undone, late := w.ordered(merchant, beans), w.ordered(merchant, beans)
 	_, err := w.pool.Exec(t.Context(), `UPDATE attempts SET status = 'reversed' WHERE id = $1`, undone.ID)

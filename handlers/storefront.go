@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"strings"
@@ -142,12 +143,8 @@ func (h *Handlers) productPage(c echo.Context, v visit, named string, status int
 		view.LargeURL = h.PublicURL + view.Large
 	}
 	for _, e := range editions {
-		name := e.Edition
-		if name == "" {
-			name = e.Title
-		}
 		view.Editions = append(view.Editions, views.EditionLink{
-			Item: e.ID, Name: name, Pricing: string(e.Pricing), Price: e.Price, SoldOut: e.Open() != nil, Here: e.ID == i.ID,
+			Item: e.ID, Name: cmp.Or(e.Edition, e.Title), Pricing: string(e.Pricing), Price: e.Price, SoldOut: e.Open() != nil, Here: e.ID == i.ID,
 		})
 	}
 	viewRefusal(&view, asked(c.FormValue), problem)

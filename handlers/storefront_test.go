@@ -27,13 +27,7 @@ func (w *apiWorld) shopper() *shopper { return &shopper{w: w, from: "192.0.2.1:1
 
 func (s *shopper) do(method, path string, form url.Values) reply {
 	s.w.t.Helper()
-	var body *strings.Reader
-	if form != nil {
-		body = strings.NewReader(form.Encode())
-	} else {
-		body = strings.NewReader("")
-	}
-	answer := s.w.do(method, path, body, func(r *http.Request) {
+	answer := s.w.do(method, path, strings.NewReader(form.Encode()), func(r *http.Request) {
 		r.RemoteAddr = s.from
 		r.Header.Set("Accept", "text/html")
 		if method == http.MethodPost {
@@ -94,10 +88,9 @@ func (s *shopper) order(typed ...string) []string {
 	return append([]string{"once", form.Find(`[name=once]`).AttrOr("value", ""), "total", form.Find(`[name=total]`).AttrOr("value", "")}, typed...)
 }
 
-func (w *apiWorld) rowsOf(table string) (n int) {
+func (w *apiWorld) rowsOf(table string) int {
 	w.t.Helper()
-	require.NoError(w.t, w.pool.QueryRow(w.t.Context(), "SELECT count(*) FROM "+table).Scan(&n))
-	return n
+	return w.count("SELECT count(*) FROM " + table)
 }
 
 func text(s *goquery.Selection) string { return strings.Join(strings.Fields(s.Text()), " ") }
@@ -155,7 +148,7 @@ func TestAVisitorBuysACart(t *testing.T) {
 	require.Equal(t, 1, w.rowsOf("attempts"))
 	require.Contains(t, text(s.page("/s/cafe/cart").Find(".shop-none")), "Nothing is in your cart.")
 	require.Zero(t, w.rowsOf("carts"))
-	p, err := w.checkout.Purchase(t.Context(), id.Attempt(strings.TrimPrefix(strings.Split(to, "?")[0], "/pay/")))
+	p, err := w.checkout.Purchase(t.Context(), attemptOf(to))
 	require.NoError(t, err)
 	require.Equal(t, "storefront", p.Channel)
 	require.Equal(t, "Beans and 1 more", p.Title)
@@ -389,23 +382,22 @@ func TestWhatALinkAsks(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	post := func(link map[string]any, pairs ...string) reply {
-		return w.do(http.MethodPost, "/link/"+link["token"].(string), strings.NewReader(fields(pairs...).form.Encode()),
-			header("Accept", "text/html"), header("Content-Type", "application/x-www-form-urlencoded"))
+		return w.sends("/link/"+link["token"].(string), fields(pairs...).form)
 	}
 	create := func(body map[string]any) map[string]any {
 		answer := w.post("/api/payment_links/create", body, as(w.cafeKey))
 		require.Equal(t, 201, answer.status, string(answer.body))
 		return answer.json()
 	}
-	page := func(link map[string]any) *goquery.Document {
-		answer := w.get("/link/"+link["token"].(string), header("Accept", "text/html"))
+	asked := func(link map[string]any) *goquery.Document {
+		answer := w.get("/link/"+link["token"].(string), page)
 		require.Equal(t, 200, answer.status)
 		return answer.document()
 	}
 
 	t.Run("an open amount", func(t *testing.T) {
 		link := create(map[string]any{"title": "Keep us open", "open_amount": map[string]any{"min": "2", "presets": []string{"5", "10"}}})
-		require.Equal(t, 3, page(link).Find(`[name=amount]`).Length(), "two presets and another amount")
+		require.Equal(t, 3, asked(link).Find(`[name=amount]`).Length(), "two presets and another amount")
 		low := post(link, "amount", "other", "amount_other", "1.99")
 		require.Equal(t, 422, low.status)
 		require.Equal(t, "1.99", low.document().Find("[name=amount_other]").AttrOr("value", ""))
@@ -415,7 +407,7 @@ func TestWhatALinkAsks(t *testing.T) {
 		for amount, units := range map[string]string{"10": "10000000", "other": "2500000"} {
 			began := post(link, "amount", amount, "amount_other", "2.50")
 			require.Equal(t, 303, began.status, string(began.body))
-			a := w.get("/api/payment_attempts/" + strings.TrimPrefix(strings.Split(began.header.Get("Location"), "?")[0], "/pay/"))
+			a := w.get("/api/payment_attempts/" + string(attemptOf(began.header.Get("Location"))))
 			require.Equal(t, units, a.json()["amount"])
 		}
 	})
@@ -423,8 +415,8 @@ func TestWhatALinkAsks(t *testing.T) {
 	t.Run("an item that is sent", func(t *testing.T) {
 		beans := w.item(map[string]any{"title": "Beans", "stock": 5})
 		link := create(map[string]any{"title": "Beans", "item_id": beans["id"]})
-		require.Equal(t, 1, page(link).Find(`[name="shipping_address.line1"]`).Length())
-		require.Equal(t, 1, page(link).Find(`[name=qty]`).Length())
+		require.Equal(t, 1, asked(link).Find(`[name="shipping_address.line1"]`).Length())
+		require.Equal(t, 1, asked(link).Find(`[name=qty]`).Length())
 		bare := post(link, "qty", "2")
 		require.Equal(t, 422, bare.status)
 		require.Equal(t, "2", bare.document().Find("[name=qty]").AttrOr("value", ""))
@@ -436,12 +428,12 @@ func TestWhatALinkAsks(t *testing.T) {
 
 	t.Run("a buyer of himself", func(t *testing.T) {
 		link := create(map[string]any{"title": "Evening", "price": "20", "asks": []string{"name", "email", "note", "tip"}})
-		asked := page(link)
-		require.Equal(t, 5, asked.Find(`[name=tip]`).Length(), "none, three shares, another")
-		require.Equal(t, 3, asked.Find(`[name=name], [name=email], [name=note]`).Length())
+		questions := asked(link)
+		require.Equal(t, 5, questions.Find(`[name=tip]`).Length(), "none, three shares, another")
+		require.Equal(t, 3, questions.Find(`[name=name], [name=email], [name=note]`).Length())
 		began := post(link, "tip", "other", "tip_other", "0.50", "name", "Ada", "note", "By the window.")
 		require.Equal(t, 303, began.status, string(began.body))
-		a := id.Attempt(strings.TrimPrefix(strings.Split(began.header.Get("Location"), "?")[0], "/pay/"))
+		a := attemptOf(began.header.Get("Location"))
 		p, err := w.checkout.Purchase(t.Context(), a)
 		require.NoError(t, err)
 		require.EqualValues(t, 20_500_000, p.Amount)

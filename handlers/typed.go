@@ -42,6 +42,7 @@ func countOf(field, text string) (int, error) {
 	return n, nil
 }
 
+// readAmount reads what was typed into a field as an amount.
 func readAmount(field, text string) (money.USDC, error) {
 	amount, err := money.ParseUSDC(text)
 	if err != nil {

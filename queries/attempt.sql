@@ -91,6 +91,12 @@ SELECT sqlc.embed(attempts), coalesce(claims.payer, '')::text AS payer
 FROM attempts LEFT JOIN claims ON claims.attempt_id = attempts.id AND claims.released_at IS NULL
 WHERE attempts.merchant_id = @merchant_id AND attempts.link_id = @link_id ORDER BY attempts.id DESC LIMIT @most;
 
+-- name: AttemptListPaidOfLink :many
+SELECT sqlc.embed(attempts), coalesce(settlements.payer, '')::text AS payer
+FROM attempts LEFT JOIN settlements ON settlements.attempt_id = attempts.id
+WHERE attempts.merchant_id = @merchant_id AND attempts.link_id = @link_id AND attempts.status IN ('settled', 'settled_late')
+ORDER BY attempts.id DESC LIMIT @most;
+
 -- name: AttemptListUnderWay :many
 SELECT sqlc.embed(attempts), coalesce(claims.payer, '')::text AS payer
 FROM attempts LEFT JOIN claims ON claims.attempt_id = attempts.id AND claims.released_at IS NULL
@@ -157,3 +163,10 @@ ORDER BY exceptions.id ASC LIMIT @most;
 SELECT sqlc.embed(attempts), coalesce(claims.payer, '')::text AS payer
 FROM calls JOIN attempts ON attempts.id = calls.attempt_id LEFT JOIN claims ON claims.attempt_id = attempts.id AND claims.released_at IS NULL
 WHERE calls.endpoint_id = @endpoint_id AND attempts.merchant_id = @merchant_id ORDER BY calls.attempt_id DESC LIMIT @most;
+
+-- name: ExceptionAccept :exec
+-- Somebody has found the goods after all.
+UPDATE exceptions SET resolved_at = @now::timestamptz, resolution = 'accepted' WHERE attempt_id = @attempt_id AND resolved_at IS NULL;
+
+-- name: ExceptionOpenOf :one
+SELECT EXISTS (SELECT 1 FROM exceptions WHERE attempt_id = @attempt_id AND resolved_at IS NULL);

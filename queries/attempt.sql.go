@@ -414,6 +414,78 @@ func (q *Queries) AttemptListOfLink(ctx context.Context, db DBTX, arg AttemptLis
 	return items, nil
 }
 
+const attemptListPaidOfLink = `-- name: AttemptListPaidOfLink :many
+SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, coalesce(settlements.payer, '')::text AS payer
+FROM attempts LEFT JOIN settlements ON settlements.attempt_id = attempts.id
+WHERE attempts.merchant_id = $1 AND attempts.link_id = $2 AND attempts.status IN ('settled', 'settled_late')
+ORDER BY attempts.id DESC LIMIT $3
+`
+
+type AttemptListPaidOfLinkParams struct {
+	MerchantID id.Merchant
+	LinkID     *id.Link
+	Most       int32
+}
+
+type AttemptListPaidOfLinkRow struct {
+	Attempt Attempt
+	Payer   string
+}
+
+func (q *Queries) AttemptListPaidOfLink(ctx context.Context, db DBTX, arg AttemptListPaidOfLinkParams) ([]AttemptListPaidOfLinkRow, error) {
+	rows, err := db.Query(ctx, attemptListPaidOfLink, arg.MerchantID, arg.LinkID, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []AttemptListPaidOfLinkRow{}
+	for rows.Next() {
+		var i AttemptListPaidOfLinkRow
+		if err := rows.Scan(
+			&i.Attempt.ID,
+			&i.Attempt.MerchantID,
+			&i.Attempt.LinkID,
+			&i.Attempt.Channel,
+			&i.Attempt.Livemode,
+			&i.Attempt.Status,
+			&i.Attempt.Network,
+			&i.Attempt.Asset,
+			&i.Attempt.PayTo,
+			&i.Attempt.Amount,
+			&i.Attempt.AmountReceived,
+			&i.Attempt.Title,
+			&i.Attempt.CartSalt,
+			&i.Attempt.CartHash,
+			&i.Attempt.Nonce,
+			&i.Attempt.BuyerTokenHash,
+			&i.Attempt.FromAddress,
+			&i.Attempt.HoldsPayment,
+			&i.Attempt.Direct,
+			&i.Attempt.Refusals,
+			&i.Attempt.Refusal,
+			&i.Attempt.Simulated,
+			&i.Attempt.SuccessUrl,
+			&i.Attempt.CancelUrl,
+			&i.Attempt.Reference,
+			&i.Attempt.Metadata,
+			&i.Attempt.Once,
+			&i.Attempt.ExpiresAt,
+			&i.Attempt.CreatedAt,
+			&i.Attempt.UpdatedAt,
+			&i.Attempt.SettledAt,
+			&i.Attempt.HoldsStock,
+			&i.Payer,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const attemptListUnderWay = `-- name: AttemptListUnderWay :many
 SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, coalesce(claims.payer, '')::text AS payer
 FROM attempts LEFT JOIN claims ON claims.attempt_id = attempts.id AND claims.released_at IS NULL
@@ -1163,6 +1235,21 @@ func (q *Queries) ClaimsLiving(ctx context.Context, db DBTX, attempts []string) 
 	return items, nil
 }
 
+const exceptionAccept = `-- name: ExceptionAccept :exec
+UPDATE exceptions SET resolved_at = $1::timestamptz, resolution = 'accepted' WHERE attempt_id = $2 AND resolved_at IS NULL
+`
+
+type ExceptionAcceptParams struct {
+	Now       time.Time
+	AttemptID id.Attempt
+}
+
+// Somebody has found the goods after all.
+func (q *Queries) ExceptionAccept(ctx context.Context, db DBTX, arg ExceptionAcceptParams) error {
+	_, err := db.Exec(ctx, exceptionAccept, arg.Now, arg.AttemptID)
+	return err
+}
+
 const exceptionInsert = `-- name: ExceptionInsert :exec
 INSERT INTO exceptions (id, merchant_id, livemode, kind, attempt_id, settlement_id, payer, amount, network, transaction, created_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
@@ -1315,4 +1402,15 @@ func (q *Queries) ExceptionListAfter(ctx context.Context, db DBTX, arg Exception
 		return nil, err
 	}
 	return items, nil
+}
+
+const exceptionOpenOf = `-- name: ExceptionOpenOf :one
+SELECT EXISTS (SELECT 1 FROM exceptions WHERE attempt_id = $1 AND resolved_at IS NULL)
+`
+
+func (q *Queries) ExceptionOpenOf(ctx context.Context, db DBTX, attemptID id.Attempt) (bool, error) {
+	row := db.QueryRow(ctx, exceptionOpenOf, attemptID)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
 }

@@ -19,5 +19,5 @@ DELETE FROM carts USING (SELECT unnest(@ids::bigint[]) AS id, unnest(@versions::
 WHERE carts.id = u.id AND carts.version = u.version
 RETURNING carts.id;
 
--- name: CartsPurge :execrows
+-- name: CartsPurge :exec
 DELETE FROM carts WHERE touched_at < @before::timestamptz;

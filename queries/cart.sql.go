@@ -117,14 +117,11 @@ func (q *Queries) CartsBuy(ctx context.Context, db DBTX, arg CartsBuyParams) ([]
 	return items, nil
 }
 
-const cartsPurge = `-- name: CartsPurge :execrows
+const cartsPurge = `-- name: CartsPurge :exec
 DELETE FROM carts WHERE touched_at < $1::timestamptz
 `
 
-func (q *Queries) CartsPurge(ctx context.Context, db DBTX, before time.Time) (int64, error) {
-	result, err := db.Exec(ctx, cartsPurge, before)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+func (q *Queries) CartsPurge(ctx context.Context, db DBTX, before time.Time) error {
+	_, err := db.Exec(ctx, cartsPurge, before)
+	return err
 }

@@ -8,9 +8,6 @@ WHERE item_keys.id IN (
 -- name: KeysOfAttempt :many
 SELECT line, key FROM item_keys WHERE attempt_id = @attempt_id::text ORDER BY line, id;
 
--- name: UploadsByID :many
-SELECT * FROM uploads WHERE id = ANY (@ids::text[]) AND complete;
-
 -- name: DownloadsOfAttempt :many
 SELECT * FROM downloads WHERE attempt_id = @attempt_id;
 

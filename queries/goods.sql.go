@@ -642,39 +642,3 @@ func (q *Queries) SaleUnfulfil(ctx context.Context, db DBTX, argID id.Sale) (Sal
 	)
 	return i, err
 }
-
-const uploadsByID = `-- name: UploadsByID :many
-SELECT id, merchant_id, purpose, name, content_type, size, sha256, width, height, complete, created_at FROM uploads WHERE id = ANY ($1::text[]) AND complete
-`
-
-func (q *Queries) UploadsByID(ctx context.Context, db DBTX, ids []string) ([]Upload, error) {
-	rows, err := db.Query(ctx, uploadsByID, ids)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []Upload{}
-	for rows.Next() {
-		var i Upload
-		if err := rows.Scan(
-			&i.ID,
-			&i.MerchantID,
-			&i.Purpose,
-			&i.Name,
-			&i.ContentType,
-			&i.Size,
-			&i.Sha256,
-			&i.Width,
-			&i.Height,
-			&i.Complete,
-			&i.CreatedAt,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}

@@ -98,9 +98,6 @@ INSERT INTO item_keys (item_id, livemode, key, created_at)
 SELECT @item_id, @livemode, unnest(@keys::text[]), @created_at
 ON CONFLICT DO NOTHING;
 
--- name: KeysCount :one
-SELECT count(*)::int AS all_of_them, count(*) FILTER (WHERE attempt_id IS NULL)::int AS free FROM item_keys WHERE item_id = @item_id AND livemode = @livemode;
-
 -- name: ItemOwner :one
 -- Whose an item is, and whether that shop takes real money.
 SELECT items.merchant_id, (merchants.went_live_at IS NOT NULL)::bool AS live

@@ -740,27 +740,6 @@ func (q *Queries) ItemsOffered(ctx context.Context, db DBTX, arg ItemsOfferedPar
 	return items, nil
 }
 
-const keysCount = `-- name: KeysCount :one
-SELECT count(*)::int AS all_of_them, count(*) FILTER (WHERE attempt_id IS NULL)::int AS free FROM item_keys WHERE item_id = $1 AND livemode = $2
-`
-
-type KeysCountParams struct {
-	ItemID   id.Item
-	Livemode bool
-}
-
-type KeysCountRow struct {
-	AllOfThem int32
-	Free      int32
-}
-
-func (q *Queries) KeysCount(ctx context.Context, db DBTX, arg KeysCountParams) (KeysCountRow, error) {
-	row := db.QueryRow(ctx, keysCount, arg.ItemID, arg.Livemode)
-	var i KeysCountRow
-	err := row.Scan(&i.AllOfThem, &i.Free)
-	return i, err
-}
-
 const keysInsert = `-- name: KeysInsert :execrows
 INSERT INTO item_keys (item_id, livemode, key, created_at)
 SELECT $1, $2, unnest($3::text[]), $4

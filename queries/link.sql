@@ -49,9 +49,8 @@ UPDATE links SET title = @title, description = @description, sells = @sells, pri
 WHERE merchant_id = @merchant_id AND id = @id
 RETURNING *;
 
--- name: LinkPause :one
-UPDATE links SET paused_at = @paused_at, pause_text = @pause_text, updated_at = @now::timestamptz WHERE merchant_id = @merchant_id AND id = @id
-RETURNING *;
+-- name: LinkPause :exec
+UPDATE links SET paused_at = @paused_at, pause_text = @pause_text, updated_at = @now::timestamptz WHERE merchant_id = @merchant_id AND id = @id;
 
 -- name: LinkExpire :one
 UPDATE links SET expired_at = coalesce(expired_at, @now::timestamptz), end_told = true, updated_at = @now::timestamptz

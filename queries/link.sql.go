@@ -672,9 +672,8 @@ func (q *Queries) LinkListAfter(ctx context.Context, db DBTX, arg LinkListAfterP
 	return items, nil
 }
 
-const linkPause = `-- name: LinkPause :one
+const linkPause = `-- name: LinkPause :exec
 UPDATE links SET paused_at = $1, pause_text = $2, updated_at = $3::timestamptz WHERE merchant_id = $4 AND id = $5
-RETURNING id, merchant_id, token, livemode, title, description, price, network, expires_at, expired_at, end_told, max_payments, payments_taken, success_url, reference, metadata, once, created_at, updated_at, sells, presets, starts_at, paused_at, deleted_at, message, file_id, key_item_id, leads_to, leads_all, asks, pause_text, endpoint_id
 `
 
 type LinkPauseParams struct {
@@ -685,50 +684,15 @@ type LinkPauseParams struct {
 	ID         id.Link
 }
 
-func (q *Queries) LinkPause(ctx context.Context, db DBTX, arg LinkPauseParams) (Link, error) {
-	row := db.QueryRow(ctx, linkPause,
+func (q *Queries) LinkPause(ctx context.Context, db DBTX, arg LinkPauseParams) error {
+	_, err := db.Exec(ctx, linkPause,
 		arg.PausedAt,
 		arg.PauseText,
 		arg.Now,
 		arg.MerchantID,
 		arg.ID,
 	)
-	var i Link
-	err := row.Scan(
-		&i.ID,
-		&i.MerchantID,
-		&i.Token,
-		&i.Livemode,
-		&i.Title,
-		&i.Description,
-		&i.Price,
-		&i.Network,
-		&i.ExpiresAt,
-		&i.ExpiredAt,
-		&i.EndTold,
-		&i.MaxPayments,
-		&i.PaymentsTaken,
-		&i.SuccessUrl,
-		&i.Reference,
-		&i.Metadata,
-		&i.Once,
-		&i.CreatedAt,
-		&i.UpdatedAt,
-		&i.Sells,
-		&i.Presets,
-		&i.StartsAt,
-		&i.PausedAt,
-		&i.DeletedAt,
-		&i.Message,
-		&i.FileID,
-		&i.KeyItemID,
-		&i.LeadsTo,
-		&i.LeadsAll,
-		&i.Asks,
-		&i.PauseText,
-		&i.EndpointID,
-	)
-	return i, err
+	return err
 }
 
 const linkPaymentsTaken = `-- name: LinkPaymentsTaken :one

@@ -117,6 +117,9 @@ FROM devices JOIN persons ON persons.id = devices.paired_by
 WHERE devices.merchant_id = @merchant_id AND devices.revoked_at IS NULL
 ORDER BY devices.id DESC;
 
+-- name: DeviceLocksEach :one
+UPDATE devices SET locks_each = @locks_each WHERE id = @id AND merchant_id = @merchant_id AND revoked_at IS NULL RETURNING name;
+
 -- name: DeviceRevoke :one
 UPDATE devices SET revoked_at = @now::timestamptz WHERE id = @id AND merchant_id = @merchant_id AND revoked_at IS NULL
 RETURNING *;

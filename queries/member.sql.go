@@ -126,6 +126,23 @@ func (q *Queries) DeviceList(ctx context.Context, db DBTX, merchantID id.Merchan
 	return items, nil
 }
 
+const deviceLocksEach = `-- name: DeviceLocksEach :one
+UPDATE devices SET locks_each = $1 WHERE id = $2 AND merchant_id = $3 AND revoked_at IS NULL RETURNING name
+`
+
+type DeviceLocksEachParams struct {
+	LocksEach  bool
+	ID         id.Device
+	MerchantID id.Merchant
+}
+
+func (q *Queries) DeviceLocksEach(ctx context.Context, db DBTX, arg DeviceLocksEachParams) (string, error) {
+	row := db.QueryRow(ctx, deviceLocksEach, arg.LocksEach, arg.ID, arg.MerchantID)
+	var name string
+	err := row.Scan(&name)
+	return name, err
+}
+
 const deviceRevoke = `-- name: DeviceRevoke :one
 UPDATE devices SET revoked_at = $1::timestamptz WHERE id = $2 AND merchant_id = $3 AND revoked_at IS NULL
 RETURNING id, merchant_id, name, hash, paired_by, created_at, seen_at, revoked_at, locks_each

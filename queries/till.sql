@@ -32,7 +32,9 @@ FROM (SELECT unnest(@attempts::text[]) AS attempt, unnest(@devices::text[]) AS d
     unnest(@cashiers::text[]) AS cashier, unnest(@firsts::text[]) AS first, unnest(@opened::bool[]) AS opened) u;
 
 -- name: TillChargeByID :one
-SELECT * FROM till_charges WHERE attempt_id = @attempt_id;
+-- And whether somebody has to decide on its money, which came late.
+SELECT sqlc.embed(till_charges), EXISTS (SELECT FROM exceptions e WHERE e.attempt_id = till_charges.attempt_id AND e.resolved_at IS NULL) AS short
+FROM till_charges WHERE till_charges.attempt_id = @attempt_id;
 
 -- name: TillChargeGiveWay :exec
 UPDATE till_charges SET next_id = @next WHERE attempt_id = @attempt_id;
@@ -74,19 +76,3 @@ SELECT count(*)::int AS sold, coalesce(sum(attempts.amount_received), 0)::bigint
 FROM till_charges JOIN attempts ON attempts.id = till_charges.attempt_id
 WHERE till_charges.device_id = @device_id AND till_charges.attempt_id >= @since
     AND attempts.status IN ('settled', 'settled_late') AND decision <> 'refund';
-
--- name: ExceptionAccept :exec
--- Somebody has found the goods after all.
-UPDATE exceptions SET resolved_at = @now::timestamptz, resolution = 'accepted' WHERE attempt_id = @attempt_id AND resolved_at IS NULL;
-
--- name: ExceptionOpenOf :one
-SELECT EXISTS (SELECT 1 FROM exceptions WHERE attempt_id = @attempt_id AND resolved_at IS NULL);
-
--- name: DeviceLocksEach :one
-UPDATE devices SET locks_each = @locks_each WHERE id = @id AND merchant_id = @merchant_id AND revoked_at IS NULL RETURNING name;
-
--- name: AttemptListPaidOfLink :many
-SELECT sqlc.embed(attempts), coalesce(settlements.payer, '')::text AS payer
-FROM attempts LEFT JOIN settlements ON settlements.attempt_id = attempts.id
-WHERE attempts.merchant_id = @merchant_id AND attempts.link_id = @link_id AND attempts.status IN ('settled', 'settled_late')
-ORDER BY attempts.id DESC LIMIT @most;

@@ -12,121 +12,6 @@ import (
 	"xsynesis/id"
 )
 
-const attemptListPaidOfLink = `-- name: AttemptListPaidOfLink :many
-SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, coalesce(settlements.payer, '')::text AS payer
-FROM attempts LEFT JOIN settlements ON settlements.attempt_id = attempts.id
-WHERE attempts.merchant_id = $1 AND attempts.link_id = $2 AND attempts.status IN ('settled', 'settled_late')
-ORDER BY attempts.id DESC LIMIT $3
-`
-
-type AttemptListPaidOfLinkParams struct {
-	MerchantID id.Merchant
-	LinkID     *id.Link
-	Most       int32
-}
-
-type AttemptListPaidOfLinkRow struct {
-	Attempt Attempt
-	Payer   string
-}
-
-func (q *Queries) AttemptListPaidOfLink(ctx context.Context, db DBTX, arg AttemptListPaidOfLinkParams) ([]AttemptListPaidOfLinkRow, error) {
-	rows, err := db.Query(ctx, attemptListPaidOfLink, arg.MerchantID, arg.LinkID, arg.Most)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []AttemptListPaidOfLinkRow{}
-	for rows.Next() {
-		var i AttemptListPaidOfLinkRow
-		if err := rows.Scan(
-			&i.Attempt.ID,
-			&i.Attempt.MerchantID,
-			&i.Attempt.LinkID,
-			&i.Attempt.Channel,
-			&i.Attempt.Livemode,
-			&i.Attempt.Status,
-			&i.Attempt.Network,
-			&i.Attempt.Asset,
-			&i.Attempt.PayTo,
-			&i.Attempt.Amount,
-			&i.Attempt.AmountReceived,
-			&i.Attempt.Title,
-			&i.Attempt.CartSalt,
-			&i.Attempt.CartHash,
-			&i.Attempt.Nonce,
-			&i.Attempt.BuyerTokenHash,
-			&i.Attempt.FromAddress,
-			&i.Attempt.HoldsPayment,
-			&i.Attempt.Direct,
-			&i.Attempt.Refusals,
-			&i.Attempt.Refusal,
-			&i.Attempt.Simulated,
-			&i.Attempt.SuccessUrl,
-			&i.Attempt.CancelUrl,
-			&i.Attempt.Reference,
-			&i.Attempt.Metadata,
-			&i.Attempt.Once,
-			&i.Attempt.ExpiresAt,
-			&i.Attempt.CreatedAt,
-			&i.Attempt.UpdatedAt,
-			&i.Attempt.SettledAt,
-			&i.Attempt.HoldsStock,
-			&i.Payer,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const deviceLocksEach = `-- name: DeviceLocksEach :one
-UPDATE devices SET locks_each = $1 WHERE id = $2 AND merchant_id = $3 AND revoked_at IS NULL RETURNING name
-`
-
-type DeviceLocksEachParams struct {
-	LocksEach  bool
-	ID         id.Device
-	MerchantID id.Merchant
-}
-
-func (q *Queries) DeviceLocksEach(ctx context.Context, db DBTX, arg DeviceLocksEachParams) (string, error) {
-	row := db.QueryRow(ctx, deviceLocksEach, arg.LocksEach, arg.ID, arg.MerchantID)
-	var name string
-	err := row.Scan(&name)
-	return name, err
-}
-
-const exceptionAccept = `-- name: ExceptionAccept :exec
-UPDATE exceptions SET resolved_at = $1::timestamptz, resolution = 'accepted' WHERE attempt_id = $2 AND resolved_at IS NULL
-`
-
-type ExceptionAcceptParams struct {
-	Now       time.Time
-	AttemptID id.Attempt
-}
-
-// Somebody has found the goods after all.
-func (q *Queries) ExceptionAccept(ctx context.Context, db DBTX, arg ExceptionAcceptParams) error {
-	_, err := db.Exec(ctx, exceptionAccept, arg.Now, arg.AttemptID)
-	return err
-}
-
-const exceptionOpenOf = `-- name: ExceptionOpenOf :one
-SELECT EXISTS (SELECT 1 FROM exceptions WHERE attempt_id = $1 AND resolved_at IS NULL)
-`
-
-func (q *Queries) ExceptionOpenOf(ctx context.Context, db DBTX, attemptID id.Attempt) (bool, error) {
-	row := db.QueryRow(ctx, exceptionOpenOf, attemptID)
-	var exists bool
-	err := row.Scan(&exists)
-	return exists, err
-}
-
 const tillByDevice = `-- name: TillByDevice :one
 SELECT tills.device_id, tills.version, tills.ticket, tills.parked, tills.charge_id, coalesce(attempts.status, '')::text AS charge_status
 FROM tills LEFT JOIN attempts ON attempts.id = tills.charge_id
@@ -154,23 +39,31 @@ func (q *Queries) TillByDevice(ctx context.Context, db DBTX, deviceID id.Device)
 }
 
 const tillChargeByID = `-- name: TillChargeByID :one
-SELECT attempt_id, device_id, person_id, cashier, first_id, next_id, opened_at, cancelled_at, decision, decided_at FROM till_charges WHERE attempt_id = $1
+SELECT till_charges.attempt_id, till_charges.device_id, till_charges.person_id, till_charges.cashier, till_charges.first_id, till_charges.next_id, till_charges.opened_at, till_charges.cancelled_at, till_charges.decision, till_charges.decided_at, EXISTS (SELECT FROM exceptions e WHERE e.attempt_id = till_charges.attempt_id AND e.resolved_at IS NULL) AS short
+FROM till_charges WHERE till_charges.attempt_id = $1
 `
 
-func (q *Queries) TillChargeByID(ctx context.Context, db DBTX, attemptID id.Attempt) (TillCharge, error) {
+type TillChargeByIDRow struct {
+	TillCharge TillCharge
+	Short      bool
+}
+
+// And whether somebody has to decide on its money, which came late.
+func (q *Queries) TillChargeByID(ctx context.Context, db DBTX, attemptID id.Attempt) (TillChargeByIDRow, error) {
 	row := db.QueryRow(ctx, tillChargeByID, attemptID)
-	var i TillCharge
+	var i TillChargeByIDRow
 	err := row.Scan(
-		&i.AttemptID,
-		&i.DeviceID,
-		&i.PersonID,
-		&i.Cashier,
-		&i.FirstID,
-		&i.NextID,
-		&i.OpenedAt,
-		&i.CancelledAt,
-		&i.Decision,
-		&i.DecidedAt,
+		&i.TillCharge.AttemptID,
+		&i.TillCharge.DeviceID,
+		&i.TillCharge.PersonID,
+		&i.TillCharge.Cashier,
+		&i.TillCharge.FirstID,
+		&i.TillCharge.NextID,
+		&i.TillCharge.OpenedAt,
+		&i.TillCharge.CancelledAt,
+		&i.TillCharge.Decision,
+		&i.TillCharge.DecidedAt,
+		&i.Short,
 	)
 	return i, err
 }

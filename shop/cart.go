@@ -284,7 +284,7 @@ func (s *Service) PriceCart(ctx context.Context, f Front, c Cart) (PricedCart, e
 
 // PurgeCarts forgets carts that nobody has touched for long. It has to come round.
 func (s *Service) PurgeCarts(ctx context.Context) error {
-	if _, err := queries.New().CartsPurge(ctx, s.pool, s.now().Add(-CartKept)); err != nil {
+	if err := queries.New().CartsPurge(ctx, s.pool, s.now().Add(-CartKept)); err != nil {
 		return fmt.Errorf("purge carts: %w", err)
 	}
 	return nil

@@ -50,9 +50,12 @@ func printable(s, also string) bool {
 	})
 }
 
+// oneLine accepts a text of at most so many printable characters on one line.
+func oneLine(s string, most int) bool { return utf8.RuneCountInString(s) <= most && printable(s, "") }
+
 // CheckReference accepts what a seller calls something himself: one line of at most 200 printable characters.
 func CheckReference(s string) error {
-	if utf8.RuneCountInString(s) > maxReference || !printable(s, "") {
+	if !oneLine(s, maxReference) {
 		return &FieldError{"reference", fmt.Sprintf("Use at most %d printable characters.", maxReference)}
 	}
 	return nil

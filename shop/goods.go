@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"unicode/utf8"
 
 	"xsynesis/id"
 	"xsynesis/money"
@@ -19,19 +18,6 @@ const MaxLines = maxLines
 
 // MaxAmount is the most that anything costs.
 const MaxAmount = maxPrice
-
-// isTitle tells whether something may be called so.
-func isTitle(title string) bool {
-	return title != "" && utf8.RuneCountInString(title) <= maxTitle && printable(title, "")
-}
-
-// CheckTitle accepts what a line of a purchase may be called.
-func CheckTitle(title string) error {
-	if !isTitle(title) {
-		return &FieldError{"title", fmt.Sprintf("Use 1 to %d printable characters on one line.", maxTitle)}
-	}
-	return nil
-}
 
 // goodTyped is an amount that a seller typed: it is no item, and none of it is counted.
 func goodTyped(w Want) Good { return Good{Title: w.Title, Pricing: Any, Qty: w.Qty, Amount: w.Amount} }

@@ -75,7 +75,6 @@ func firstOf(err error) error {
 }
 
 func (f *ItemForm) checkTexts() error {
-	oneLine := func(s string, most int) bool { return utf8.RuneCountInString(s) <= most && printable(s, "") }
 	switch {
 	case f.Title == "":
 		return &FieldError{"title", "Say what you are selling."}

@@ -36,10 +36,7 @@ func (l LeadsTo) Host() string {
 	return strings.TrimPrefix(strings.ToLower(u.Host), "www.")
 }
 
-const (
-	maxMessage = 500
-	maxURL     = 2048
-)
+const maxMessage = 500 // characters
 
 // checkAfter checks what is given to those who have paid, and where they are led.
 func (f *LinkForm) checkAfter() error {
@@ -71,7 +68,7 @@ func CheckLeadsTo(s string) error {
 		return wrong
 	}
 	u, err := url.Parse(s)
-	if err != nil || u.Opaque != "" || len(s) > maxURL || u.Hostname() == "" {
+	if err != nil || u.Hostname() == "" {
 		return wrong
 	}
 	for _, r := range u.Host {

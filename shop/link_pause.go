@@ -48,7 +48,7 @@ func (s *Service) pause(ctx context.Context, merchant id.Merchant, link id.Link,
 		before := f.seen(was.Livemode)
 		change(&f)
 		p := queries.LinkPauseParams{MerchantID: merchant, ID: link, PausedAt: f.pausedAt(was.PausedAt, now), PauseText: f.PauseText, Now: now}
-		if _, err := q.LinkPause(ctx, tx, p); err != nil {
+		if err := q.LinkPause(ctx, tx, p); err != nil {
 			return err
 		}
 		return s.recordLinkTx(ctx, tx, merchant, by, "link.changed", link, before, f.seen(was.Livemode))

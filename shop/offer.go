@@ -195,7 +195,7 @@ func (o Offer) lines() ([]Line, error) {
 		if title == "" {
 			title = "Discount"
 		}
-		if len([]rune(title)) > maxTitle || !printable(title, "") {
+		if !oneLine(title, maxTitle) {
 			return nil, &FieldError{"discount_title", fmt.Sprintf("Use at most %d printable characters on one line.", maxTitle)}
 		}
 		out = append(out, Line{Title: title, Qty: 1, UnitAmount: -o.Choice.Discount})
@@ -281,37 +281,28 @@ func (s *Service) Basket(ctx context.Context, merchant id.Merchant, livemode boo
 	if len(wants) == 0 || len(wants) > maxLines {
 		return Offer{}, &FieldError{"items", fmt.Sprintf("Name 1 to %d items.", maxLines)}
 	}
-	ids := make([]string, len(wants))
-	for i, w := range wants {
+	for _, w := range wants {
 		if w.Qty < 1 || w.Qty > maxQty {
 			return Offer{}, &FieldError{"items", fmt.Sprintf("qty is a whole number from 1 to %d.", maxQty)}
 		}
-		if w.Item == "" && (merchant == "" || !isTitle(w.Title)) {
+		if w.Item == "" && (merchant == "" || w.Title == "" || !oneLine(w.Title, maxTitle)) {
 			return Offer{}, &FieldError{"items", "Name an item, or what it is."}
 		}
-		ids[i] = string(w.Item)
 	}
+	var err error
 	if merchant == "" {
-		var err error
-		if merchant, livemode, err = s.owner(ctx, ids[0]); err != nil {
+		if merchant, livemode, err = s.owner(ctx, string(wants[0].Item)); err != nil {
 			return Offer{}, err
 		}
 	}
-	rows, err := queries.New().ItemsOffered(ctx, s.pool, queries.ItemsOfferedParams{Ids: ids, Livemode: livemode})
+	goods, err := s.Goods(ctx, merchant, livemode, wants)
 	if err != nil {
-		return Offer{}, fmt.Errorf("items of a basket: %w", err)
+		return Offer{}, err
 	}
-	goods := make([]Good, len(wants))
-	for i, w := range wants {
-		if w.Item == "" {
-			goods[i] = goodTyped(w)
-			continue
+	for _, g := range goods {
+		if g.Archived {
+			return Offer{}, fmt.Errorf("item %s: %w", g.Item, ErrNotFound)
 		}
-		n := slices.IndexFunc(rows, func(r queries.ItemsOfferedRow) bool { return r.Item.ID == w.Item })
-		if n < 0 || rows[n].Item.MerchantID != merchant || rows[n].Item.ArchivedAt != nil {
-			return Offer{}, fmt.Errorf("item %s: %w", w.Item, ErrNotFound)
-		}
-		goods[i] = goodOf(rows[n], w)
 	}
 	return s.basket(ctx, merchant, livemode, goods)
 }

@@ -444,7 +444,7 @@ func (v OfferView) words() closing {
 	return c
 }
 
-// opening is when a link opens, on whosever clock its reader looks.
+// opening is when a link opens, in UTC: nobody knows the zone of its reader.
 func opening(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04") + noBreak + "UTC" }
 
 var closings = map[string]closing{

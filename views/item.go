@@ -3,6 +3,7 @@ package views
 import (
 	"cmp"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -253,26 +254,19 @@ func (v ItemFormView) stockInWords() string {
 	}
 }
 
-// codes is what the closed fold of SKU and barcode says it holds.
-func (v ItemFormView) codes() string {
-	var parts []string
-	for _, code := range []string{v.SKU.Value, v.Barcode.Value} {
-		if code != "" {
-			parts = append(parts, code)
-		}
-	}
-	if len(parts) == 0 {
-		return "None"
-	}
-	return strings.Join(parts, ", ")
+// shelved is what the closed fold of category, SKU and barcode says it holds.
+func (v ItemFormView) shelved() string {
+	return cmp.Or(listed(v.Category.Value, v.SKU.Value, v.Barcode.Value), "None")
+}
+
+// listed writes those of the words that are not empty, with commas between them.
+func listed(words ...string) string {
+	return strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), ", ")
 }
 
 // editionInWords is what the closed fold of editions says it holds.
 func (v ItemFormView) editionInWords() string {
-	if v.Edition.Value == "" {
-		return "None"
-	}
-	return v.Edition.Value
+	return cmp.Or(v.Edition.Value, "None")
 }
 
 // words says how many there are: "12 left, 2 held".
@@ -292,13 +286,7 @@ func (s StockView) words() string {
 
 // detail tells items of one name apart.
 func (r ItemRow) detail() string {
-	parts := []string{kindWord(r.Kind)}
-	for _, p := range []string{r.Category, r.SKU} {
-		if p != "" {
-			parts = append(parts, p)
-		}
-	}
-	return strings.Join(parts, ", ")
+	return listed(kindWord(r.Kind), r.Category, r.SKU)
 }
 
 // state is the word and glyph of an item in the list.
@@ -343,17 +331,6 @@ func (v ItemFormView) kind() string { return cmp.Or(v.Kind.Value, "physical") }
 // keptKind tells which kinds an existing item cannot have: one with keys stays one, and no other becomes one.
 func (v ItemFormView) keptKind(kind string) bool {
 	return v.Item != "" && kind != v.kind() && (kind == "key" || v.kind() == "key")
-}
-
-// shelved is what the closed fold of category and codes says it holds.
-func (v ItemFormView) shelved() string {
-	if v.Category.Value == "" {
-		return v.codes()
-	}
-	if v.codes() == "None" {
-		return v.Category.Value
-	}
-	return v.Category.Value + ", " + v.codes()
 }
 
 // heldHint says why less cannot be written than is held.

@@ -48,7 +48,7 @@ var statuses = map[string]Status{
 	"active":            {"Active", "settled", ToneOK},
 	"failing":           {"Failing", "pending", ToneWarn},
 	"paused":            {"Paused", "rejected", ToneNeutral},
-	"scheduled":         {"Scheduled", "open", ToneNeutral},
+	"scheduled":         {"Scheduled", "pending", ToneNeutral},
 	"disabled":          {"Turned off", "failed", ToneBad},
 	"done":              {"Done", "settled", ToneOK},
 	"queued":            {"Queued", "open", ToneNeutral},

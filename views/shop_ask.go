@@ -92,7 +92,7 @@ func (a Ask) tipChosen(t Tip) bool {
 	return err == nil && sent == t.Amount
 }
 
-// tipWord is what a tip is called: its share of the price, or itself.
+// word is what a tip is called: its share of the price, or itself.
 func (t Tip) word() string {
 	if t.Percent == 0 {
 		return Amount(t.Amount)
@@ -115,7 +115,7 @@ func amountHint(pricing string, price money.USDC) string {
 	}
 }
 
-// label is a question with what tells that it need not be answered.
+// label is the text of a question, which says where it need not be answered.
 func (f AskField) label(text string) string {
 	if f.Required {
 		return text

@@ -1,6 +1,7 @@
 package views
 
 import (
+	"slices"
 	"strconv"
 	"time"
 )
@@ -54,28 +55,15 @@ func (f DeliveredFile) story() string {
 
 // acts tells that the page has something better to do than to save a receipt.
 func (d Handover) acts() bool {
-	if d.Onward != "" {
-		return true
-	}
-	for _, g := range d.Goods {
-		if g.File != nil {
-			return true
-		}
-	}
-	return false
+	return d.Onward != "" || d.firstFile() >= 0
 }
 
-// firstFile is the one whose download is the page's primary action.
+// firstFile is the one of the goods whose download is the page's primary action, or -1.
 func (d Handover) firstFile() int {
 	if d.Onward != "" {
 		return -1
 	}
-	for i, g := range d.Goods {
-		if g.File != nil {
-			return i
-		}
-	}
-	return -1
+	return slices.IndexFunc(d.Goods, func(g DeliveredGoods) bool { return g.File != nil })
 }
 
 // fileSize writes a size as people compare it: 812 bytes, 1.4 MB.

@@ -146,21 +146,12 @@ type LinkTerms struct {
 func (v LinkView) scan() string {
 	switch v.Pricing {
 	case "free":
-		return "Scan to open " + plainHost(v.Terms.Target)
+		return "Scan to open " + host(v.Terms.Target)
 	case "minimum":
 		return "Scan to pay " + AmountUSDC(v.Price) + " or more"
 	default:
 		return "Scan to pay " + AmountUSDC(v.Price)
 	}
-}
-
-// plainHost is the host of an address.
-func plainHost(address string) string {
-	u, err := url.Parse(address)
-	if err != nil {
-		return ""
-	}
-	return u.Host
 }
 
 // proposed are the amounts of an open amount.

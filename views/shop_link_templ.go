@@ -279,7 +279,7 @@ func linkTerms(t LinkTerms) templ.Component {
 				}
 				return nil
 			})
-			templ_7745c5c3_Err = fact("Led on").Render(templ.WithChildren(ctx, templ_7745c5c3_Var15), templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = fact("Followed").Render(templ.WithChildren(ctx, templ_7745c5c3_Var15), templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

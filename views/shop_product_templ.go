@@ -368,7 +368,7 @@ func toCart(v ProductView) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		templ_7745c5c3_Err = quantityField(v.Qty, "").Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = quantityField(v.Qty).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -404,7 +404,7 @@ func toCart(v ProductView) templ.Component {
 }
 
 // quantityField is a number with a button at each side where scripts run.
-func quantityField(f Field, hint string) templ.Component {
+func quantityField(f Field) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -464,7 +464,7 @@ func quantityField(f Field, hint string) templ.Component {
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = textField("qty", "Quantity", f, hint).Render(templ.WithChildren(ctx, templ_7745c5c3_Var19), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = textField("qty", "Quantity", f, "").Render(templ.WithChildren(ctx, templ_7745c5c3_Var19), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -42,7 +42,7 @@ func (v ShortLinkView) words() closing {
 	case v.Closed == ClosedPaused && v.ClosedText != "":
 		return closing{"cancelled", "This link is paused", v.ClosedText}
 	case v.Closed == ClosedPaused:
-		return closing{"cancelled", "This link is paused", v.Payee.Name + " leads nobody on for now."}
+		return closing{"cancelled", "This link is paused", "It cannot be followed for now. Ask " + v.Payee.Name + " when it will be open again."}
 	case v.Closed == ClosedEarly:
 		return closing{"expired", "This link is not open yet", "It opens on " + opening(v.OpensAt) + ". Come back then."}
 	default:

@@ -95,14 +95,11 @@ func (v ChargeView) about() string {
 
 // paidBy is "Table 4, from …9aB0", or less of it.
 func (v ChargeView) paidBy() string {
-	s := v.Reference
+	from := ""
 	if v.Payer != "" {
-		if s != "" {
-			s += ", "
-		}
-		s += "from " + lastFour(v.Payer)
+		from = "from " + lastFour(v.Payer)
 	}
-	return s
+	return listed(v.Reference, from)
 }
 
 // lateSentence says what the cashier can do about money that came after the end.

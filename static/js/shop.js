@@ -47,7 +47,8 @@
     const asks = form.querySelector("[data-sum]");
     const each = answer(form, "amount", BigInt(asks.dataset.sum));
     const tip = answer(form, "tip", 0n);
-    const quantity = /^[1-9]\d{0,4}$/.test(form.elements.qty?.value.trim() ?? "1") ? BigInt(form.elements.qty?.value.trim() ?? "1") : null;
+    const typed = form.elements.qty?.value.trim() ?? "1";
+    const quantity = /^[1-9]\d{0,4}$/.test(typed) ? BigInt(typed) : null;
     return each === null || tip === null || quantity === null ? null : { sum: each * quantity + tip, quantity };
   }
 
