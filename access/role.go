@@ -37,6 +37,10 @@ const (
 	ExportSales     Permission = "download sales"
 	SendOrders      Permission = "note what was sent to whom"
 	Simulate        Permission = "simulate payments"
+	SeeMoney        Permission = "see balances, payouts, refunds and what money is unexplained"
+	PayOut          Permission = "pay out what is kept for the shop"
+	GiveRefunds     Permission = "pay buyers back"
+	ExplainMoney    Permission = "decide on money that came without an explanation"
 	SeeWebhooks     Permission = "see webhooks and deliveries"
 	ChangeWebhooks  Permission = "change webhooks and send events again"
 	SeeKeys         Permission = "see API keys"
@@ -54,7 +58,7 @@ const (
 
 // Permissions lists all of them.
 var Permissions = []Permission{
-	SeeShop, ReadNotices, SeeLinks, ChangeLinks, SeeItems, ChangeItems, SeeEndpoints, ChangeEndpoints, SeeCodes, ChangeCodes, SeeSales, ExportSales, SendOrders, Simulate, SeeWebhooks, ChangeWebhooks, SeeKeys, ChangeKeys,
+	SeeShop, ReadNotices, SeeLinks, ChangeLinks, SeeItems, ChangeItems, SeeEndpoints, ChangeEndpoints, SeeCodes, ChangeCodes, SeeSales, ExportSales, SendOrders, Simulate, SeeMoney, PayOut, GiveRefunds, ExplainMoney, SeeWebhooks, ChangeWebhooks, SeeKeys, ChangeKeys,
 	SeeSettings, ChangeSettings, ChangePayee, GoLive, SeeStaff, ChangeStaff, SeeAudit, UseTill, GiveDiscounts,
 }
 
@@ -62,11 +66,11 @@ var Permissions = []Permission{
 var grants = map[Role][]Permission{
 	Owner: Permissions,
 	Manager: {
-		SeeShop, ReadNotices, SeeLinks, ChangeLinks, SeeItems, ChangeItems, SeeEndpoints, ChangeEndpoints, SeeCodes, ChangeCodes, SeeSales, ExportSales, SendOrders, Simulate, SeeWebhooks, ChangeWebhooks, SeeKeys, ChangeKeys,
+		SeeShop, ReadNotices, SeeLinks, ChangeLinks, SeeItems, ChangeItems, SeeEndpoints, ChangeEndpoints, SeeCodes, ChangeCodes, SeeSales, ExportSales, SendOrders, Simulate, SeeMoney, GiveRefunds, ExplainMoney, SeeWebhooks, ChangeWebhooks, SeeKeys, ChangeKeys,
 		SeeSettings, ChangeSettings, SeeStaff, ChangeStaff, SeeAudit, UseTill, GiveDiscounts,
 	},
 	Developer:  {SeeShop, SeeLinks, SeeItems, SeeEndpoints, ChangeEndpoints, SeeSales, Simulate, SeeWebhooks, ChangeWebhooks, SeeKeys, ChangeKeys, SeeSettings},
-	Accountant: {SeeShop, SeeLinks, SeeItems, SeeEndpoints, SeeSales, ExportSales},
+	Accountant: {SeeShop, SeeLinks, SeeItems, SeeEndpoints, SeeSales, ExportSales, SeeMoney},
 	Cashier:    {UseTill},
 	Viewer:     {SeeShop, SeeLinks, SeeItems, SeeEndpoints, SeeSales, SeeWebhooks, SeeSettings},
 }
@@ -111,15 +115,15 @@ var sheets = map[Role]RoleSheet{
 		Name: "Owner", Can: "Everything, also where the shop is paid, and who else owns it.",
 	},
 	Manager: {
-		Name: "Manager", Can: "Run the shop: items, stock, orders, links, sales, webhooks, API keys, settings, staff and tills, with discounts.",
-		Cannot: "Change where the shop is paid, go live, or change owners and managers.",
+		Name: "Manager", Can: "Run the shop: items, stock, orders, links, sales, webhooks, API keys, settings, staff and tills, with discounts and refunds.",
+		Cannot: "Change where the shop is paid, pay out, go live, or change owners and managers.",
 	},
 	Developer: {
 		Name: "Developer", Can: "Make webhooks, and API keys for all that programs may do; see items, links and sales.",
 		Cannot: "Change items, links or settings by hand, send orders, or see staff.",
 	},
 	Accountant: {
-		Name: "Accountant", Can: "See items and links, and see and download sales and settlements.",
+		Name: "Accountant", Can: "See items, links and money, and see and download sales and settlements.",
 		Cannot: "Change anything.",
 	},
 	Cashier: {

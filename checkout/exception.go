@@ -41,7 +41,7 @@ const exceptionsPath = "/dashboard/orders/late"
 func (s *Service) exceptTx(ctx context.Context, tx pgx.Tx, p paid) error {
 	a, row, now := p.attempt, p.settlement, s.now()
 	err := queries.New().ExceptionInsert(ctx, tx, queries.ExceptionInsertParams{
-		ID: id.New[id.Exception](now), MerchantID: a.MerchantID, Livemode: a.Livemode, Kind: lateSoldOut, AttemptID: a.ID, SettlementID: row.ID,
+		ID: id.New[id.Exception](now), MerchantID: a.MerchantID, Livemode: a.Livemode, Kind: lateSoldOut, AttemptID: &a.ID, SettlementID: &row.ID,
 		Payer: row.Payer, Amount: row.Amount, Network: row.Network, Transaction: row.Transaction, CreatedAt: now,
 	})
 	if err != nil {
@@ -80,7 +80,7 @@ func (s *Service) Exceptions(ctx context.Context, merchant id.Merchant, livemode
 	for i, r := range rows {
 		e := r.Exception
 		out[i] = Exception{
-			ID: e.ID, Kind: e.Kind, Livemode: e.Livemode, Attempt: e.AttemptID, Title: r.Title, Settlement: e.SettlementID, Payer: e.Payer,
+			ID: e.ID, Kind: e.Kind, Livemode: e.Livemode, Attempt: *e.AttemptID, Title: r.Title, Settlement: *e.SettlementID, Payer: e.Payer,
 			Amount: e.Amount, Network: e.Network, Transaction: e.Transaction, CreatedAt: e.CreatedAt,
 		}
 	}

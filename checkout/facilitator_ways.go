@@ -145,7 +145,7 @@ func (s *Service) relay(ctx context.Context, l leased, auth x402.Authorization) 
 		return evm.Proof{}, fmt.Errorf("%w: no relayer for %s", evm.ErrUnavailable, l.row.Network)
 	}
 	proof, err := settler.Settle(ctx, evm.Transfer{
-		Settlement: l.row.ID, Authorization: auth, Signature: l.claim.Signature, Lease: l.lease, New: l.row.Status == "queued",
+		Source: string(l.row.ID), Authorization: auth, Signature: l.claim.Signature, Lease: l.lease, New: l.row.Status == "queued",
 	}, s)
 	s.countReverted(ctx, l.row.ID, err)
 	return proof, err

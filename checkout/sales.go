@@ -41,7 +41,9 @@ type Sale struct {
 	Fulfilment       string     // unfulfilled, fulfilled, or empty where nothing is sent
 	FulfilledAt      *time.Time // nil: not yet
 	FulfilledBy      string
-	FulfilmentNote   string // such as a tracking number
+	FulfilmentNote   string     // such as a tracking number
+	Fee              money.USDC // what the platform kept of Amount
+	Refunded         money.USDC // of Amount, to the buyer; also what is under way
 }
 
 // salesOf makes sales of rows.

@@ -99,7 +99,7 @@ func (s *Service) move(ctx context.Context, l leased) (evm.Proof, error) {
 func (s *Service) StoredTx(ctx context.Context, tx pgx.Tx, stored []evm.Stored) error {
 	p := queries.SettlementsSignedParams{Now: s.now()}
 	for _, each := range stored {
-		p.Ids = append(p.Ids, string(each.Settlement))
+		p.Ids = append(p.Ids, each.Source)
 		p.Leases = append(p.Leases, each.Lease)
 		p.Transactions = append(p.Transactions, each.Transaction.Hex())
 	}

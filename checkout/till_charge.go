@@ -346,7 +346,7 @@ func (s *Service) DecideLate(ctx context.Context, at AtTill, attempt id.Attempt,
 
 // acceptTx strikes a payment off the list of those to decide on, and empties the ticket that it paid.
 func (s *Service) acceptTx(ctx context.Context, tx pgx.Tx, at AtTill, p Purchase) error {
-	if err := queries.New().ExceptionAccept(ctx, tx, queries.ExceptionAcceptParams{AttemptID: p.ID, Now: s.now()}); err != nil {
+	if err := queries.New().ExceptionAccept(ctx, tx, queries.ExceptionAcceptParams{AttemptID: string(p.ID), Now: s.now()}); err != nil {
 		return err
 	}
 	t, err := lockTillTx(ctx, tx, at.Device)
@@ -360,12 +360,12 @@ func (s *Service) acceptTx(ctx context.Context, tx pgx.Tx, at AtTill, p Purchase
 // declineTx puts a payment on the list of what is given back, unless it stands there already.
 func (s *Service) declineTx(ctx context.Context, tx pgx.Tx, p Purchase) error {
 	q, now := queries.New(), s.now()
-	listed, err := q.ExceptionOpenOf(ctx, tx, p.ID)
+	listed, err := q.ExceptionOpenOf(ctx, tx, string(p.ID))
 	if err != nil || listed || p.Settlement == nil {
 		return err
 	}
 	err = q.ExceptionInsert(ctx, tx, queries.ExceptionInsertParams{
-		ID: id.New[id.Exception](now), MerchantID: p.Merchant, Livemode: p.Livemode, Kind: lateDeclined, AttemptID: p.ID, SettlementID: p.Settlement.ID,
+		ID: id.New[id.Exception](now), MerchantID: p.Merchant, Livemode: p.Livemode, Kind: lateDeclined, AttemptID: &p.ID, SettlementID: &p.Settlement.ID,
 		Payer: p.Settlement.Payer, Amount: p.Settlement.Amount, Network: p.Network.ID, Transaction: p.Settlement.Transaction, CreatedAt: now,
 	})
 	if err != nil {

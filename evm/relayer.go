@@ -18,7 +18,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"xsynesis/fault"
-	"xsynesis/id"
 	"xsynesis/postgres"
 	"xsynesis/queries"
 	"xsynesis/x402"
@@ -120,7 +119,7 @@ func (r *Relayer) row() (network, address string) {
 
 // Transfer is one authorization that is to be moved.
 type Transfer struct {
-	Settlement    id.Settlement
+	Source        string // the row whose money it is: a settlement, a payout or a refund
 	Authorization x402.Authorization
 	Signature     []byte
 	Lease         []byte // comes back in [Stored]
@@ -129,7 +128,7 @@ type Transfer struct {
 
 // Stored is a transaction that is written down and may be sent as soon as that is committed.
 type Stored struct {
-	Settlement  id.Settlement
+	Source      string
 	Lease       []byte
 	Transaction common.Hash
 }
@@ -150,7 +149,7 @@ type Keeper interface {
 func (r *Relayer) Settle(ctx context.Context, t Transfer, k Keeper) (Proof, error) {
 	proof, err := r.settle(ctx, t, k)
 	if err != nil {
-		return Proof{}, fmt.Errorf("relay %s: %w", t.Settlement, err)
+		return Proof{}, fmt.Errorf("relay %s: %w", t.Source, err)
 	}
 	fault.At(fault.RelayMined)
 	return proof, nil
@@ -160,7 +159,7 @@ func (r *Relayer) settle(ctx context.Context, t Transfer, k Keeper) (Proof, erro
 	var begun *relay
 	var err error
 	if !t.New {
-		if begun, err = r.begun(ctx, t.Settlement); err != nil {
+		if begun, err = r.begun(ctx, t.Source); err != nil {
 			return Proof{}, fmt.Errorf("%w: %w", ErrUnknown, err)
 		}
 	}

@@ -14,7 +14,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"xsynesis/fault"
-	"xsynesis/id"
 	"xsynesis/postgres"
 	"xsynesis/queries"
 )
@@ -44,9 +43,9 @@ type version struct {
 
 func (r *relay) latest() version { return r.versions[len(r.versions)-1] }
 
-// begun returns what is stored for a settlement, or nil.
-func (r *Relayer) begun(ctx context.Context, ref id.Settlement) (*relay, error) {
-	row, err := r.queries.RelayBySettlement(ctx, r.pool, string(ref))
+// begun returns what is stored for a row, or nil.
+func (r *Relayer) begun(ctx context.Context, source string) (*relay, error) {
+	row, err := r.queries.RelayBySettlement(ctx, r.pool, source)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil //nolint:nilnil // Nothing begun is the common case and no error.
 	}
@@ -91,7 +90,7 @@ func (r *Relayer) store(ctx context.Context, s storing) (*relay, error) {
 	case err == nil:
 		return current, nil
 	case errors.As(err, &pgErr) && pgErr.ConstraintName == "relays_settlement":
-		return r.joined(ctx, s.Settlement)
+		return r.joined(ctx, s.Source)
 	case ctx.Err() != nil && !errors.Is(err, ErrUnknown):
 		return nil, fmt.Errorf("%w: wait for a nonce: %w", ErrUnavailable, err)
 	default:
@@ -128,7 +127,7 @@ func (r *Relayer) storeTx(ctx context.Context, tx pgx.Tx, all []storing) ([]*rel
 			return nil, err
 		}
 		relays[i] = &relay{nonce: s.unsigned.Nonce, state: stateOpen, versions: []version{signed}}
-		settlements[i] = string(s.Settlement)
+		settlements[i] = s.Source
 	}
 	if slices.ContainsFunc(all, func(s storing) bool { return !s.New }) {
 		if err := r.queries.RelaysSupersede(ctx, tx, settlements); err != nil {
@@ -153,7 +152,7 @@ func tellKeepers(ctx context.Context, tx pgx.Tx, all []storing, relays []*relay)
 		if stored[s.keeper] == nil {
 			keepers = append(keepers, s.keeper)
 		}
-		stored[s.keeper] = append(stored[s.keeper], Stored{Settlement: s.Settlement, Lease: s.Lease, Transaction: relays[i].latest().hash})
+		stored[s.keeper] = append(stored[s.keeper], Stored{Source: s.Source, Lease: s.Lease, Transaction: relays[i].latest().hash})
 	}
 	for _, k := range keepers {
 		if err := k.StoredTx(ctx, tx, stored[k]); err != nil {
@@ -165,11 +164,11 @@ func tellKeepers(ctx context.Context, tx pgx.Tx, all []storing, relays []*relay)
 
 // joined is for the slower of two who began the same settlement at the same time. What the other stored may be visible
 // before it is on the disk, and is sent only after.
-func (r *Relayer) joined(ctx context.Context, ref id.Settlement) (*relay, error) {
+func (r *Relayer) joined(ctx context.Context, source string) (*relay, error) {
 	if err := postgres.Flush(ctx, r.pool); err != nil {
 		return nil, fmt.Errorf("%w: somebody else stored it: %w", ErrUnknown, err)
 	}
-	current, err := r.begun(ctx, ref)
+	current, err := r.begun(ctx, source)
 	if err != nil || current == nil {
 		return nil, fmt.Errorf("%w: somebody else stored it: %w", ErrUnknown, errors.Join(err, ctx.Err()))
 	}

@@ -183,7 +183,7 @@ func (l *listener) StoredTx(ctx context.Context, tx pgx.Tx, stored []evm.Stored)
 }
 
 func transfer(ref id.Settlement, a x402.Authorization, signature []byte) evm.Transfer {
-	return evm.Transfer{Settlement: ref, Authorization: a, Signature: signature}
+	return evm.Transfer{Source: string(ref), Authorization: a, Signature: signature}
 }
 
 // abandoned is a context that ends a moment after the transaction was stored.

@@ -71,6 +71,10 @@ type (
 	Code string
 	// CodeBatch is activation codes that were made together.
 	CodeBatch string
+	// Payout is money on its way from what is kept for a shop to a wallet.
+	Payout string
+	// Refund is money on its way back to a buyer.
+	Refund string
 )
 
 // Prefix returns "sel_".
@@ -87,6 +91,12 @@ func (Link) Prefix() string { return "lnk_" }
 
 // Prefix returns "pa_".
 func (Attempt) Prefix() string { return "pa_" }
+
+// Prefix returns "pay_".
+func (Payout) Prefix() string { return "pay_" }
+
+// Prefix returns "rfd_".
+func (Refund) Prefix() string { return "rfd_" }
 
 // Prefix returns "clm_".
 func (Claim) Prefix() string { return "clm_" }

@@ -19,21 +19,43 @@ import (
 // Account is one side of the books of a shop, for each network and asset.
 type Account string
 
-// The accounts. A wallet's balance is what its sales brought in; the sales account mirrors it.
+// The accounts. Positive balances are what there is, negative ones what is owed for it. Wallet and sales are a shop's whose
+// own address is paid; deposit and what stands against it are money that is kept for a shop.
 const (
-	Wallet          Account = "wallet"
-	Sales           Account = "sales"
+	Wallet          Account = "wallet"     // what sales brought to the shop's own address, less what was paid back from there
+	Sales           Account = "sales"      // mirrors it
+	Deposit         Account = "deposit"    // what lies at the address that is kept for the shop
+	Available       Account = "available"  // what of it the shop may have paid out: owed to it
+	Fees            Account = "fees"       // what of it is ours: the platform's fee
+	Payouts         Account = "payouts"    // on its way to the shop; zero when all has arrived
+	Refunds         Account = "refunds"    // on its way to buyers; zero when all has arrived
+	Exceptions      Account = "exceptions" // came without an explanation; zero when somebody has decided on all of it
+	Gas             Account = "gas"        // what the network took to move the shop's payments, in wei of the asset [Coin]
+	Relayer         Account = "relayer"    // mirrors it
 	SimulatedWallet Account = "simulated_wallet"
 	SimulatedSales  Account = "simulated_sales"
 )
+
+// Coin is the asset in which a network takes its fees; its amounts are wei.
+const Coin = "ETH"
 
 // Kind says what a posting tells of.
 type Kind string
 
 // The kinds of posting.
 const (
-	Sale          Kind = "sale"
-	SimulatedSale Kind = "simulated_sale"
+	Sale              Kind = "sale"
+	SimulatedSale     Kind = "simulated_sale"
+	GasPaid           Kind = "gas"
+	Reversal          Kind = "reversal"
+	PayoutCreated     Kind = "payout"
+	PayoutCompleted   Kind = "payout_completed"
+	PayoutFailed      Kind = "payout_failed"
+	RefundCreated     Kind = "refund"
+	RefundCompleted   Kind = "refund_completed"
+	RefundFailed      Kind = "refund_failed"
+	Exceptional       Kind = "exception"
+	ExceptionResolved Kind = "exception_resolved"
 )
 
 // ErrUnbalanced is returned by [PostTx] for entries that do not sum to zero or name no money.

@@ -145,7 +145,7 @@ SELECT * FROM attempt_buyers WHERE attempt_id = @attempt_id;
 -- name: ExceptionInsert :exec
 INSERT INTO exceptions (id, merchant_id, livemode, kind, attempt_id, settlement_id, payer, amount, network, transaction, created_at)
 VALUES (@id, @merchant_id, @livemode, @kind, @attempt_id, @settlement_id, @payer, @amount, @network, @transaction, @created_at)
-ON CONFLICT (kind, settlement_id) DO NOTHING;
+ON CONFLICT (kind, settlement_id) WHERE settlement_id IS NOT NULL DO NOTHING;
 
 -- name: ExceptionList :many
 SELECT sqlc.embed(exceptions), attempts.title FROM exceptions JOIN attempts ON attempts.id = exceptions.attempt_id
@@ -166,7 +166,7 @@ WHERE calls.endpoint_id = @endpoint_id AND attempts.merchant_id = @merchant_id O
 
 -- name: ExceptionAccept :exec
 -- Somebody has found the goods after all.
-UPDATE exceptions SET resolved_at = @now::timestamptz, resolution = 'accepted' WHERE attempt_id = @attempt_id AND resolved_at IS NULL;
+UPDATE exceptions SET resolved_at = @now::timestamptz, resolution = 'accepted' WHERE attempt_id = @attempt_id::text AND resolved_at IS NULL;
 
 -- name: ExceptionOpenOf :one
-SELECT EXISTS (SELECT 1 FROM exceptions WHERE attempt_id = @attempt_id AND resolved_at IS NULL);
+SELECT EXISTS (SELECT 1 FROM exceptions WHERE attempt_id = @attempt_id::text AND resolved_at IS NULL);

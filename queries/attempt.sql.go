@@ -28,7 +28,7 @@ const attemptClaim = `-- name: AttemptClaim :one
 WITH paying AS (UPDATE reservations SET unpaid_from = '' WHERE reservations.attempt_id = $2 AND unpaid_from <> '')
 UPDATE attempts SET status = 'settling', refusal = '', updated_at = $1::timestamptz
 WHERE attempts.id = $2 AND attempts.status = 'open' AND expires_at > $1::timestamptz
-RETURNING attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock
+RETURNING attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, attempts.collected, attempts.refunded
 `
 
 type AttemptClaimParams struct {
@@ -73,6 +73,8 @@ func (q *Queries) AttemptClaim(ctx context.Context, db DBTX, arg AttemptClaimPar
 		&i.UpdatedAt,
 		&i.SettledAt,
 		&i.HoldsStock,
+		&i.Collected,
+		&i.Refunded,
 	)
 	return i, err
 }
@@ -80,7 +82,7 @@ func (q *Queries) AttemptClaim(ctx context.Context, db DBTX, arg AttemptClaimPar
 const attemptExpire = `-- name: AttemptExpire :one
 UPDATE attempts SET status = 'expired', updated_at = $1::timestamptz
 WHERE id = $2 AND status = 'open' AND expires_at <= $1::timestamptz
-RETURNING id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, amount_received, title, cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, refusals, refusal, simulated, success_url, cancel_url, reference, metadata, once, expires_at, created_at, updated_at, settled_at, holds_stock
+RETURNING id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, amount_received, title, cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, refusals, refusal, simulated, success_url, cancel_url, reference, metadata, once, expires_at, created_at, updated_at, settled_at, holds_stock, collected, refunded
 `
 
 type AttemptExpireParams struct {
@@ -124,12 +126,14 @@ func (q *Queries) AttemptExpire(ctx context.Context, db DBTX, arg AttemptExpireP
 		&i.UpdatedAt,
 		&i.SettledAt,
 		&i.HoldsStock,
+		&i.Collected,
+		&i.Refunded,
 	)
 	return i, err
 }
 
 const attemptForUpdate = `-- name: AttemptForUpdate :one
-SELECT id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, amount_received, title, cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, refusals, refusal, simulated, success_url, cancel_url, reference, metadata, once, expires_at, created_at, updated_at, settled_at, holds_stock FROM attempts WHERE id = $1 FOR UPDATE
+SELECT id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, amount_received, title, cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, refusals, refusal, simulated, success_url, cancel_url, reference, metadata, once, expires_at, created_at, updated_at, settled_at, holds_stock, collected, refunded FROM attempts WHERE id = $1 FOR UPDATE
 `
 
 func (q *Queries) AttemptForUpdate(ctx context.Context, db DBTX, argID id.Attempt) (Attempt, error) {
@@ -168,6 +172,8 @@ func (q *Queries) AttemptForUpdate(ctx context.Context, db DBTX, argID id.Attemp
 		&i.UpdatedAt,
 		&i.SettledAt,
 		&i.HoldsStock,
+		&i.Collected,
+		&i.Refunded,
 	)
 	return i, err
 }
@@ -272,7 +278,7 @@ func (q *Queries) AttemptLinesInsert(ctx context.Context, db DBTX, arg AttemptLi
 }
 
 const attemptListOfEndpoint = `-- name: AttemptListOfEndpoint :many
-SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, coalesce(claims.payer, '')::text AS payer
+SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, attempts.collected, attempts.refunded, coalesce(claims.payer, '')::text AS payer
 FROM calls JOIN attempts ON attempts.id = calls.attempt_id LEFT JOIN claims ON claims.attempt_id = attempts.id AND claims.released_at IS NULL
 WHERE calls.endpoint_id = $1 AND attempts.merchant_id = $2 ORDER BY calls.attempt_id DESC LIMIT $3
 `
@@ -331,6 +337,8 @@ func (q *Queries) AttemptListOfEndpoint(ctx context.Context, db DBTX, arg Attemp
 			&i.Attempt.UpdatedAt,
 			&i.Attempt.SettledAt,
 			&i.Attempt.HoldsStock,
+			&i.Attempt.Collected,
+			&i.Attempt.Refunded,
 			&i.Payer,
 		); err != nil {
 			return nil, err
@@ -344,7 +352,7 @@ func (q *Queries) AttemptListOfEndpoint(ctx context.Context, db DBTX, arg Attemp
 }
 
 const attemptListOfLink = `-- name: AttemptListOfLink :many
-SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, coalesce(claims.payer, '')::text AS payer
+SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, attempts.collected, attempts.refunded, coalesce(claims.payer, '')::text AS payer
 FROM attempts LEFT JOIN claims ON claims.attempt_id = attempts.id AND claims.released_at IS NULL
 WHERE attempts.merchant_id = $1 AND attempts.link_id = $2 ORDER BY attempts.id DESC LIMIT $3
 `
@@ -402,6 +410,8 @@ func (q *Queries) AttemptListOfLink(ctx context.Context, db DBTX, arg AttemptLis
 			&i.Attempt.UpdatedAt,
 			&i.Attempt.SettledAt,
 			&i.Attempt.HoldsStock,
+			&i.Attempt.Collected,
+			&i.Attempt.Refunded,
 			&i.Payer,
 		); err != nil {
 			return nil, err
@@ -415,7 +425,7 @@ func (q *Queries) AttemptListOfLink(ctx context.Context, db DBTX, arg AttemptLis
 }
 
 const attemptListPaidOfLink = `-- name: AttemptListPaidOfLink :many
-SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, coalesce(settlements.payer, '')::text AS payer
+SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, attempts.collected, attempts.refunded, coalesce(settlements.payer, '')::text AS payer
 FROM attempts LEFT JOIN settlements ON settlements.attempt_id = attempts.id
 WHERE attempts.merchant_id = $1 AND attempts.link_id = $2 AND attempts.status IN ('settled', 'settled_late')
 ORDER BY attempts.id DESC LIMIT $3
@@ -474,6 +484,8 @@ func (q *Queries) AttemptListPaidOfLink(ctx context.Context, db DBTX, arg Attemp
 			&i.Attempt.UpdatedAt,
 			&i.Attempt.SettledAt,
 			&i.Attempt.HoldsStock,
+			&i.Attempt.Collected,
+			&i.Attempt.Refunded,
 			&i.Payer,
 		); err != nil {
 			return nil, err
@@ -487,7 +499,7 @@ func (q *Queries) AttemptListPaidOfLink(ctx context.Context, db DBTX, arg Attemp
 }
 
 const attemptListUnderWay = `-- name: AttemptListUnderWay :many
-SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, coalesce(claims.payer, '')::text AS payer
+SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, attempts.collected, attempts.refunded, coalesce(claims.payer, '')::text AS payer
 FROM attempts LEFT JOIN claims ON claims.attempt_id = attempts.id AND claims.released_at IS NULL
 WHERE attempts.merchant_id = $1 AND attempts.livemode = $2 AND attempts.status IN ('settling', 'unknown')
 ORDER BY attempts.id DESC LIMIT $3
@@ -546,6 +558,8 @@ func (q *Queries) AttemptListUnderWay(ctx context.Context, db DBTX, arg AttemptL
 			&i.Attempt.UpdatedAt,
 			&i.Attempt.SettledAt,
 			&i.Attempt.HoldsStock,
+			&i.Attempt.Collected,
+			&i.Attempt.Refunded,
 			&i.Payer,
 		); err != nil {
 			return nil, err
@@ -561,7 +575,7 @@ func (q *Queries) AttemptListUnderWay(ctx context.Context, db DBTX, arg AttemptL
 const attemptMove = `-- name: AttemptMove :one
 UPDATE attempts SET status = $1, updated_at = $2::timestamptz
 WHERE id = $3 AND status = ANY ($4::text[])
-RETURNING id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, amount_received, title, cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, refusals, refusal, simulated, success_url, cancel_url, reference, metadata, once, expires_at, created_at, updated_at, settled_at, holds_stock
+RETURNING id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, amount_received, title, cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, refusals, refusal, simulated, success_url, cancel_url, reference, metadata, once, expires_at, created_at, updated_at, settled_at, holds_stock, collected, refunded
 `
 
 type AttemptMoveParams struct {
@@ -613,6 +627,8 @@ func (q *Queries) AttemptMove(ctx context.Context, db DBTX, arg AttemptMoveParam
 		&i.UpdatedAt,
 		&i.SettledAt,
 		&i.HoldsStock,
+		&i.Collected,
+		&i.Refunded,
 	)
 	return i, err
 }
@@ -637,7 +653,7 @@ WITH waiting AS (
     WHERE a.id = $3 AND a.status = 'settling' AND reservations.attempt_id = a.id AND reservations.status = 'held')
 UPDATE attempts SET status = 'open', refusals = refusals + 1, refusal = $1, updated_at = $2::timestamptz
 WHERE attempts.id = $3 AND attempts.status = 'settling'
-RETURNING attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock
+RETURNING attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, attempts.collected, attempts.refunded
 `
 
 type AttemptReopenParams struct {
@@ -682,6 +698,8 @@ func (q *Queries) AttemptReopen(ctx context.Context, db DBTX, arg AttemptReopenP
 		&i.UpdatedAt,
 		&i.SettledAt,
 		&i.HoldsStock,
+		&i.Collected,
+		&i.Refunded,
 	)
 	return i, err
 }
@@ -715,7 +733,7 @@ func (q *Queries) AttemptUnpaidOfLink(ctx context.Context, db DBTX, linkID *id.L
 }
 
 const attemptsByID = `-- name: AttemptsByID :many
-SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, merchants.id, merchants.slug, merchants.name, merchants.domain, merchants.created_at, merchants.went_live_at, CASE WHEN links.deleted_at IS NULL THEN coalesce(links.token, '') ELSE '' END::text AS link_token,
+SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, attempts.collected, attempts.refunded, merchants.id, merchants.slug, merchants.name, merchants.domain, merchants.created_at, merchants.went_live_at, CASE WHEN links.deleted_at IS NULL THEN coalesce(links.token, '') ELSE '' END::text AS link_token,
     coalesce(links.message, '')::text AS message, coalesce(links.leads_to, '')::text AS leads_to
 FROM attempts
 JOIN merchants ON merchants.id = attempts.merchant_id
@@ -774,6 +792,8 @@ func (q *Queries) AttemptsByID(ctx context.Context, db DBTX, ids []string) ([]At
 			&i.Attempt.UpdatedAt,
 			&i.Attempt.SettledAt,
 			&i.Attempt.HoldsStock,
+			&i.Attempt.Collected,
+			&i.Attempt.Refunded,
 			&i.Merchant.ID,
 			&i.Merchant.Slug,
 			&i.Merchant.Name,
@@ -874,7 +894,7 @@ UPDATE attempts SET
     amount_received = came.amount, simulated = came.simulated, settled_at = $1::timestamptz, updated_at = $1::timestamptz
 FROM (SELECT unnest($2::text[]) AS id, unnest($3::bigint[]) AS amount, unnest($4::bool[]) AS simulated) came
 WHERE attempts.id = came.id AND status IN ('open', 'settling', 'unknown', 'expired', 'cancelled')
-RETURNING attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock
+RETURNING attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, attempts.collected, attempts.refunded
 `
 
 type AttemptsSettleParams struct {
@@ -931,6 +951,8 @@ func (q *Queries) AttemptsSettle(ctx context.Context, db DBTX, arg AttemptsSettl
 			&i.UpdatedAt,
 			&i.SettledAt,
 			&i.HoldsStock,
+			&i.Collected,
+			&i.Refunded,
 		); err != nil {
 			return nil, err
 		}
@@ -1236,12 +1258,12 @@ func (q *Queries) ClaimsLiving(ctx context.Context, db DBTX, attempts []string) 
 }
 
 const exceptionAccept = `-- name: ExceptionAccept :exec
-UPDATE exceptions SET resolved_at = $1::timestamptz, resolution = 'accepted' WHERE attempt_id = $2 AND resolved_at IS NULL
+UPDATE exceptions SET resolved_at = $1::timestamptz, resolution = 'accepted' WHERE attempt_id = $2::text AND resolved_at IS NULL
 `
 
 type ExceptionAcceptParams struct {
 	Now       time.Time
-	AttemptID id.Attempt
+	AttemptID string
 }
 
 // Somebody has found the goods after all.
@@ -1253,7 +1275,7 @@ func (q *Queries) ExceptionAccept(ctx context.Context, db DBTX, arg ExceptionAcc
 const exceptionInsert = `-- name: ExceptionInsert :exec
 INSERT INTO exceptions (id, merchant_id, livemode, kind, attempt_id, settlement_id, payer, amount, network, transaction, created_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-ON CONFLICT (kind, settlement_id) DO NOTHING
+ON CONFLICT (kind, settlement_id) WHERE settlement_id IS NOT NULL DO NOTHING
 `
 
 type ExceptionInsertParams struct {
@@ -1261,8 +1283,8 @@ type ExceptionInsertParams struct {
 	MerchantID   id.Merchant
 	Livemode     bool
 	Kind         string
-	AttemptID    id.Attempt
-	SettlementID id.Settlement
+	AttemptID    *id.Attempt
+	SettlementID *id.Settlement
 	Payer        string
 	Amount       money.USDC
 	Network      string
@@ -1288,7 +1310,7 @@ func (q *Queries) ExceptionInsert(ctx context.Context, db DBTX, arg ExceptionIns
 }
 
 const exceptionList = `-- name: ExceptionList :many
-SELECT exceptions.id, exceptions.merchant_id, exceptions.livemode, exceptions.kind, exceptions.attempt_id, exceptions.settlement_id, exceptions.payer, exceptions.amount, exceptions.network, exceptions.transaction, exceptions.created_at, exceptions.resolved_at, exceptions.resolution, attempts.title FROM exceptions JOIN attempts ON attempts.id = exceptions.attempt_id
+SELECT exceptions.id, exceptions.merchant_id, exceptions.livemode, exceptions.kind, exceptions.attempt_id, exceptions.settlement_id, exceptions.payer, exceptions.amount, exceptions.network, exceptions.transaction, exceptions.created_at, exceptions.resolved_at, exceptions.resolution, exceptions.pay_to, exceptions.log_index, exceptions.block_time, exceptions.resolved_by, exceptions.reason, attempts.title FROM exceptions JOIN attempts ON attempts.id = exceptions.attempt_id
 WHERE exceptions.merchant_id = $1 AND exceptions.livemode = $2 AND exceptions.resolved_at IS NULL AND exceptions.id < $3::text
 ORDER BY exceptions.id DESC LIMIT $4
 `
@@ -1333,6 +1355,11 @@ func (q *Queries) ExceptionList(ctx context.Context, db DBTX, arg ExceptionListP
 			&i.Exception.CreatedAt,
 			&i.Exception.ResolvedAt,
 			&i.Exception.Resolution,
+			&i.Exception.PayTo,
+			&i.Exception.LogIndex,
+			&i.Exception.BlockTime,
+			&i.Exception.ResolvedBy,
+			&i.Exception.Reason,
 			&i.Title,
 		); err != nil {
 			return nil, err
@@ -1346,7 +1373,7 @@ func (q *Queries) ExceptionList(ctx context.Context, db DBTX, arg ExceptionListP
 }
 
 const exceptionListAfter = `-- name: ExceptionListAfter :many
-SELECT exceptions.id, exceptions.merchant_id, exceptions.livemode, exceptions.kind, exceptions.attempt_id, exceptions.settlement_id, exceptions.payer, exceptions.amount, exceptions.network, exceptions.transaction, exceptions.created_at, exceptions.resolved_at, exceptions.resolution, attempts.title FROM exceptions JOIN attempts ON attempts.id = exceptions.attempt_id
+SELECT exceptions.id, exceptions.merchant_id, exceptions.livemode, exceptions.kind, exceptions.attempt_id, exceptions.settlement_id, exceptions.payer, exceptions.amount, exceptions.network, exceptions.transaction, exceptions.created_at, exceptions.resolved_at, exceptions.resolution, exceptions.pay_to, exceptions.log_index, exceptions.block_time, exceptions.resolved_by, exceptions.reason, attempts.title FROM exceptions JOIN attempts ON attempts.id = exceptions.attempt_id
 WHERE exceptions.merchant_id = $1 AND exceptions.livemode = $2 AND exceptions.resolved_at IS NULL AND exceptions.id > $3::text
 ORDER BY exceptions.id ASC LIMIT $4
 `
@@ -1392,6 +1419,11 @@ func (q *Queries) ExceptionListAfter(ctx context.Context, db DBTX, arg Exception
 			&i.Exception.CreatedAt,
 			&i.Exception.ResolvedAt,
 			&i.Exception.Resolution,
+			&i.Exception.PayTo,
+			&i.Exception.LogIndex,
+			&i.Exception.BlockTime,
+			&i.Exception.ResolvedBy,
+			&i.Exception.Reason,
 			&i.Title,
 		); err != nil {
 			return nil, err
@@ -1405,10 +1437,10 @@ func (q *Queries) ExceptionListAfter(ctx context.Context, db DBTX, arg Exception
 }
 
 const exceptionOpenOf = `-- name: ExceptionOpenOf :one
-SELECT EXISTS (SELECT 1 FROM exceptions WHERE attempt_id = $1 AND resolved_at IS NULL)
+SELECT EXISTS (SELECT 1 FROM exceptions WHERE attempt_id = $1::text AND resolved_at IS NULL)
 `
 
-func (q *Queries) ExceptionOpenOf(ctx context.Context, db DBTX, attemptID id.Attempt) (bool, error) {
+func (q *Queries) ExceptionOpenOf(ctx context.Context, db DBTX, attemptID string) (bool, error) {
 	row := db.QueryRow(ctx, exceptionOpenOf, attemptID)
 	var exists bool
 	err := row.Scan(&exists)

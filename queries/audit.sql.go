@@ -119,7 +119,7 @@ func (q *Queries) AuditClaims(ctx context.Context, db DBTX) ([]string, error) {
 }
 
 const auditConfirmed = `-- name: AuditConfirmed :many
-SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at FROM settlements WHERE network = $1 AND status IN ('confirmed', 'final') AND NOT simulated
+SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at, collected, fee, gas FROM settlements WHERE network = $1 AND status IN ('confirmed', 'final') AND NOT simulated
 `
 
 func (q *Queries) AuditConfirmed(ctx context.Context, db DBTX, network string) ([]Settlement, error) {
@@ -160,6 +160,9 @@ func (q *Queries) AuditConfirmed(ctx context.Context, db DBTX, network string) (
 			&i.Again,
 			&i.RevertedAt,
 			&i.UnpaidAt,
+			&i.Collected,
+			&i.Fee,
+			&i.Gas,
 		); err != nil {
 			return nil, err
 		}

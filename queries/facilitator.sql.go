@@ -494,7 +494,7 @@ func (q *Queries) SettlementAgain(ctx context.Context, db DBTX, argID id.Settlem
 }
 
 const settlementByAuthorization = `-- name: SettlementByAuthorization :one
-SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at FROM settlements WHERE network = $1 AND asset = $2 AND payer = $3 AND nonce = $4
+SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at, collected, fee, gas FROM settlements WHERE network = $1 AND asset = $2 AND payer = $3 AND nonce = $4
 ORDER BY status = 'failed', id DESC LIMIT 1
 `
 
@@ -543,12 +543,15 @@ func (q *Queries) SettlementByAuthorization(ctx context.Context, db DBTX, arg Se
 		&i.Again,
 		&i.RevertedAt,
 		&i.UnpaidAt,
+		&i.Collected,
+		&i.Fee,
+		&i.Gas,
 	)
 	return i, err
 }
 
 const settlementByPayer = `-- name: SettlementByPayer :one
-SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at FROM settlements WHERE payer = $1 AND nonce = $2 ORDER BY status = 'failed', id DESC LIMIT 1
+SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at, collected, fee, gas FROM settlements WHERE payer = $1 AND nonce = $2 ORDER BY status = 'failed', id DESC LIMIT 1
 `
 
 type SettlementByPayerParams struct {
@@ -588,12 +591,15 @@ func (q *Queries) SettlementByPayer(ctx context.Context, db DBTX, arg Settlement
 		&i.Again,
 		&i.RevertedAt,
 		&i.UnpaidAt,
+		&i.Collected,
+		&i.Fee,
+		&i.Gas,
 	)
 	return i, err
 }
 
 const settlementByTransaction = `-- name: SettlementByTransaction :one
-SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at FROM settlements WHERE transaction = $1 ORDER BY status = 'failed', id DESC LIMIT 1
+SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at, collected, fee, gas FROM settlements WHERE transaction = $1 ORDER BY status = 'failed', id DESC LIMIT 1
 `
 
 func (q *Queries) SettlementByTransaction(ctx context.Context, db DBTX, transaction string) (Settlement, error) {
@@ -628,6 +634,9 @@ func (q *Queries) SettlementByTransaction(ctx context.Context, db DBTX, transact
 		&i.Again,
 		&i.RevertedAt,
 		&i.UnpaidAt,
+		&i.Collected,
+		&i.Fee,
+		&i.Gas,
 	)
 	return i, err
 }
@@ -636,7 +645,7 @@ const settlementFacilitated = `-- name: SettlementFacilitated :one
 UPDATE settlements SET status = 'confirmed', transaction = $1, confirmed_at = $2::timestamptz, updated_at = $2::timestamptz,
     block_number = $3::bigint, block_hash = $4::text, log_index = $5::int, lease = NULL, lease_until = NULL, last_error = ''
 WHERE id = $6 AND status IN ('queued', 'signed', 'broadcast', 'requested')
-RETURNING id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at
+RETURNING id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at, collected, fee, gas
 `
 
 type SettlementFacilitatedParams struct {
@@ -688,12 +697,15 @@ func (q *Queries) SettlementFacilitated(ctx context.Context, db DBTX, arg Settle
 		&i.Again,
 		&i.RevertedAt,
 		&i.UnpaidAt,
+		&i.Collected,
+		&i.Fee,
+		&i.Gas,
 	)
 	return i, err
 }
 
 const settlementOfAttempt = `-- name: SettlementOfAttempt :one
-SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at FROM settlements WHERE attempt_id = $1::text ORDER BY status = 'failed', id DESC LIMIT 1
+SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at, collected, fee, gas FROM settlements WHERE attempt_id = $1::text ORDER BY status = 'failed', id DESC LIMIT 1
 `
 
 func (q *Queries) SettlementOfAttempt(ctx context.Context, db DBTX, attemptID string) (Settlement, error) {
@@ -728,6 +740,9 @@ func (q *Queries) SettlementOfAttempt(ctx context.Context, db DBTX, attemptID st
 		&i.Again,
 		&i.RevertedAt,
 		&i.UnpaidAt,
+		&i.Collected,
+		&i.Fee,
+		&i.Gas,
 	)
 	return i, err
 }

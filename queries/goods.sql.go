@@ -158,7 +158,7 @@ func (q *Queries) KeysOfAttempt(ctx context.Context, db DBTX, attemptID string) 
 }
 
 const orderList = `-- name: OrderList :many
-SELECT sales.id, sales.merchant_id, sales.livemode, sales.attempt_id, sales.line, sales.settlement_id, sales.reservation_id, sales.link_id, sales.item_id, sales.item_title, sales.qty, sales.amount, sales.currency, sales.purchaser_address, sales.network, sales.transaction, sales.channel, sales.reference, sales.late, sales.simulated, sales.created_at, sales.kind, sales.fulfilment, sales.fulfilled_at, sales.fulfilled_by, sales.fulfilment_note, coalesce(b.name, '')::text AS name, coalesce(b.email, '')::text AS email, coalesce(b.note, '')::text AS note, b.shipping,
+SELECT sales.id, sales.merchant_id, sales.livemode, sales.attempt_id, sales.line, sales.settlement_id, sales.reservation_id, sales.link_id, sales.item_id, sales.item_title, sales.qty, sales.amount, sales.currency, sales.purchaser_address, sales.network, sales.transaction, sales.channel, sales.reference, sales.late, sales.simulated, sales.created_at, sales.kind, sales.fulfilment, sales.fulfilled_at, sales.fulfilled_by, sales.fulfilment_note, sales.fee, sales.refunded, coalesce(b.name, '')::text AS name, coalesce(b.email, '')::text AS email, coalesce(b.note, '')::text AS note, b.shipping,
     (attempts.status = 'reversed')::bool AS reversed, coalesce(items.sku, '')::text AS sku,
     EXISTS (SELECT FROM exceptions e WHERE e.attempt_id = sales.attempt_id AND e.resolved_at IS NULL) AS undecided
 FROM sales JOIN attempts ON attempts.id = sales.attempt_id LEFT JOIN items ON items.id = sales.item_id
@@ -229,6 +229,8 @@ func (q *Queries) OrderList(ctx context.Context, db DBTX, arg OrderListParams) (
 			&i.Sale.FulfilledAt,
 			&i.Sale.FulfilledBy,
 			&i.Sale.FulfilmentNote,
+			&i.Sale.Fee,
+			&i.Sale.Refunded,
 			&i.Name,
 			&i.Email,
 			&i.Note,
@@ -248,7 +250,7 @@ func (q *Queries) OrderList(ctx context.Context, db DBTX, arg OrderListParams) (
 }
 
 const orderListAfter = `-- name: OrderListAfter :many
-SELECT sales.id, sales.merchant_id, sales.livemode, sales.attempt_id, sales.line, sales.settlement_id, sales.reservation_id, sales.link_id, sales.item_id, sales.item_title, sales.qty, sales.amount, sales.currency, sales.purchaser_address, sales.network, sales.transaction, sales.channel, sales.reference, sales.late, sales.simulated, sales.created_at, sales.kind, sales.fulfilment, sales.fulfilled_at, sales.fulfilled_by, sales.fulfilment_note, coalesce(b.name, '')::text AS name, coalesce(b.email, '')::text AS email, coalesce(b.note, '')::text AS note, b.shipping,
+SELECT sales.id, sales.merchant_id, sales.livemode, sales.attempt_id, sales.line, sales.settlement_id, sales.reservation_id, sales.link_id, sales.item_id, sales.item_title, sales.qty, sales.amount, sales.currency, sales.purchaser_address, sales.network, sales.transaction, sales.channel, sales.reference, sales.late, sales.simulated, sales.created_at, sales.kind, sales.fulfilment, sales.fulfilled_at, sales.fulfilled_by, sales.fulfilment_note, sales.fee, sales.refunded, coalesce(b.name, '')::text AS name, coalesce(b.email, '')::text AS email, coalesce(b.note, '')::text AS note, b.shipping,
     (attempts.status = 'reversed')::bool AS reversed, coalesce(items.sku, '')::text AS sku,
     EXISTS (SELECT FROM exceptions e WHERE e.attempt_id = sales.attempt_id AND e.resolved_at IS NULL) AS undecided
 FROM sales JOIN attempts ON attempts.id = sales.attempt_id LEFT JOIN items ON items.id = sales.item_id
@@ -319,6 +321,8 @@ func (q *Queries) OrderListAfter(ctx context.Context, db DBTX, arg OrderListAfte
 			&i.Sale.FulfilledAt,
 			&i.Sale.FulfilledBy,
 			&i.Sale.FulfilmentNote,
+			&i.Sale.Fee,
+			&i.Sale.Refunded,
 			&i.Name,
 			&i.Email,
 			&i.Note,
@@ -338,7 +342,7 @@ func (q *Queries) OrderListAfter(ctx context.Context, db DBTX, arg OrderListAfte
 }
 
 const ordersBeside = `-- name: OrdersBeside :many
-SELECT sales.id, sales.merchant_id, sales.livemode, sales.attempt_id, sales.line, sales.settlement_id, sales.reservation_id, sales.link_id, sales.item_id, sales.item_title, sales.qty, sales.amount, sales.currency, sales.purchaser_address, sales.network, sales.transaction, sales.channel, sales.reference, sales.late, sales.simulated, sales.created_at, sales.kind, sales.fulfilment, sales.fulfilled_at, sales.fulfilled_by, sales.fulfilment_note, coalesce(b.name, '')::text AS name, coalesce(b.email, '')::text AS email, coalesce(b.note, '')::text AS note, b.shipping,
+SELECT sales.id, sales.merchant_id, sales.livemode, sales.attempt_id, sales.line, sales.settlement_id, sales.reservation_id, sales.link_id, sales.item_id, sales.item_title, sales.qty, sales.amount, sales.currency, sales.purchaser_address, sales.network, sales.transaction, sales.channel, sales.reference, sales.late, sales.simulated, sales.created_at, sales.kind, sales.fulfilment, sales.fulfilled_at, sales.fulfilled_by, sales.fulfilment_note, sales.fee, sales.refunded, coalesce(b.name, '')::text AS name, coalesce(b.email, '')::text AS email, coalesce(b.note, '')::text AS note, b.shipping,
     (attempts.status = 'reversed')::bool AS reversed, coalesce(items.sku, '')::text AS sku,
     EXISTS (SELECT FROM exceptions e WHERE e.attempt_id = sales.attempt_id AND e.resolved_at IS NULL) AS undecided
 FROM sales JOIN attempts ON attempts.id = sales.attempt_id LEFT JOIN items ON items.id = sales.item_id
@@ -402,6 +406,8 @@ func (q *Queries) OrdersBeside(ctx context.Context, db DBTX, arg OrdersBesidePar
 			&i.Sale.FulfilledAt,
 			&i.Sale.FulfilledBy,
 			&i.Sale.FulfilmentNote,
+			&i.Sale.Fee,
+			&i.Sale.Refunded,
 			&i.Name,
 			&i.Email,
 			&i.Note,
@@ -421,7 +427,7 @@ func (q *Queries) OrdersBeside(ctx context.Context, db DBTX, arg OrdersBesidePar
 }
 
 const ordersToPack = `-- name: OrdersToPack :many
-SELECT sales.id, sales.merchant_id, sales.livemode, sales.attempt_id, sales.line, sales.settlement_id, sales.reservation_id, sales.link_id, sales.item_id, sales.item_title, sales.qty, sales.amount, sales.currency, sales.purchaser_address, sales.network, sales.transaction, sales.channel, sales.reference, sales.late, sales.simulated, sales.created_at, sales.kind, sales.fulfilment, sales.fulfilled_at, sales.fulfilled_by, sales.fulfilment_note, coalesce(b.name, '')::text AS name, coalesce(b.email, '')::text AS email, coalesce(b.note, '')::text AS note, b.shipping,
+SELECT sales.id, sales.merchant_id, sales.livemode, sales.attempt_id, sales.line, sales.settlement_id, sales.reservation_id, sales.link_id, sales.item_id, sales.item_title, sales.qty, sales.amount, sales.currency, sales.purchaser_address, sales.network, sales.transaction, sales.channel, sales.reference, sales.late, sales.simulated, sales.created_at, sales.kind, sales.fulfilment, sales.fulfilled_at, sales.fulfilled_by, sales.fulfilment_note, sales.fee, sales.refunded, coalesce(b.name, '')::text AS name, coalesce(b.email, '')::text AS email, coalesce(b.note, '')::text AS note, b.shipping,
     (attempts.status = 'reversed')::bool AS reversed, coalesce(items.sku, '')::text AS sku,
     EXISTS (SELECT FROM exceptions e WHERE e.attempt_id = sales.attempt_id AND e.resolved_at IS NULL) AS undecided
 FROM sales JOIN attempts ON attempts.id = sales.attempt_id LEFT JOIN items ON items.id = sales.item_id
@@ -491,6 +497,8 @@ func (q *Queries) OrdersToPack(ctx context.Context, db DBTX, arg OrdersToPackPar
 			&i.Sale.FulfilledAt,
 			&i.Sale.FulfilledBy,
 			&i.Sale.FulfilmentNote,
+			&i.Sale.Fee,
+			&i.Sale.Refunded,
 			&i.Name,
 			&i.Email,
 			&i.Note,
@@ -510,7 +518,7 @@ func (q *Queries) OrdersToPack(ctx context.Context, db DBTX, arg OrdersToPackPar
 }
 
 const saleForUpdate = `-- name: SaleForUpdate :one
-SELECT id, merchant_id, livemode, attempt_id, line, settlement_id, reservation_id, link_id, item_id, item_title, qty, amount, currency, purchaser_address, network, transaction, channel, reference, late, simulated, created_at, kind, fulfilment, fulfilled_at, fulfilled_by, fulfilment_note FROM sales WHERE merchant_id = $1 AND livemode = $2 AND id = $3 FOR NO KEY UPDATE
+SELECT id, merchant_id, livemode, attempt_id, line, settlement_id, reservation_id, link_id, item_id, item_title, qty, amount, currency, purchaser_address, network, transaction, channel, reference, late, simulated, created_at, kind, fulfilment, fulfilled_at, fulfilled_by, fulfilment_note, fee, refunded FROM sales WHERE merchant_id = $1 AND livemode = $2 AND id = $3 FOR NO KEY UPDATE
 `
 
 type SaleForUpdateParams struct {
@@ -549,13 +557,15 @@ func (q *Queries) SaleForUpdate(ctx context.Context, db DBTX, arg SaleForUpdateP
 		&i.FulfilledAt,
 		&i.FulfilledBy,
 		&i.FulfilmentNote,
+		&i.Fee,
+		&i.Refunded,
 	)
 	return i, err
 }
 
 const saleFulfil = `-- name: SaleFulfil :one
 UPDATE sales SET fulfilment = 'fulfilled', fulfilled_at = $1::timestamptz, fulfilled_by = $2, fulfilment_note = $3 WHERE id = $4
-RETURNING id, merchant_id, livemode, attempt_id, line, settlement_id, reservation_id, link_id, item_id, item_title, qty, amount, currency, purchaser_address, network, transaction, channel, reference, late, simulated, created_at, kind, fulfilment, fulfilled_at, fulfilled_by, fulfilment_note
+RETURNING id, merchant_id, livemode, attempt_id, line, settlement_id, reservation_id, link_id, item_id, item_title, qty, amount, currency, purchaser_address, network, transaction, channel, reference, late, simulated, created_at, kind, fulfilment, fulfilled_at, fulfilled_by, fulfilment_note, fee, refunded
 `
 
 type SaleFulfilParams struct {
@@ -600,13 +610,15 @@ func (q *Queries) SaleFulfil(ctx context.Context, db DBTX, arg SaleFulfilParams)
 		&i.FulfilledAt,
 		&i.FulfilledBy,
 		&i.FulfilmentNote,
+		&i.Fee,
+		&i.Refunded,
 	)
 	return i, err
 }
 
 const saleUnfulfil = `-- name: SaleUnfulfil :one
 UPDATE sales SET fulfilment = 'unfulfilled', fulfilled_at = NULL, fulfilled_by = '', fulfilment_note = '' WHERE id = $1
-RETURNING id, merchant_id, livemode, attempt_id, line, settlement_id, reservation_id, link_id, item_id, item_title, qty, amount, currency, purchaser_address, network, transaction, channel, reference, late, simulated, created_at, kind, fulfilment, fulfilled_at, fulfilled_by, fulfilment_note
+RETURNING id, merchant_id, livemode, attempt_id, line, settlement_id, reservation_id, link_id, item_id, item_title, qty, amount, currency, purchaser_address, network, transaction, channel, reference, late, simulated, created_at, kind, fulfilment, fulfilled_at, fulfilled_by, fulfilment_note, fee, refunded
 `
 
 func (q *Queries) SaleUnfulfil(ctx context.Context, db DBTX, argID id.Sale) (Sale, error) {
@@ -639,6 +651,8 @@ func (q *Queries) SaleUnfulfil(ctx context.Context, db DBTX, argID id.Sale) (Sal
 		&i.FulfilledAt,
 		&i.FulfilledBy,
 		&i.FulfilmentNote,
+		&i.Fee,
+		&i.Refunded,
 	)
 	return i, err
 }

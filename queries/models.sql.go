@@ -60,6 +60,8 @@ type Attempt struct {
 	UpdatedAt      time.Time
 	SettledAt      *time.Time
 	HoldsStock     bool
+	Collected      bool
+	Refunded       money.USDC
 }
 
 type AttemptBuyer struct {
@@ -338,8 +340,8 @@ type Exception struct {
 	MerchantID   id.Merchant
 	Livemode     bool
 	Kind         string
-	AttemptID    id.Attempt
-	SettlementID id.Settlement
+	AttemptID    *id.Attempt
+	SettlementID *id.Settlement
 	Payer        string
 	Amount       money.USDC
 	Network      string
@@ -347,6 +349,11 @@ type Exception struct {
 	CreatedAt    time.Time
 	ResolvedAt   *time.Time
 	Resolution   string
+	PayTo        string
+	LogIndex     *int32
+	BlockTime    *time.Time
+	ResolvedBy   string
+	Reason       string
 }
 
 type Facilitation struct {
@@ -773,6 +780,8 @@ type Sale struct {
 	FulfilledAt      *time.Time
 	FulfilledBy      string
 	FulfilmentNote   string
+	Fee              money.USDC
+	Refunded         money.USDC
 }
 
 type SalesDay struct {
@@ -831,6 +840,9 @@ type Settlement struct {
 	Again       bool
 	RevertedAt  *time.Time
 	UnpaidAt    *time.Time
+	Collected   bool
+	Fee         money.USDC
+	Gas         int64
 }
 
 type Subscription struct {

@@ -52,7 +52,7 @@ func (q *Queries) SaleControl(ctx context.Context, db DBTX, arg SaleControlParam
 }
 
 const saleList = `-- name: SaleList :many
-SELECT id, merchant_id, livemode, attempt_id, line, settlement_id, reservation_id, link_id, item_id, item_title, qty, amount, currency, purchaser_address, network, transaction, channel, reference, late, simulated, created_at, kind, fulfilment, fulfilled_at, fulfilled_by, fulfilment_note FROM sales
+SELECT id, merchant_id, livemode, attempt_id, line, settlement_id, reservation_id, link_id, item_id, item_title, qty, amount, currency, purchaser_address, network, transaction, channel, reference, late, simulated, created_at, kind, fulfilment, fulfilled_at, fulfilled_by, fulfilment_note, fee, refunded FROM sales
 WHERE merchant_id = $1 AND livemode = $2
   AND created_at >= $3::timestamptz AND created_at < $4::timestamptz
   AND (created_at, id) < ($5::timestamptz, $6::text)
@@ -123,6 +123,8 @@ func (q *Queries) SaleList(ctx context.Context, db DBTX, arg SaleListParams) ([]
 			&i.FulfilledAt,
 			&i.FulfilledBy,
 			&i.FulfilmentNote,
+			&i.Fee,
+			&i.Refunded,
 		); err != nil {
 			return nil, err
 		}
@@ -135,7 +137,7 @@ func (q *Queries) SaleList(ctx context.Context, db DBTX, arg SaleListParams) ([]
 }
 
 const saleListAfter = `-- name: SaleListAfter :many
-SELECT id, merchant_id, livemode, attempt_id, line, settlement_id, reservation_id, link_id, item_id, item_title, qty, amount, currency, purchaser_address, network, transaction, channel, reference, late, simulated, created_at, kind, fulfilment, fulfilled_at, fulfilled_by, fulfilment_note FROM sales
+SELECT id, merchant_id, livemode, attempt_id, line, settlement_id, reservation_id, link_id, item_id, item_title, qty, amount, currency, purchaser_address, network, transaction, channel, reference, late, simulated, created_at, kind, fulfilment, fulfilled_at, fulfilled_by, fulfilment_note, fee, refunded FROM sales
 WHERE merchant_id = $1 AND livemode = $2
   AND created_at >= $3::timestamptz AND created_at < $4::timestamptz
   AND (created_at, id) > ($5::timestamptz, $6::text)
@@ -206,6 +208,8 @@ func (q *Queries) SaleListAfter(ctx context.Context, db DBTX, arg SaleListAfterP
 			&i.FulfilledAt,
 			&i.FulfilledBy,
 			&i.FulfilmentNote,
+			&i.Fee,
+			&i.Refunded,
 		); err != nil {
 			return nil, err
 		}
@@ -218,7 +222,7 @@ func (q *Queries) SaleListAfter(ctx context.Context, db DBTX, arg SaleListAfterP
 }
 
 const saleOfAttempt = `-- name: SaleOfAttempt :many
-SELECT id, merchant_id, livemode, attempt_id, line, settlement_id, reservation_id, link_id, item_id, item_title, qty, amount, currency, purchaser_address, network, transaction, channel, reference, late, simulated, created_at, kind, fulfilment, fulfilled_at, fulfilled_by, fulfilment_note FROM sales WHERE attempt_id = $1 ORDER BY line
+SELECT id, merchant_id, livemode, attempt_id, line, settlement_id, reservation_id, link_id, item_id, item_title, qty, amount, currency, purchaser_address, network, transaction, channel, reference, late, simulated, created_at, kind, fulfilment, fulfilled_at, fulfilled_by, fulfilment_note, fee, refunded FROM sales WHERE attempt_id = $1 ORDER BY line
 `
 
 func (q *Queries) SaleOfAttempt(ctx context.Context, db DBTX, attemptID id.Attempt) ([]Sale, error) {
@@ -257,6 +261,8 @@ func (q *Queries) SaleOfAttempt(ctx context.Context, db DBTX, attemptID id.Attem
 			&i.FulfilledAt,
 			&i.FulfilledBy,
 			&i.FulfilmentNote,
+			&i.Fee,
+			&i.Refunded,
 		); err != nil {
 			return nil, err
 		}

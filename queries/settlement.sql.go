@@ -13,7 +13,7 @@ import (
 )
 
 const settlementByID = `-- name: SettlementByID :one
-SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at FROM settlements WHERE id = $1
+SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at, collected, fee, gas FROM settlements WHERE id = $1
 `
 
 func (q *Queries) SettlementByID(ctx context.Context, db DBTX, argID id.Settlement) (Settlement, error) {
@@ -48,6 +48,9 @@ func (q *Queries) SettlementByID(ctx context.Context, db DBTX, argID id.Settleme
 		&i.Again,
 		&i.RevertedAt,
 		&i.UnpaidAt,
+		&i.Collected,
+		&i.Fee,
+		&i.Gas,
 	)
 	return i, err
 }
@@ -55,7 +58,7 @@ func (q *Queries) SettlementByID(ctx context.Context, db DBTX, argID id.Settleme
 const settlementFail = `-- name: SettlementFail :one
 UPDATE settlements SET status = 'failed', last_error = $1, updated_at = $2::timestamptz, lease = NULL, lease_until = NULL
 WHERE id = $3 AND status IN ('queued', 'signed', 'broadcast', 'requested')
-RETURNING id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at
+RETURNING id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at, collected, fee, gas
 `
 
 type SettlementFailParams struct {
@@ -96,12 +99,15 @@ func (q *Queries) SettlementFail(ctx context.Context, db DBTX, arg SettlementFai
 		&i.Again,
 		&i.RevertedAt,
 		&i.UnpaidAt,
+		&i.Collected,
+		&i.Fee,
+		&i.Gas,
 	)
 	return i, err
 }
 
 const settlementList = `-- name: SettlementList :many
-SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at FROM settlements
+SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at, collected, fee, gas FROM settlements
 WHERE merchant_id = $1 AND livemode = $2 AND id < $3::text
 ORDER BY id DESC LIMIT $4
 `
@@ -156,6 +162,9 @@ func (q *Queries) SettlementList(ctx context.Context, db DBTX, arg SettlementLis
 			&i.Again,
 			&i.RevertedAt,
 			&i.UnpaidAt,
+			&i.Collected,
+			&i.Fee,
+			&i.Gas,
 		); err != nil {
 			return nil, err
 		}
@@ -168,7 +177,7 @@ func (q *Queries) SettlementList(ctx context.Context, db DBTX, arg SettlementLis
 }
 
 const settlementListAfter = `-- name: SettlementListAfter :many
-SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at FROM settlements
+SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at, collected, fee, gas FROM settlements
 WHERE merchant_id = $1 AND livemode = $2 AND id > $3::text
 ORDER BY id ASC LIMIT $4
 `
@@ -223,6 +232,9 @@ func (q *Queries) SettlementListAfter(ctx context.Context, db DBTX, arg Settleme
 			&i.Again,
 			&i.RevertedAt,
 			&i.UnpaidAt,
+			&i.Collected,
+			&i.Fee,
+			&i.Gas,
 		); err != nil {
 			return nil, err
 		}
@@ -238,7 +250,7 @@ const settlementMove = `-- name: SettlementMove :one
 UPDATE settlements SET transaction = $1, block_number = $2::bigint, block_hash = $3::text,
     log_index = $4::int, updated_at = $5::timestamptz
 WHERE id = $6 AND status = 'confirmed' AND block_hash = $7::text
-RETURNING id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at
+RETURNING id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at, collected, fee, gas
 `
 
 type SettlementMoveParams struct {
@@ -292,6 +304,9 @@ func (q *Queries) SettlementMove(ctx context.Context, db DBTX, arg SettlementMov
 		&i.Again,
 		&i.RevertedAt,
 		&i.UnpaidAt,
+		&i.Collected,
+		&i.Fee,
+		&i.Gas,
 	)
 	return i, err
 }
@@ -376,7 +391,7 @@ UPDATE settlements SET status = 'confirmed', transaction = seen.transaction, con
 FROM (SELECT unnest($2::text[]) AS id, unnest($3::text[]) AS transaction, unnest($4::bigint[]) AS block_number,
     unnest($5::text[]) AS block_hash, unnest($6::int[]) AS log_index) seen
 WHERE settlements.id = seen.id AND status IN ('queued', 'signed', 'broadcast', 'requested')
-RETURNING settlements.id, settlements.merchant_id, settlements.attempt_id, settlements.claim_id, settlements.livemode, settlements.facilitator, settlements.status, settlements.network, settlements.asset, settlements.payer, settlements.nonce, settlements.pay_to, settlements.amount, settlements.simulated, settlements.transaction, settlements.block_number, settlements.block_hash, settlements.log_index, settlements.last_error, settlements.looks, settlements.lease_until, settlements.lease, settlements.created_at, settlements.updated_at, settlements.confirmed_at, settlements.again, settlements.reverted_at, settlements.unpaid_at
+RETURNING settlements.id, settlements.merchant_id, settlements.attempt_id, settlements.claim_id, settlements.livemode, settlements.facilitator, settlements.status, settlements.network, settlements.asset, settlements.payer, settlements.nonce, settlements.pay_to, settlements.amount, settlements.simulated, settlements.transaction, settlements.block_number, settlements.block_hash, settlements.log_index, settlements.last_error, settlements.looks, settlements.lease_until, settlements.lease, settlements.created_at, settlements.updated_at, settlements.confirmed_at, settlements.again, settlements.reverted_at, settlements.unpaid_at, settlements.collected, settlements.fee, settlements.gas
 `
 
 type SettlementsConfirmParams struct {
@@ -434,6 +449,9 @@ func (q *Queries) SettlementsConfirm(ctx context.Context, db DBTX, arg Settlemen
 			&i.Again,
 			&i.RevertedAt,
 			&i.UnpaidAt,
+			&i.Collected,
+			&i.Fee,
+			&i.Gas,
 		); err != nil {
 			return nil, err
 		}
@@ -449,7 +467,7 @@ const settlementsFinal = `-- name: SettlementsFinal :many
 UPDATE settlements SET status = 'final', updated_at = $1::timestamptz
 FROM (SELECT unnest($2::text[]) AS id, unnest($3::text[]) AS block_hash) sealed
 WHERE settlements.id = sealed.id AND settlements.block_hash = sealed.block_hash AND status = 'confirmed'
-RETURNING settlements.id, settlements.merchant_id, settlements.attempt_id, settlements.claim_id, settlements.livemode, settlements.facilitator, settlements.status, settlements.network, settlements.asset, settlements.payer, settlements.nonce, settlements.pay_to, settlements.amount, settlements.simulated, settlements.transaction, settlements.block_number, settlements.block_hash, settlements.log_index, settlements.last_error, settlements.looks, settlements.lease_until, settlements.lease, settlements.created_at, settlements.updated_at, settlements.confirmed_at, settlements.again, settlements.reverted_at, settlements.unpaid_at
+RETURNING settlements.id, settlements.merchant_id, settlements.attempt_id, settlements.claim_id, settlements.livemode, settlements.facilitator, settlements.status, settlements.network, settlements.asset, settlements.payer, settlements.nonce, settlements.pay_to, settlements.amount, settlements.simulated, settlements.transaction, settlements.block_number, settlements.block_hash, settlements.log_index, settlements.last_error, settlements.looks, settlements.lease_until, settlements.lease, settlements.created_at, settlements.updated_at, settlements.confirmed_at, settlements.again, settlements.reverted_at, settlements.unpaid_at, settlements.collected, settlements.fee, settlements.gas
 `
 
 type SettlementsFinalParams struct {
@@ -497,6 +515,9 @@ func (q *Queries) SettlementsFinal(ctx context.Context, db DBTX, arg Settlements
 			&i.Again,
 			&i.RevertedAt,
 			&i.UnpaidAt,
+			&i.Collected,
+			&i.Fee,
+			&i.Gas,
 		); err != nil {
 			return nil, err
 		}
@@ -580,7 +601,7 @@ UPDATE settlements SET lease = mine.lease, lease_until = $1::timestamptz, looks 
 FROM (SELECT unnest($3::text[]) AS id, unnest($4::bytea[]) AS lease) mine
 WHERE settlements.id = mine.id AND status IN ('queued', 'signed', 'broadcast', 'requested')
   AND (lease_until IS NULL OR lease_until <= $2::timestamptz OR settlements.lease = mine.lease)
-RETURNING settlements.id, settlements.merchant_id, settlements.attempt_id, settlements.claim_id, settlements.livemode, settlements.facilitator, settlements.status, settlements.network, settlements.asset, settlements.payer, settlements.nonce, settlements.pay_to, settlements.amount, settlements.simulated, settlements.transaction, settlements.block_number, settlements.block_hash, settlements.log_index, settlements.last_error, settlements.looks, settlements.lease_until, settlements.lease, settlements.created_at, settlements.updated_at, settlements.confirmed_at, settlements.again, settlements.reverted_at, settlements.unpaid_at
+RETURNING settlements.id, settlements.merchant_id, settlements.attempt_id, settlements.claim_id, settlements.livemode, settlements.facilitator, settlements.status, settlements.network, settlements.asset, settlements.payer, settlements.nonce, settlements.pay_to, settlements.amount, settlements.simulated, settlements.transaction, settlements.block_number, settlements.block_hash, settlements.log_index, settlements.last_error, settlements.looks, settlements.lease_until, settlements.lease, settlements.created_at, settlements.updated_at, settlements.confirmed_at, settlements.again, settlements.reverted_at, settlements.unpaid_at, settlements.collected, settlements.fee, settlements.gas
 `
 
 type SettlementsLeaseParams struct {
@@ -635,6 +656,9 @@ func (q *Queries) SettlementsLease(ctx context.Context, db DBTX, arg Settlements
 			&i.Again,
 			&i.RevertedAt,
 			&i.UnpaidAt,
+			&i.Collected,
+			&i.Fee,
+			&i.Gas,
 		); err != nil {
 			return nil, err
 		}
@@ -647,7 +671,7 @@ func (q *Queries) SettlementsLease(ctx context.Context, db DBTX, arg Settlements
 }
 
 const settlementsOfAttempts = `-- name: SettlementsOfAttempts :many
-SELECT DISTINCT ON (attempt_id) id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at FROM settlements
+SELECT DISTINCT ON (attempt_id) id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at, collected, fee, gas FROM settlements
 WHERE attempt_id = ANY ($1::text[]) ORDER BY attempt_id, status = 'failed', id DESC
 `
 
@@ -689,6 +713,9 @@ func (q *Queries) SettlementsOfAttempts(ctx context.Context, db DBTX, attempts [
 			&i.Again,
 			&i.RevertedAt,
 			&i.UnpaidAt,
+			&i.Collected,
+			&i.Fee,
+			&i.Gas,
 		); err != nil {
 			return nil, err
 		}
@@ -701,7 +728,7 @@ func (q *Queries) SettlementsOfAttempts(ctx context.Context, db DBTX, attempts [
 }
 
 const settlementsSealed = `-- name: SettlementsSealed :many
-SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at FROM settlements
+SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at, collected, fee, gas FROM settlements
 WHERE network = $1 AND status = 'confirmed' AND NOT simulated AND block_number <= $2::bigint
   AND (block_number, id) > ($3::bigint, $4::text)
 ORDER BY block_number, id LIMIT $5
@@ -760,6 +787,9 @@ func (q *Queries) SettlementsSealed(ctx context.Context, db DBTX, arg Settlement
 			&i.Again,
 			&i.RevertedAt,
 			&i.UnpaidAt,
+			&i.Collected,
+			&i.Fee,
+			&i.Gas,
 		); err != nil {
 			return nil, err
 		}
