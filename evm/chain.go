@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -32,6 +33,8 @@ type Chain struct {
 	network   Network
 	nodes     *nodes
 	logBlocks uint64
+	agreement agreement
+	relayers  sync.Map // addresses whose gas this process pays, common.Address to true
 }
 
 // Dial makes a client without any call to the network.

@@ -36,7 +36,7 @@ ALTER TABLE exceptions DROP CONSTRAINT exceptions_kind_check,
     ADD COLUMN resolved_by text NOT NULL DEFAULT '',
     ADD COLUMN reason text NOT NULL DEFAULT '',
     ADD CONSTRAINT exceptions_kind_check CHECK (kind IN ('late_sold_out', 'late_declined', 'unmatched', 'underpaid', 'overpaid', 'paid_twice', 'missing', 'mismatch')),
-    ADD CONSTRAINT exceptions_resolution_check CHECK (resolution IN ('', 'accepted', 'attached', 'refunded', 'ignored', 'returned')),
+    ADD CONSTRAINT exceptions_resolution_check CHECK (resolution IN ('', 'accepted', 'attached', 'refunded', 'ignored', 'returned', 'matched', 'reversed')),
     ADD CHECK (settlement_id IS NOT NULL OR log_index IS NOT NULL);
 CREATE UNIQUE INDEX exceptions_of_settlement ON exceptions (kind, settlement_id) WHERE settlement_id IS NOT NULL;
 CREATE UNIQUE INDEX exceptions_log ON exceptions (network, transaction, log_index) WHERE log_index IS NOT NULL AND settlement_id IS NULL;

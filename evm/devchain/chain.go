@@ -6,6 +6,7 @@
 package devchain
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"errors"
@@ -43,6 +44,8 @@ type Options struct {
 	Wallets map[common.Address]common.Address
 	// Borrowers are accounts of keys that borrow a smart wallet's code (EIP-7702), each with the address that it says yes for.
 	Borrowers map[common.Address]common.Address
+	// Finality is how many blocks the final one is behind the head, and so how deep a reorganisation may go; 4 if 0.
+	Finality uint64
 	// Logger gets the node's warnings; nil is silence.
 	Logger *slog.Logger
 }
@@ -55,6 +58,8 @@ type Chain struct {
 	client *ethclient.Client
 	faucet *ecdsa.PrivateKey
 	log    *slog.Logger
+
+	finality uint64 // blocks
 
 	sealing sync.Mutex // held while the head moves
 	paying  sync.Mutex // held while the faucet takes a nonce
@@ -85,7 +90,7 @@ func Start(ctx context.Context, o Options) (*Chain, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Chain{faucet: faucet, log: o.Logger}
+	c := &Chain{faucet: faucet, log: o.Logger, finality: cmp.Or(o.Finality, finalityDepth)}
 	if err := c.open(o, first); err != nil {
 		return nil, fmt.Errorf("start the development chain: %w", err)
 	}

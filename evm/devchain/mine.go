@@ -13,7 +13,8 @@ const (
 	// emptyEvery keeps the time of the latest block near the clock's while nobody pays:
 	// simulations are judged by that time.
 	emptyEvery = 4 * time.Second
-	// finalityDepth is how far the final block is behind the head.
+	// finalityDepth is how far the final block is behind the head, where the options do not say otherwise. The safe one is
+	// half as far behind.
 	finalityDepth = 4
 )
 
@@ -62,15 +63,12 @@ func (c *Chain) settleHead() {
 		c.log.Error("the development chain cannot write", "error", err)
 	}
 	chain := c.eth.BlockChain()
-	number := chain.CurrentBlock().Number.Uint64()
-	if number > finalityDepth {
-		number -= finalityDepth
-	} else {
-		number = 0
-	}
-	if final := chain.GetHeaderByNumber(number); final != nil {
+	head := chain.CurrentBlock().Number.Uint64()
+	if final := chain.GetHeaderByNumber(head - min(head, c.finality)); final != nil {
 		chain.SetFinalized(final)
-		chain.SetSafe(final)
+	}
+	if safe := chain.GetHeaderByNumber(head - min(head, c.finality/2)); safe != nil {
+		chain.SetSafe(safe)
 	}
 }
 
