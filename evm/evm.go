@@ -57,4 +57,7 @@ type Proof struct {
 	Payer, Payee common.Address
 	Value        money.USDC
 	Time         time.Time // of the block
+	// Gas is what a relayer of this process paid for this payment, in wei: its share, where the transaction moved others
+	// as well. It is 0 where somebody else sent it, and where no receipt was read.
+	Gas int64
 }

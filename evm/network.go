@@ -5,21 +5,27 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ethereum/go-ethereum/common"
+
 	"xsynesis/x402"
 )
 
 // Network is one chain on which a shop is paid, with its one token.
 type Network struct {
-	ID            string        // CAIP-2, "eip155:84532"
-	Name          string        // for people, "Base Sepolia"
-	Token         x402.Token    // USDC
-	Explorer      string        // "https://sepolia.basescan.org", without a slash at the end; "" where there is none
-	Confirmations uint64        // sealed blocks, the payment's own included, until a payment counts
-	Test          bool          // its money is worth nothing
-	Fee           string        // what one payment typically costs whoever sends it, in US dollars: "0.001"; "" for nothing
-	Time          time.Duration // that a payment typically takes
-	RPC           []string      // nodes, the preferred one first
+	ID            string         // CAIP-2, "eip155:84532"
+	Name          string         // for people, "Base Sepolia"
+	Token         x402.Token     // USDC
+	Explorer      string         // "https://sepolia.basescan.org", without a slash at the end; "" where there is none
+	Confirmations uint64         // sealed blocks, the payment's own included, until a payment counts
+	Test          bool           // its money is worth nothing
+	Fee           string         // what one payment typically costs whoever sends it, in US dollars: "0.001"; "" for nothing
+	Time          time.Duration  // that a payment typically takes
+	RPC           []string       // nodes, the preferred one first
+	Multicall     common.Address // the contract through which one transaction moves many payments; zero where there is none
 }
+
+// multicall3 stands at the same address on nearly every network.
+var multicall3 = common.HexToAddress("0xcA11bde05977b3631167028862bE2a173976CA11")
 
 // networks is every network that the gateway knows.
 var networks = []Network{
@@ -31,6 +37,7 @@ var networks = []Network{
 		Confirmations: 1,
 		Fee:           "0.001",
 		Time:          2 * time.Second,
+		Multicall:     multicall3,
 	},
 	{
 		ID:            "eip155:84532",
@@ -40,6 +47,7 @@ var networks = []Network{
 		Confirmations: 1,
 		Test:          true,
 		Time:          2 * time.Second,
+		Multicall:     multicall3,
 	},
 }
 

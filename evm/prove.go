@@ -38,7 +38,7 @@ func (c *Chain) Prove(ctx context.Context, transaction common.Hash, a x402.Autho
 	transfer, found, paid := r.payment(c.network.Token.Address, a)
 	switch {
 	case paid:
-		return r.proof(transfer, a, b), nil
+		return c.proof(*r, transfer, a, b), nil
 	case found:
 		return Proof{}, fmt.Errorf("%w: the authorization was used for another transfer", ErrUnproven)
 	default:

@@ -29,6 +29,8 @@ type node struct {
 	lie func(method string, result json.RawMessage) json.RawMessage
 	// swallow answers without asking the chain at all.
 	swallow func(method string) json.RawMessage
+	// answering is swallow for who has to know what was asked.
+	answering func(request message) json.RawMessage
 	// break_ spoils the HTTP answer; false leaves it.
 	spoil func(w http.ResponseWriter, count int64, body []byte) bool
 
@@ -76,6 +78,11 @@ func (n *node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (n *node) answer(request message) message {
 	if n.swallow != nil {
 		if result := n.swallow(request.Method); result != nil {
+			return message{Version: "2.0", ID: request.ID, Result: result}
+		}
+	}
+	if n.answering != nil {
+		if result := n.answering(request); result != nil {
 			return message{Version: "2.0", ID: request.ID, Result: result}
 		}
 	}

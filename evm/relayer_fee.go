@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/core/types"
 
@@ -23,10 +24,10 @@ const (
 // fee is what a transaction offers, in wei per gas.
 type fee struct{ tip, limit int64 }
 
-// transaction is the transfer with everything but its nonce and signature.
-func (f fee) transaction(t x402.Token, gas uint64, data []byte) types.DynamicFeeTx {
+// transaction is a call with everything but its nonce and signature.
+func (f fee) transaction(to common.Address, gas uint64, data []byte) types.DynamicFeeTx {
 	return types.DynamicFeeTx{
-		To: &t.Address, Value: new(big.Int), Data: data, Gas: gas,
+		To: &to, Value: new(big.Int), Data: data, Gas: gas,
 		GasTipCap: big.NewInt(f.tip), GasFeeCap: big.NewInt(f.limit),
 	}
 }
@@ -89,9 +90,13 @@ func (r *Relayer) refreshFees(ctx context.Context) error {
 	return nil
 }
 
-// contractGas is the most that a transfer may burn whose payer has code: about 90,000 are the token's, the rest is what we
-// spend on a stranger's contract saying yes.
-const contractGas = 400_000
+const (
+	// contractGas is the most that a transfer may burn whose payer has code: about 90,000 are the token's, the rest is what
+	// we spend on a stranger's contract saying yes.
+	contractGas = 150_000
+	// transactionGas is the most that one transaction may allow itself (EIP-7825).
+	transactionGas = 1 << 24
+)
 
 // prepare makes the calldata of a transfer, tries it, and returns the gas to allow for it. Whether the payer has code is
 // asked in the same moment as the trial that nearly always does.
@@ -107,32 +112,49 @@ func (r *Relayer) prepare(ctx context.Context, a x402.Authorization, signature [
 		return nil, 0, asked
 	}
 	if !code {
-		return data, gas, err
+		return data, air(gas), err
 	}
 	data = transferCall(a, signature, true)
-	if gas, err = r.simulate(ctx, data); err == nil && gas > contractGas {
-		err = &x402.Invalid{Kind: x402.Simulation, Detail: "the payer's contract burns too much gas"}
+	if gas, err = r.simulate(ctx, data); err != nil {
+		return nil, 0, err
 	}
-	return data, gas, err
+	if gas > contractGas {
+		return nil, 0, &x402.Invalid{Kind: x402.Simulation, Detail: "the payer's contract burns too much gas"}
+	}
+	return data, min(air(gas), contractGas), nil
 }
 
-// simulate runs the exact calldata from the relayer's address and returns the gas to allow for it.
+// air leaves room for what may change until a transfer is mined: the payee's balance may be empty again, which costs more
+// to fill.
+func air(gas uint64) uint64 { return gas + gas/3 }
+
+// simulate runs the exact calldata from the relayer's address and returns the gas that it burns.
 func (r *Relayer) simulate(ctx context.Context, data []byte) (uint64, error) {
-	var gas hexutil.Uint64
-	message := map[string]any{"from": r.address, "to": r.chain.network.Token.Address, "data": hexutil.Bytes(data)}
-	err := r.chain.nodes.call(ctx, &gas, "eth_estimateGas", message, "latest")
+	gas, err := r.estimate(ctx, r.chain.network.Token.Address, data)
 	var reverted *RevertError
 	switch {
 	case errors.As(err, &reverted):
 		return 0, refusal(reverted.Reason)
 	case err != nil:
 		return 0, fmt.Errorf("simulate: %w", err)
-	case gas < 21_000 || gas > 1<<24:
+	case gas > transactionGas:
 		return 0, fmt.Errorf("simulate: %w: %d gas", ErrUnavailable, gas)
 	default:
-		// By the time it is mined the payee's balance may be empty again, which costs more to fill.
-		return uint64(gas) + uint64(gas)/3, nil
+		return gas, nil
 	}
+}
+
+// estimate is the gas that a call from the relayer's address burns, or a *[RevertError].
+func (r *Relayer) estimate(ctx context.Context, to common.Address, data []byte) (uint64, error) {
+	var gas hexutil.Uint64
+	message := map[string]any{"from": r.address, "to": to, "data": hexutil.Bytes(data)}
+	if err := r.chain.nodes.call(ctx, &gas, "eth_estimateGas", message, "latest"); err != nil {
+		return 0, err
+	}
+	if gas < fillerGas {
+		return 0, fmt.Errorf("%w: %d gas", ErrUnavailable, gas)
+	}
+	return uint64(gas), nil
 }
 
 // ready makes sure of the nonce's row and of the gas money, before anything is reserved.

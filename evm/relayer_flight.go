@@ -106,6 +106,24 @@ func (f *flight) wake(receipts []receipt, b Block) []sighting {
 	return found
 }
 
+// claim is [flight.due], and at the same time notes it as sent: of many who ask, one is to send it.
+func (f *flight) claim(hash common.Hash, since, at time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.sent[hash].Before(since) {
+		return false
+	}
+	f.sent[hash] = at
+	return true
+}
+
+// unsent takes back a claim that came to nothing.
+func (f *flight) unsent(hash common.Hash) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.sent, hash)
+}
+
 // due reports whether a transaction was not sent since a moment.
 func (f *flight) due(hash common.Hash, since time.Time) bool {
 	f.mu.Lock()
@@ -128,6 +146,19 @@ func (f *flight) forgetSent(before time.Time) {
 			delete(f.sent, hash)
 		}
 	}
+}
+
+// sendShared is [Relayer.send] for a transaction that many wait for: one of them sends it.
+func (r *Relayer) sendShared(ctx context.Context, v version) error {
+	now := r.o.Now()
+	if !r.flight.claim(v.hash, now.Add(-r.o.Resend), now) {
+		return nil
+	}
+	err := r.send(ctx, v)
+	if err != nil {
+		r.flight.unsent(v.hash)
+	}
+	return err
 }
 
 // send broadcasts raw bytes. Whatever the node says, only the chain knows what became of them.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
@@ -33,6 +32,7 @@ const maxPending = 4096
 type relay struct {
 	nonce    uint64
 	state    string
+	items    int // transfers that it moves
 	versions []version
 }
 
@@ -53,12 +53,12 @@ func (r *Relayer) begun(ctx context.Context, source string) (*relay, error) {
 		return nil, fmt.Errorf("look up the stored transaction: %w", err)
 	}
 	versions, err := r.queries.RelayVersions(ctx, r.pool, queries.RelayVersionsParams{
-		Network: row.Network, Address: row.Address, Nonce: row.Nonce,
+		Network: row.Relay.Network, Address: row.Relay.Address, Nonce: row.Relay.Nonce,
 	})
 	if err != nil || len(versions) == 0 {
 		return nil, fmt.Errorf("look up the stored transaction: %w", errors.Join(err, errNoVersion(versions)))
 	}
-	found := &relay{nonce: uint64(row.Nonce), state: row.State} //nolint:gosec // Never negative, by a check.
+	found := &relay{nonce: uint64(row.Relay.Nonce), state: row.Relay.State, items: int(row.Items)} //nolint:gosec // Never negative, by a check.
 	for _, v := range versions {
 		found.versions = append(found.versions, version{common.HexToHash(v.Hash), v.Raw})
 	}
@@ -72,25 +72,36 @@ func errNoVersion(versions []queries.RelayVersion) error {
 	return nil
 }
 
-// storing is a transfer that waits for its nonce.
-type storing struct {
+// charge is a transfer and who is to hear of it.
+type charge struct {
 	Transfer
-	keeper   Keeper
+	keeper Keeper
+}
+
+// storing is a transaction that waits for its nonce, with all that it moves.
+type storing struct {
+	charges  []charge
 	unsigned types.DynamicFeeTx
 }
 
-// storeMost is how many transfers are stored by one transaction at most; each is signed while the nonces are locked.
+// storeMost is how many transactions are stored together at most; each is signed while the nonces are locked.
 const storeMost = 64
+
+// errTaken says that a transfer has a transaction already.
+var errTaken = errors.New("evm: stored before")
 
 // store reserves a nonce, signs, and commits the raw bytes together with what the caller writes.
 func (r *Relayer) store(ctx context.Context, s storing) (*relay, error) {
 	current, err := r.stores.Do(ctx, s)
 	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) && (pgErr.ConstraintName == "relays_settlement" || pgErr.ConstraintName == "relay_items_settlement") {
+		err = errTaken
+	}
 	switch {
 	case err == nil:
 		return current, nil
-	case errors.As(err, &pgErr) && pgErr.ConstraintName == "relays_settlement":
-		return r.joined(ctx, s.Source)
+	case errors.Is(err, errTaken) && len(s.charges) == 1:
+		return r.joined(ctx, s.charges[0].Source)
 	case ctx.Err() != nil && !errors.Is(err, ErrUnknown):
 		return nil, fmt.Errorf("%w: wait for a nonce: %w", ErrUnavailable, err)
 	default:
@@ -98,7 +109,7 @@ func (r *Relayer) store(ctx context.Context, s storing) (*relay, error) {
 	}
 }
 
-// storeAll stores transfers that came at the same time. The nonces' row is locked from the reservation to the commit,
+// storeAll stores transactions that came at the same time. The nonces' row is locked from the reservation to the commit,
 // so that no nonce is ever skipped.
 func (r *Relayer) storeAll(ctx context.Context, all []storing) ([]*relay, error) {
 	var stored []*relay
@@ -119,22 +130,19 @@ func (r *Relayer) storeTx(ctx context.Context, tx pgx.Tx, all []storing) ([]*rel
 		return nil, fmt.Errorf("reserve %d nonces: %w", len(all), err)
 	}
 	fault.At(fault.RelayReserved)
-	relays, settlements := make([]*relay, len(all)), make([]string, len(all))
+	relays := make([]*relay, len(all))
 	for i, s := range all {
 		s.unsigned.Nonce = uint64(first) + uint64(i) //nolint:gosec // Never negative, by a check.
 		signed, err := r.sign(s.unsigned)
 		if err != nil {
 			return nil, err
 		}
-		relays[i] = &relay{nonce: s.unsigned.Nonce, state: stateOpen, versions: []version{signed}}
-		settlements[i] = s.Source
+		relays[i] = &relay{nonce: s.unsigned.Nonce, state: stateOpen, items: len(s.charges), versions: []version{signed}}
 	}
-	if slices.ContainsFunc(all, func(s storing) bool { return !s.New }) {
-		if err := r.queries.RelaysSupersede(ctx, tx, settlements); err != nil {
-			return nil, fmt.Errorf("retire former transactions: %w", err)
-		}
+	if err := r.supersede(ctx, tx, all); err != nil {
+		return nil, err
 	}
-	if err := r.insert(ctx, tx, settlements, relays); err != nil {
+	if err := r.insertAll(ctx, tx, all, relays); err != nil {
 		return nil, err
 	}
 	if err := tellKeepers(ctx, tx, all, relays); err != nil {
@@ -144,15 +152,65 @@ func (r *Relayer) storeTx(ctx context.Context, tx pgx.Tx, all []storing) ([]*rel
 	return relays, nil
 }
 
+// supersede retires the former transactions of transfers that had some. The nonces' row is locked: nobody stores others
+// meanwhile.
+func (r *Relayer) supersede(ctx context.Context, tx pgx.Tx, all []storing) error {
+	var again []string
+	for _, s := range all {
+		for _, c := range s.charges {
+			if !c.New {
+				again = append(again, c.Source)
+			}
+		}
+	}
+	if len(again) == 0 {
+		return nil
+	}
+	taken, err := r.queries.RelaysSupersede(ctx, tx, again)
+	if err != nil {
+		return fmt.Errorf("retire former transactions: %w", err)
+	}
+	if taken {
+		return errTaken
+	}
+	return nil
+}
+
+// insertAll writes the transactions and what they move. The row of one that moves a single transfer names it.
+func (r *Relayer) insertAll(ctx context.Context, tx pgx.Tx, all []storing, relays []*relay) error {
+	network, address := r.row()
+	settlements := make([]string, len(all))
+	shared := queries.RelayItemsInsertParams{Network: network, Address: address}
+	for i, s := range all {
+		if len(s.charges) == 1 {
+			settlements[i] = s.charges[0].Source
+			continue
+		}
+		for _, c := range s.charges {
+			shared.Nonces = append(shared.Nonces, int64(relays[i].nonce)) //nolint:gosec // A nonce.
+			shared.Settlements = append(shared.Settlements, c.Source)
+		}
+	}
+	if err := r.insert(ctx, tx, settlements, relays); err != nil || len(shared.Nonces) == 0 {
+		return err
+	}
+	if err := r.queries.RelayItemsInsert(ctx, tx, shared); err != nil {
+		return fmt.Errorf("store what nonces from %d move: %w", shared.Nonces[0], err)
+	}
+	return nil
+}
+
 // tellKeepers lets those who wait write down what was stored: the same one once, whoever they are.
 func tellKeepers(ctx context.Context, tx pgx.Tx, all []storing, relays []*relay) error {
 	var keepers []Keeper
 	stored := map[Keeper][]Stored{}
 	for i, s := range all {
-		if stored[s.keeper] == nil {
-			keepers = append(keepers, s.keeper)
+		for _, c := range s.charges {
+			if stored[c.keeper] == nil {
+				keepers = append(keepers, c.keeper)
+			}
+			stored[c.keeper] = append(stored[c.keeper], Stored{Source: c.Source, Lease: c.Lease, Transaction: relays[i].latest().hash})
 		}
-		stored[s.keeper] = append(stored[s.keeper], Stored{Source: s.Source, Lease: s.Lease, Transaction: relays[i].latest().hash})
 	}
 	for _, k := range keepers {
 		if err := k.StoredTx(ctx, tx, stored[k]); err != nil {
@@ -177,7 +235,7 @@ func (r *Relayer) joined(ctx context.Context, source string) (*relay, error) {
 
 var errNonceTaken = errors.New("evm: nonce is taken")
 
-// insert writes reserved nonces, each for a settlement or for none (""), with their first versions.
+// insert writes reserved nonces, each for a settlement or for none or several (""), with their first versions.
 func (r *Relayer) insert(ctx context.Context, tx pgx.Tx, settlements []string, relays []*relay) error {
 	network, address := r.row()
 	now := r.o.Now().UTC()

@@ -45,7 +45,7 @@ func TestSettle(t *testing.T) {
 
 func TestAHundredAtOnceAreEachMinedOnce(t *testing.T) {
 	t.Parallel()
-	s := setup(t)
+	s := setupWith(t, evm.RelayerOptions{Batch: 1})
 	var mu sync.Mutex
 	hashes, blocks := map[common.Hash]bool{}, map[uint64]int{}
 	begin := time.Now()

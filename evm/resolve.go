@@ -158,7 +158,7 @@ func (c *Chain) judgeUse(ctx context.Context, a x402.Authorization, l logEntry) 
 	transfer, found, paid := r.payment(c.network.Token.Address, a)
 	switch {
 	case paid:
-		return r.proof(transfer, a, b), nil
+		return c.proof(r, transfer, a, b), nil
 	case found && transfer.isTransferFrom(a.From):
 		return Proof{}, c.spent(ctx, r, "used it for another transfer")
 	default:

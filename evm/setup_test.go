@@ -39,11 +39,17 @@ var world struct {
 	next     atomic.Int64
 }
 
-const accounts = 64
+const accounts = 96
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("EVM_TEST_CHAIN"); dir != "" {
 		runChild(dir)
+	}
+	if text := os.Getenv("EVM_TEST_RELAYING"); text != "" {
+		if err := runRelaying(text); err != nil {
+			panic(err)
+		}
+		os.Exit(0)
 	}
 	flag.Parse()
 	// The tests wait for blocks and not for processors.
@@ -106,12 +112,17 @@ type scene struct {
 
 func setup(t *testing.T) *scene {
 	t.Helper()
+	return setupWith(t, evm.RelayerOptions{})
+}
+
+func setupWith(t *testing.T, o evm.RelayerOptions) *scene {
+	t.Helper()
 	n := int(world.next.Add(1))
 	require.Less(t, n, accounts, "too few accounts")
 	s := &scene{pool: pgtest.New(t), key: world.relayers[n], buyer: world.buyers[n]}
 	s.chain = dial(t, world.chain.URL())
 	s.token = s.chain.Network().Token
-	s.relayer = s.run(t, s.chain, evm.RelayerOptions{})
+	s.relayer = s.run(t, s.chain, o)
 	return s
 }
 

@@ -137,6 +137,10 @@ type receipt struct {
 	Block     hexutil.Uint64 `json:"blockNumber"`
 	Status    hexutil.Uint64 `json:"status"`
 	Logs      []logEntry     `json:"logs"`
+	From      common.Address `json:"from"`
+	GasUsed   hexutil.Uint64 `json:"gasUsed"`
+	GasPrice  *hexutil.Big   `json:"effectiveGasPrice"`
+	DataFee   *hexutil.Big   `json:"l1Fee"` // what a rollup asks for its data, beside the gas
 }
 
 type logEntry struct {
@@ -182,11 +186,44 @@ func (l logEntry) transfers(a x402.Authorization) bool {
 }
 
 // proof is the payment's place on the chain.
-func (r receipt) proof(transfer logEntry, a x402.Authorization, b Block) Proof {
-	return Proof{
+func (c *Chain) proof(r receipt, transfer logEntry, a x402.Authorization, b Block) Proof {
+	p := Proof{
 		Transaction: r.Hash, Block: b.Number, BlockHash: b.Hash, LogIndex: uint(transfer.Index),
 		Payer: a.From, Payee: a.To, Value: money.USDC(a.Value.Int64()), Time: b.Time,
 	}
+	if _, ours := c.relayers.Load(r.From); ours {
+		p.Gas = r.share(c.network.Token.Address, a)
+	}
+	return p
+}
+
+// share is a payment's part of what its transaction cost, in wei: all that it moved pay the same, and together the whole.
+func (r receipt) share(token common.Address, a x402.Authorization) int64 {
+	if r.GasPrice == nil {
+		return 0
+	}
+	cost := new(big.Int).Mul(new(big.Int).SetUint64(uint64(r.GasUsed)), r.GasPrice.ToInt())
+	if r.DataFee != nil {
+		cost.Add(cost, r.DataFee.ToInt())
+	}
+	var place, moved int64
+	for _, l := range r.Logs {
+		if l.Address != token || len(l.Topics) != 3 || l.Topics[0] != topicUsed {
+			continue
+		}
+		if l.uses(topicUsed, a) {
+			place = moved
+		}
+		moved++
+	}
+	if !cost.IsInt64() || moved == 0 {
+		return 0
+	}
+	each, rest := cost.Int64()/moved, cost.Int64()%moved
+	if place < rest {
+		return each + 1
+	}
+	return each
 }
 
 func (l logEntry) isTransferFrom(payer common.Address) bool {

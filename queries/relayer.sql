@@ -44,13 +44,33 @@ SELECT @network, @address, unnest(@nonces::bigint[]), @version, unnest(@hashes::
 ON CONFLICT (network, address, nonce, version) DO NOTHING;
 
 -- name: RelayBySettlement :one
-SELECT * FROM relays
-WHERE settlement = @settlement::text AND current;
+-- The transaction of a settlement, and how many share it.
+SELECT sqlc.embed(r), 1::bigint AS items FROM relays r
+WHERE r.settlement = @settlement::text AND r.current
+UNION ALL
+SELECT sqlc.embed(r), (SELECT count(*) FROM relay_items x WHERE x.network = i.network AND x.address = i.address AND x.nonce = i.nonce) AS items
+FROM relay_items i JOIN relays r USING (network, address, nonce)
+WHERE i.settlement = @settlement::text AND i.current
+LIMIT 1;
 
--- name: RelaysSupersede :exec
--- Makes room for another transaction of each settlement, if its last one came to nothing.
-UPDATE relays SET current = false
-WHERE settlement = ANY (@settlements::text[]) AND current AND state IN ('reverted', 'dropped');
+-- name: RelayItemsInsert :exec
+INSERT INTO relay_items (network, address, nonce, settlement)
+SELECT @network, @address, unnest(@nonces::bigint[]), unnest(@settlements::text[]);
+
+-- name: RelaysSupersede :one
+-- Makes room for another transaction of each settlement, if its last one came to nothing, and reports whether one of
+-- them has a transaction that may yet move it. Who asks whether one that was mined among others moved it, knows.
+WITH alone AS (
+    UPDATE relays SET current = false
+    WHERE settlement = ANY (@settlements::text[]) AND current AND state IN ('reverted', 'dropped')
+), shared AS (
+    UPDATE relay_items i SET current = false FROM relays r
+    WHERE i.settlement = ANY (@settlements::text[]) AND i.current
+      AND r.network = i.network AND r.address = i.address AND r.nonce = i.nonce AND r.state IN ('mined', 'reverted', 'dropped')
+)
+SELECT (EXISTS (SELECT FROM relays WHERE settlement = ANY (@settlements::text[]) AND current AND state IN ('open', 'mined'))
+    OR EXISTS (SELECT FROM relay_items i JOIN relays r USING (network, address, nonce)
+        WHERE i.settlement = ANY (@settlements::text[]) AND i.current AND r.state = 'open'))::bool;
 
 -- name: RelayVersions :many
 SELECT v.* FROM relay_versions v

@@ -13,25 +13,37 @@ import (
 )
 
 const relayBySettlement = `-- name: RelayBySettlement :one
-SELECT network, address, nonce, settlement, current, state, hash, block, block_hash, final, created_at FROM relays
-WHERE settlement = $1::text AND current
+SELECT r.network, r.address, r.nonce, r.settlement, r.current, r.state, r.hash, r.block, r.block_hash, r.final, r.created_at, 1::bigint AS items FROM relays r
+WHERE r.settlement = $1::text AND r.current
+UNION ALL
+SELECT r.network, r.address, r.nonce, r.settlement, r.current, r.state, r.hash, r.block, r.block_hash, r.final, r.created_at, (SELECT count(*) FROM relay_items x WHERE x.network = i.network AND x.address = i.address AND x.nonce = i.nonce) AS items
+FROM relay_items i JOIN relays r USING (network, address, nonce)
+WHERE i.settlement = $1::text AND i.current
+LIMIT 1
 `
 
-func (q *Queries) RelayBySettlement(ctx context.Context, db DBTX, settlement string) (Relay, error) {
+type RelayBySettlementRow struct {
+	Relay Relay
+	Items int64
+}
+
+// The transaction of a settlement, and how many share it.
+func (q *Queries) RelayBySettlement(ctx context.Context, db DBTX, settlement string) (RelayBySettlementRow, error) {
 	row := db.QueryRow(ctx, relayBySettlement, settlement)
-	var i Relay
+	var i RelayBySettlementRow
 	err := row.Scan(
-		&i.Network,
-		&i.Address,
-		&i.Nonce,
-		&i.Settlement,
-		&i.Current,
-		&i.State,
-		&i.Hash,
-		&i.Block,
-		&i.BlockHash,
-		&i.Final,
-		&i.CreatedAt,
+		&i.Relay.Network,
+		&i.Relay.Address,
+		&i.Relay.Nonce,
+		&i.Relay.Settlement,
+		&i.Relay.Current,
+		&i.Relay.State,
+		&i.Relay.Hash,
+		&i.Relay.Block,
+		&i.Relay.BlockHash,
+		&i.Relay.Final,
+		&i.Relay.CreatedAt,
+		&i.Items,
 	)
 	return i, err
 }
@@ -66,6 +78,28 @@ type RelayFinalParams struct {
 
 func (q *Queries) RelayFinal(ctx context.Context, db DBTX, arg RelayFinalParams) error {
 	_, err := db.Exec(ctx, relayFinal, arg.Network, arg.Address, arg.Nonces)
+	return err
+}
+
+const relayItemsInsert = `-- name: RelayItemsInsert :exec
+INSERT INTO relay_items (network, address, nonce, settlement)
+SELECT $1, $2, unnest($3::bigint[]), unnest($4::text[])
+`
+
+type RelayItemsInsertParams struct {
+	Network     string
+	Address     string
+	Nonces      []int64
+	Settlements []string
+}
+
+func (q *Queries) RelayItemsInsert(ctx context.Context, db DBTX, arg RelayItemsInsertParams) error {
+	_, err := db.Exec(ctx, relayItemsInsert,
+		arg.Network,
+		arg.Address,
+		arg.Nonces,
+		arg.Settlements,
+	)
 	return err
 }
 
@@ -482,13 +516,25 @@ func (q *Queries) RelaysInsert(ctx context.Context, db DBTX, arg RelaysInsertPar
 	return result.RowsAffected(), nil
 }
 
-const relaysSupersede = `-- name: RelaysSupersede :exec
-UPDATE relays SET current = false
-WHERE settlement = ANY ($1::text[]) AND current AND state IN ('reverted', 'dropped')
+const relaysSupersede = `-- name: RelaysSupersede :one
+WITH alone AS (
+    UPDATE relays SET current = false
+    WHERE settlement = ANY ($1::text[]) AND current AND state IN ('reverted', 'dropped')
+), shared AS (
+    UPDATE relay_items i SET current = false FROM relays r
+    WHERE i.settlement = ANY ($1::text[]) AND i.current
+      AND r.network = i.network AND r.address = i.address AND r.nonce = i.nonce AND r.state IN ('mined', 'reverted', 'dropped')
+)
+SELECT (EXISTS (SELECT FROM relays WHERE settlement = ANY ($1::text[]) AND current AND state IN ('open', 'mined'))
+    OR EXISTS (SELECT FROM relay_items i JOIN relays r USING (network, address, nonce)
+        WHERE i.settlement = ANY ($1::text[]) AND i.current AND r.state = 'open'))::bool
 `
 
-// Makes room for another transaction of each settlement, if its last one came to nothing.
-func (q *Queries) RelaysSupersede(ctx context.Context, db DBTX, settlements []string) error {
-	_, err := db.Exec(ctx, relaysSupersede, settlements)
-	return err
+// Makes room for another transaction of each settlement, if its last one came to nothing, and reports whether one of
+// them has a transaction that may yet move it. Who asks whether one that was mined among others moved it, knows.
+func (q *Queries) RelaysSupersede(ctx context.Context, db DBTX, settlements []string) (bool, error) {
+	row := db.QueryRow(ctx, relaysSupersede, settlements)
+	var column_1 bool
+	err := row.Scan(&column_1)
+	return column_1, err
 }
