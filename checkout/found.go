@@ -15,9 +15,20 @@ import (
 	"xsynesis/queries"
 )
 
-// recordFound records money that came by a refused payment, unless the purchase was paid otherwise since. It is
-// one transaction, so that nobody begins to pay a purchase whose money is found.
+// recordFound records money that came by a refused payment, unless the purchase was paid otherwise since: such money is
+// found by whoever watches the chain.
 func (s *Service) recordFound(ctx context.Context, claim queries.Claim, proof evm.Proof) error {
+	err := s.recordRefused(ctx, claim, proof)
+	if errors.Is(err, errUnsellable) {
+		slog.WarnContext(ctx, "money without a purchase", "attempt", claim.AttemptID, "tx", proof.Transaction.Hex(), "error", err)
+		return nil
+	}
+	return err
+}
+
+// recordRefused is one transaction, so that nobody begins to pay a purchase whose money is found. It snoozes while another
+// payment of the purchase is under way. Errors: [errUnsellable].
+func (s *Service) recordRefused(ctx context.Context, claim queries.Claim, proof evm.Proof) error {
 	var a queries.Attempt
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
 		a, err = s.recordFoundTx(ctx, tx, claim, proof)
@@ -29,9 +40,6 @@ func (s *Service) recordFound(ctx context.Context, claim queries.Claim, proof ev
 		return nil
 	case errors.Is(err, errClaimed):
 		return nil // its settlement exists
-	case errors.Is(err, errUnsellable): // the audit shows it until somebody gives it back
-		slog.ErrorContext(ctx, "money without a purchase", "attempt", claim.AttemptID, "tx", proof.Transaction.Hex(), "error", err)
-		return nil
 	default:
 		return fmt.Errorf("money of %s: %w", claim.ID, err)
 	}

@@ -57,6 +57,22 @@ const (
 // FacilitatorSteps lists them.
 var FacilitatorSteps = []Step{FacilitatorRequested, FacilitatorAnswered}
 
+// The moments of a payout or a collected refund beside those of its broadcast, in their order.
+const (
+	PayoutTaken     Step = "payout.taken"     // it is written and out of the balance, not committed
+	PayoutCommitted Step = "payout.committed" // it is committed, nobody sends yet
+	PayoutLeased    Step = "payout.leased"    // a worker owns it
+	PayoutSigning   Step = "payout.signing"   // it is committed that it may be signed, nothing is
+	PayoutRecording Step = "payout.recording" // its arrival is written, not committed
+	PayoutRecorded  Step = "payout.recorded"  // all is committed, the job is not finished
+)
+
+// PayoutSteps lists every moment of a payout, those of its broadcast among them.
+var PayoutSteps = []Step{
+	PayoutTaken, PayoutCommitted, PayoutLeased, PayoutSigning, RelaySimulated, RelayReserved, RelaySigned, RelayStored, RelaySent, RelayMined,
+	PayoutRecording, PayoutRecorded,
+}
+
 // CallbackStored is when what a facilitator called back with is kept, and nothing was done about it.
 const CallbackStored Step = "callback.stored"
 
@@ -69,6 +85,26 @@ const (
 
 // WebhookSteps lists them; a payment does not meet them.
 var WebhookSteps = []Step{WebhookClaimed, WebhookAnswered, WebhookRecorded}
+
+// TransferTaken is when it is written what a plain transfer is, not committed.
+const TransferTaken Step = "transfer.taken"
+
+// The moments in which a payment is looked for whose block is gone.
+const (
+	PaymentLost Step = "payment.lost" // it is noted, the payment was not sent again
+	Reversing   Step = "reversing"    // the settlement is reversed, not committed
+)
+
+// The moments of a refund, in their order; what a worker sends meets those of a payout between the second and the third.
+const (
+	RefundCreating Step = "refund.creating" // it is written, not committed
+	RefundCreated  Step = "refund.created"  // it is committed, nobody was told
+	RefundProven   Step = "refund.proven"   // the chain shows the shop's own transfer, nothing is recorded
+	RefundRecorded Step = "refund.recorded" // that is committed, nobody was told
+)
+
+// RefundSteps lists them.
+var RefundSteps = []Step{RefundCreating, RefundCreated, RefundProven, RefundRecorded}
 
 var armed atomic.Pointer[Step]
 

@@ -19,7 +19,7 @@ ON CONFLICT (attempt_id, line) DO UPDATE SET times = downloads.times + 1, upload
 -- What is to be sent, or was, with whom it goes to; newest first.
 SELECT sqlc.embed(sales), coalesce(b.name, '')::text AS name, coalesce(b.email, '')::text AS email, coalesce(b.note, '')::text AS note, b.shipping,
     (attempts.status = 'reversed')::bool AS reversed, coalesce(items.sku, '')::text AS sku,
-    EXISTS (SELECT FROM exceptions e WHERE e.attempt_id = sales.attempt_id AND e.resolved_at IS NULL) AS undecided
+    EXISTS (SELECT FROM exceptions e WHERE e.attempt_id = sales.attempt_id AND e.resolved_at IS NULL AND e.kind LIKE 'late%') AS undecided
 FROM sales JOIN attempts ON attempts.id = sales.attempt_id LEFT JOIN items ON items.id = sales.item_id
     LEFT JOIN attempt_buyers b ON b.attempt_id = sales.attempt_id
 WHERE sales.merchant_id = @merchant_id AND sales.livemode = @livemode AND sales.fulfilment = @fulfilment AND sales.id < @before::text
@@ -29,7 +29,7 @@ ORDER BY sales.id DESC LIMIT @most;
 -- The page before: read upwards, to be turned round.
 SELECT sqlc.embed(sales), coalesce(b.name, '')::text AS name, coalesce(b.email, '')::text AS email, coalesce(b.note, '')::text AS note, b.shipping,
     (attempts.status = 'reversed')::bool AS reversed, coalesce(items.sku, '')::text AS sku,
-    EXISTS (SELECT FROM exceptions e WHERE e.attempt_id = sales.attempt_id AND e.resolved_at IS NULL) AS undecided
+    EXISTS (SELECT FROM exceptions e WHERE e.attempt_id = sales.attempt_id AND e.resolved_at IS NULL AND e.kind LIKE 'late%') AS undecided
 FROM sales JOIN attempts ON attempts.id = sales.attempt_id LEFT JOIN items ON items.id = sales.item_id
     LEFT JOIN attempt_buyers b ON b.attempt_id = sales.attempt_id
 WHERE sales.merchant_id = @merchant_id AND sales.livemode = @livemode AND sales.fulfilment = @fulfilment AND sales.id > @after::text
@@ -39,7 +39,7 @@ ORDER BY sales.id ASC LIMIT @most;
 -- One order, and what else is sent of the same purchase.
 SELECT sqlc.embed(sales), coalesce(b.name, '')::text AS name, coalesce(b.email, '')::text AS email, coalesce(b.note, '')::text AS note, b.shipping,
     (attempts.status = 'reversed')::bool AS reversed, coalesce(items.sku, '')::text AS sku,
-    EXISTS (SELECT FROM exceptions e WHERE e.attempt_id = sales.attempt_id AND e.resolved_at IS NULL) AS undecided
+    EXISTS (SELECT FROM exceptions e WHERE e.attempt_id = sales.attempt_id AND e.resolved_at IS NULL AND e.kind LIKE 'late%') AS undecided
 FROM sales JOIN attempts ON attempts.id = sales.attempt_id LEFT JOIN items ON items.id = sales.item_id
     LEFT JOIN attempt_buyers b ON b.attempt_id = sales.attempt_id
 WHERE sales.merchant_id = @merchant_id AND sales.livemode = @livemode AND sales.fulfilment <> ''
@@ -50,7 +50,7 @@ ORDER BY sales.line;
 -- What waits to be sent, or those that are named; what was paid first comes first.
 SELECT sqlc.embed(sales), coalesce(b.name, '')::text AS name, coalesce(b.email, '')::text AS email, coalesce(b.note, '')::text AS note, b.shipping,
     (attempts.status = 'reversed')::bool AS reversed, coalesce(items.sku, '')::text AS sku,
-    EXISTS (SELECT FROM exceptions e WHERE e.attempt_id = sales.attempt_id AND e.resolved_at IS NULL) AS undecided
+    EXISTS (SELECT FROM exceptions e WHERE e.attempt_id = sales.attempt_id AND e.resolved_at IS NULL AND e.kind LIKE 'late%') AS undecided
 FROM sales JOIN attempts ON attempts.id = sales.attempt_id LEFT JOIN items ON items.id = sales.item_id
     LEFT JOIN attempt_buyers b ON b.attempt_id = sales.attempt_id
 WHERE sales.merchant_id = @merchant_id AND sales.livemode = @livemode

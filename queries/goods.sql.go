@@ -158,9 +158,9 @@ func (q *Queries) KeysOfAttempt(ctx context.Context, db DBTX, attemptID string) 
 }
 
 const orderList = `-- name: OrderList :many
-SELECT sales.id, sales.merchant_id, sales.livemode, sales.attempt_id, sales.line, sales.settlement_id, sales.reservation_id, sales.link_id, sales.item_id, sales.item_title, sales.qty, sales.amount, sales.currency, sales.purchaser_address, sales.network, sales.transaction, sales.channel, sales.reference, sales.late, sales.simulated, sales.created_at, sales.kind, sales.fulfilment, sales.fulfilled_at, sales.fulfilled_by, sales.fulfilment_note, sales.fee, sales.refunded, coalesce(b.name, '')::text AS name, coalesce(b.email, '')::text AS email, coalesce(b.note, '')::text AS note, b.shipping,
+SELECT sales.id, sales.merchant_id, sales.livemode, sales.attempt_id, sales.line, sales.settlement_id, sales.reservation_id, sales.link_id, sales.item_id, sales.item_title, sales.qty, sales.amount, sales.currency, sales.purchaser_address, sales.network, sales.transaction, sales.channel, sales.reference, sales.late, sales.simulated, sales.created_at, sales.kind, sales.fulfilment, sales.fulfilled_at, sales.fulfilled_by, sales.fulfilment_note, sales.fee, sales.refunded, sales.paid, sales.reversed, coalesce(b.name, '')::text AS name, coalesce(b.email, '')::text AS email, coalesce(b.note, '')::text AS note, b.shipping,
     (attempts.status = 'reversed')::bool AS reversed, coalesce(items.sku, '')::text AS sku,
-    EXISTS (SELECT FROM exceptions e WHERE e.attempt_id = sales.attempt_id AND e.resolved_at IS NULL) AS undecided
+    EXISTS (SELECT FROM exceptions e WHERE e.attempt_id = sales.attempt_id AND e.resolved_at IS NULL AND e.kind LIKE 'late%') AS undecided
 FROM sales JOIN attempts ON attempts.id = sales.attempt_id LEFT JOIN items ON items.id = sales.item_id
     LEFT JOIN attempt_buyers b ON b.attempt_id = sales.attempt_id
 WHERE sales.merchant_id = $1 AND sales.livemode = $2 AND sales.fulfilment = $3 AND sales.id < $4::text
@@ -231,6 +231,8 @@ func (q *Queries) OrderList(ctx context.Context, db DBTX, arg OrderListParams) (
 			&i.Sale.FulfilmentNote,
 			&i.Sale.Fee,
 			&i.Sale.Refunded,
+			&i.Sale.Paid,
+			&i.Sale.Reversed,
 			&i.Name,
 			&i.Email,
 			&i.Note,
@@ -250,9 +252,9 @@ func (q *Queries) OrderList(ctx context.Context, db DBTX, arg OrderListParams) (
 }
 
 const orderListAfter = `-- name: OrderListAfter :many
-SELECT sales.id, sales.merchant_id, sales.livemode, sales.attempt_id, sales.line, sales.settlement_id, sales.reservation_id, sales.link_id, sales.item_id, sales.item_title, sales.qty, sales.amount, sales.currency, sales.purchaser_address, sales.network, sales.transaction, sales.channel, sales.reference, sales.late, sales.simulated, sales.created_at, sales.kind, sales.fulfilment, sales.fulfilled_at, sales.fulfilled_by, sales.fulfilment_note, sales.fee, sales.refunded, coalesce(b.name, '')::text AS name, coalesce(b.email, '')::text AS email, coalesce(b.note, '')::text AS note, b.shipping,
+SELECT sales.id, sales.merchant_id, sales.livemode, sales.attempt_id, sales.line, sales.settlement_id, sales.reservation_id, sales.link_id, sales.item_id, sales.item_title, sales.qty, sales.amount, sales.currency, sales.purchaser_address, sales.network, sales.transaction, sales.channel, sales.reference, sales.late, sales.simulated, sales.created_at, sales.kind, sales.fulfilment, sales.fulfilled_at, sales.fulfilled_by, sales.fulfilment_note, sales.fee, sales.refunded, sales.paid, sales.reversed, coalesce(b.name, '')::text AS name, coalesce(b.email, '')::text AS email, coalesce(b.note, '')::text AS note, b.shipping,
     (attempts.status = 'reversed')::bool AS reversed, coalesce(items.sku, '')::text AS sku,
-    EXISTS (SELECT FROM exceptions e WHERE e.attempt_id = sales.attempt_id AND e.resolved_at IS NULL) AS undecided
+    EXISTS (SELECT FROM exceptions e WHERE e.attempt_id = sales.attempt_id AND e.resolved_at IS NULL AND e.kind LIKE 'late%') AS undecided
 FROM sales JOIN attempts ON attempts.id = sales.attempt_id LEFT JOIN items ON items.id = sales.item_id
     LEFT JOIN attempt_buyers b ON b.attempt_id = sales.attempt_id
 WHERE sales.merchant_id = $1 AND sales.livemode = $2 AND sales.fulfilment = $3 AND sales.id > $4::text
@@ -323,6 +325,8 @@ func (q *Queries) OrderListAfter(ctx context.Context, db DBTX, arg OrderListAfte
 			&i.Sale.FulfilmentNote,
 			&i.Sale.Fee,
 			&i.Sale.Refunded,
+			&i.Sale.Paid,
+			&i.Sale.Reversed,
 			&i.Name,
 			&i.Email,
 			&i.Note,
@@ -342,9 +346,9 @@ func (q *Queries) OrderListAfter(ctx context.Context, db DBTX, arg OrderListAfte
 }
 
 const ordersBeside = `-- name: OrdersBeside :many
-SELECT sales.id, sales.merchant_id, sales.livemode, sales.attempt_id, sales.line, sales.settlement_id, sales.reservation_id, sales.link_id, sales.item_id, sales.item_title, sales.qty, sales.amount, sales.currency, sales.purchaser_address, sales.network, sales.transaction, sales.channel, sales.reference, sales.late, sales.simulated, sales.created_at, sales.kind, sales.fulfilment, sales.fulfilled_at, sales.fulfilled_by, sales.fulfilment_note, sales.fee, sales.refunded, coalesce(b.name, '')::text AS name, coalesce(b.email, '')::text AS email, coalesce(b.note, '')::text AS note, b.shipping,
+SELECT sales.id, sales.merchant_id, sales.livemode, sales.attempt_id, sales.line, sales.settlement_id, sales.reservation_id, sales.link_id, sales.item_id, sales.item_title, sales.qty, sales.amount, sales.currency, sales.purchaser_address, sales.network, sales.transaction, sales.channel, sales.reference, sales.late, sales.simulated, sales.created_at, sales.kind, sales.fulfilment, sales.fulfilled_at, sales.fulfilled_by, sales.fulfilment_note, sales.fee, sales.refunded, sales.paid, sales.reversed, coalesce(b.name, '')::text AS name, coalesce(b.email, '')::text AS email, coalesce(b.note, '')::text AS note, b.shipping,
     (attempts.status = 'reversed')::bool AS reversed, coalesce(items.sku, '')::text AS sku,
-    EXISTS (SELECT FROM exceptions e WHERE e.attempt_id = sales.attempt_id AND e.resolved_at IS NULL) AS undecided
+    EXISTS (SELECT FROM exceptions e WHERE e.attempt_id = sales.attempt_id AND e.resolved_at IS NULL AND e.kind LIKE 'late%') AS undecided
 FROM sales JOIN attempts ON attempts.id = sales.attempt_id LEFT JOIN items ON items.id = sales.item_id
     LEFT JOIN attempt_buyers b ON b.attempt_id = sales.attempt_id
 WHERE sales.merchant_id = $1 AND sales.livemode = $2 AND sales.fulfilment <> ''
@@ -408,6 +412,8 @@ func (q *Queries) OrdersBeside(ctx context.Context, db DBTX, arg OrdersBesidePar
 			&i.Sale.FulfilmentNote,
 			&i.Sale.Fee,
 			&i.Sale.Refunded,
+			&i.Sale.Paid,
+			&i.Sale.Reversed,
 			&i.Name,
 			&i.Email,
 			&i.Note,
@@ -427,9 +433,9 @@ func (q *Queries) OrdersBeside(ctx context.Context, db DBTX, arg OrdersBesidePar
 }
 
 const ordersToPack = `-- name: OrdersToPack :many
-SELECT sales.id, sales.merchant_id, sales.livemode, sales.attempt_id, sales.line, sales.settlement_id, sales.reservation_id, sales.link_id, sales.item_id, sales.item_title, sales.qty, sales.amount, sales.currency, sales.purchaser_address, sales.network, sales.transaction, sales.channel, sales.reference, sales.late, sales.simulated, sales.created_at, sales.kind, sales.fulfilment, sales.fulfilled_at, sales.fulfilled_by, sales.fulfilment_note, sales.fee, sales.refunded, coalesce(b.name, '')::text AS name, coalesce(b.email, '')::text AS email, coalesce(b.note, '')::text AS note, b.shipping,
+SELECT sales.id, sales.merchant_id, sales.livemode, sales.attempt_id, sales.line, sales.settlement_id, sales.reservation_id, sales.link_id, sales.item_id, sales.item_title, sales.qty, sales.amount, sales.currency, sales.purchaser_address, sales.network, sales.transaction, sales.channel, sales.reference, sales.late, sales.simulated, sales.created_at, sales.kind, sales.fulfilment, sales.fulfilled_at, sales.fulfilled_by, sales.fulfilment_note, sales.fee, sales.refunded, sales.paid, sales.reversed, coalesce(b.name, '')::text AS name, coalesce(b.email, '')::text AS email, coalesce(b.note, '')::text AS note, b.shipping,
     (attempts.status = 'reversed')::bool AS reversed, coalesce(items.sku, '')::text AS sku,
-    EXISTS (SELECT FROM exceptions e WHERE e.attempt_id = sales.attempt_id AND e.resolved_at IS NULL) AS undecided
+    EXISTS (SELECT FROM exceptions e WHERE e.attempt_id = sales.attempt_id AND e.resolved_at IS NULL AND e.kind LIKE 'late%') AS undecided
 FROM sales JOIN attempts ON attempts.id = sales.attempt_id LEFT JOIN items ON items.id = sales.item_id
     LEFT JOIN attempt_buyers b ON b.attempt_id = sales.attempt_id
 WHERE sales.merchant_id = $1 AND sales.livemode = $2
@@ -499,6 +505,8 @@ func (q *Queries) OrdersToPack(ctx context.Context, db DBTX, arg OrdersToPackPar
 			&i.Sale.FulfilmentNote,
 			&i.Sale.Fee,
 			&i.Sale.Refunded,
+			&i.Sale.Paid,
+			&i.Sale.Reversed,
 			&i.Name,
 			&i.Email,
 			&i.Note,
@@ -518,7 +526,7 @@ func (q *Queries) OrdersToPack(ctx context.Context, db DBTX, arg OrdersToPackPar
 }
 
 const saleForUpdate = `-- name: SaleForUpdate :one
-SELECT id, merchant_id, livemode, attempt_id, line, settlement_id, reservation_id, link_id, item_id, item_title, qty, amount, currency, purchaser_address, network, transaction, channel, reference, late, simulated, created_at, kind, fulfilment, fulfilled_at, fulfilled_by, fulfilment_note, fee, refunded FROM sales WHERE merchant_id = $1 AND livemode = $2 AND id = $3 FOR NO KEY UPDATE
+SELECT id, merchant_id, livemode, attempt_id, line, settlement_id, reservation_id, link_id, item_id, item_title, qty, amount, currency, purchaser_address, network, transaction, channel, reference, late, simulated, created_at, kind, fulfilment, fulfilled_at, fulfilled_by, fulfilment_note, fee, refunded, paid, reversed FROM sales WHERE merchant_id = $1 AND livemode = $2 AND id = $3 FOR NO KEY UPDATE
 `
 
 type SaleForUpdateParams struct {
@@ -559,13 +567,15 @@ func (q *Queries) SaleForUpdate(ctx context.Context, db DBTX, arg SaleForUpdateP
 		&i.FulfilmentNote,
 		&i.Fee,
 		&i.Refunded,
+		&i.Paid,
+		&i.Reversed,
 	)
 	return i, err
 }
 
 const saleFulfil = `-- name: SaleFulfil :one
 UPDATE sales SET fulfilment = 'fulfilled', fulfilled_at = $1::timestamptz, fulfilled_by = $2, fulfilment_note = $3 WHERE id = $4
-RETURNING id, merchant_id, livemode, attempt_id, line, settlement_id, reservation_id, link_id, item_id, item_title, qty, amount, currency, purchaser_address, network, transaction, channel, reference, late, simulated, created_at, kind, fulfilment, fulfilled_at, fulfilled_by, fulfilment_note, fee, refunded
+RETURNING id, merchant_id, livemode, attempt_id, line, settlement_id, reservation_id, link_id, item_id, item_title, qty, amount, currency, purchaser_address, network, transaction, channel, reference, late, simulated, created_at, kind, fulfilment, fulfilled_at, fulfilled_by, fulfilment_note, fee, refunded, paid, reversed
 `
 
 type SaleFulfilParams struct {
@@ -612,13 +622,15 @@ func (q *Queries) SaleFulfil(ctx context.Context, db DBTX, arg SaleFulfilParams)
 		&i.FulfilmentNote,
 		&i.Fee,
 		&i.Refunded,
+		&i.Paid,
+		&i.Reversed,
 	)
 	return i, err
 }
 
 const saleUnfulfil = `-- name: SaleUnfulfil :one
 UPDATE sales SET fulfilment = 'unfulfilled', fulfilled_at = NULL, fulfilled_by = '', fulfilment_note = '' WHERE id = $1
-RETURNING id, merchant_id, livemode, attempt_id, line, settlement_id, reservation_id, link_id, item_id, item_title, qty, amount, currency, purchaser_address, network, transaction, channel, reference, late, simulated, created_at, kind, fulfilment, fulfilled_at, fulfilled_by, fulfilment_note, fee, refunded
+RETURNING id, merchant_id, livemode, attempt_id, line, settlement_id, reservation_id, link_id, item_id, item_title, qty, amount, currency, purchaser_address, network, transaction, channel, reference, late, simulated, created_at, kind, fulfilment, fulfilled_at, fulfilled_by, fulfilment_note, fee, refunded, paid, reversed
 `
 
 func (q *Queries) SaleUnfulfil(ctx context.Context, db DBTX, argID id.Sale) (Sale, error) {
@@ -653,6 +665,8 @@ func (q *Queries) SaleUnfulfil(ctx context.Context, db DBTX, argID id.Sale) (Sal
 		&i.FulfilmentNote,
 		&i.Fee,
 		&i.Refunded,
+		&i.Paid,
+		&i.Reversed,
 	)
 	return i, err
 }

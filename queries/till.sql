@@ -33,7 +33,7 @@ FROM (SELECT unnest(@attempts::text[]) AS attempt, unnest(@devices::text[]) AS d
 
 -- name: TillChargeByID :one
 -- And whether somebody has to decide on its money, which came late.
-SELECT sqlc.embed(till_charges), EXISTS (SELECT FROM exceptions e WHERE e.attempt_id = till_charges.attempt_id AND e.resolved_at IS NULL) AS short
+SELECT sqlc.embed(till_charges), EXISTS (SELECT FROM exceptions e WHERE e.attempt_id = till_charges.attempt_id AND e.resolved_at IS NULL AND e.kind LIKE 'late%') AS short
 FROM till_charges WHERE till_charges.attempt_id = @attempt_id;
 
 -- name: TillChargeGiveWay :exec

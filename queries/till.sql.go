@@ -39,7 +39,7 @@ func (q *Queries) TillByDevice(ctx context.Context, db DBTX, deviceID id.Device)
 }
 
 const tillChargeByID = `-- name: TillChargeByID :one
-SELECT till_charges.attempt_id, till_charges.device_id, till_charges.person_id, till_charges.cashier, till_charges.first_id, till_charges.next_id, till_charges.opened_at, till_charges.cancelled_at, till_charges.decision, till_charges.decided_at, EXISTS (SELECT FROM exceptions e WHERE e.attempt_id = till_charges.attempt_id AND e.resolved_at IS NULL) AS short
+SELECT till_charges.attempt_id, till_charges.device_id, till_charges.person_id, till_charges.cashier, till_charges.first_id, till_charges.next_id, till_charges.opened_at, till_charges.cancelled_at, till_charges.decision, till_charges.decided_at, EXISTS (SELECT FROM exceptions e WHERE e.attempt_id = till_charges.attempt_id AND e.resolved_at IS NULL AND e.kind LIKE 'late%') AS short
 FROM till_charges WHERE till_charges.attempt_id = $1
 `
 

@@ -21,7 +21,7 @@ const (
 // screenOrder keeps the page the same from one rendering to the next.
 var screenOrder = []string{
 	"waiting", "sending", "rejected", "insufficient", "wrong_network", screenNoWallet, screenApps,
-	"pending", "offline", "locked", "refused", "incapable", "unsent",
+	"pending", "offline", "locked", "refused", "incapable", "unsent", "sent", "unsendable",
 }
 
 var screens = indexScreens(
@@ -88,6 +88,16 @@ var screens = indexScreens(
 		name: "unsent", state: "unknown", title: "Do not pay again",
 		sentence: "You approved {amount}, but the shop does not answer. Your payment may be on its way.",
 		action:   "Check now", do: "resend",
+	},
+	screen{
+		name: "sent", state: "settling", calm: true, title: "Your transfer is on its way",
+		sentence: "This page turns paid when it arrives. Do not send it again.",
+		action:   "Check now", do: "check",
+	},
+	screen{
+		name: "unsendable", state: "rejected", title: "The wallet did not send it",
+		sentence: "It needs {amount} and some of the network's own coin for the fee. Nothing was paid here.",
+		action:   "Try again", do: "transfer", primary: true,
 	},
 )
 

@@ -29,6 +29,9 @@ func OpeningPath(attempt string) string { return "/pay/" + url.PathEscape(attemp
 // TipPath is where a customer of a till adds a tip, or takes it away.
 func TipPath(attempt string) string { return "/pay/" + url.PathEscape(attempt) + "/tip" }
 
+// TransferPath is where a buyer asks how to send the money himself, and says that he has.
+func TransferPath(attempt string) string { return "/pay/" + url.PathEscape(attempt) + "/transfer" }
+
 // PaymentPath is where a page posts the signed payment of a purchase.
 func PaymentPath(attempt string) string {
 	return "/api/payment_attempts/" + url.PathEscape(attempt) + "/pay"

@@ -85,6 +85,9 @@ func (p *Parts) work(ctx context.Context, c *config.Config) error {
 		relayers.Go(func() error { return r.Run(relaying) })
 	}
 	relayers.Go(func() error { p.watchFacilitators(relaying); return nil })
+	if mine.readChains() {
+		relayers.Go(func() error { p.watchTransfers(relaying); return nil })
+	}
 	if err := client.Start(relaying); err != nil {
 		return fmt.Errorf("start the queues: %w", err)
 	}
@@ -130,7 +133,7 @@ func (p *Parts) watchFacilitators(ctx context.Context) {
 func (p *Parts) openQueues(pool *pgxpool.Pool, mine queues) (*river.Client[pgx.Tx], error) {
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
 		ID:     clientID(),
-		Queues: mine, Workers: jobs.Workers(p.Checkout, p.Webhooks, p.Access, p.Payees), PeriodicJobs: jobs.Periodic(p.Checkout, p.Webhooks),
+		Queues: mine, Workers: jobs.Workers(p.Checkout, p.Webhooks, p.Access, p.Payees, p.Custody), PeriodicJobs: jobs.Periodic(p.Checkout, p.Webhooks, p.Custody),
 		FetchCooldown: fetchCooldown, JobTimeout: jobTimeout, RescueStuckJobsAfter: rescueAfter, SoftStopTimeout: softStop,
 	})
 	if err != nil {
@@ -182,5 +185,5 @@ func (p *Parts) drain(ctx context.Context, client string, mine []string) error {
 
 // findLost gives a job to what is due and has none.
 func (p *Parts) findLost(ctx context.Context) error {
-	return errors.Join(p.Checkout.Sweep(ctx), p.Webhooks.Sweep(ctx))
+	return errors.Join(p.Custody.Sweep(ctx), p.Checkout.Watch(ctx), p.Checkout.Sweep(ctx), p.Webhooks.Sweep(ctx))
 }

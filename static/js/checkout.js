@@ -124,6 +124,39 @@
     return JSON.stringify({ signature, authorization: data.message });
   }
 
+  /* Sending the money oneself */
+
+  // The amount names the purchase: the number of the transaction only saves waiting for it.
+  async function transfer() {
+    const wallet = chosen();
+    const call = JSON.parse(find("#transfer-call")?.textContent ?? "null");
+    if (asked || !call || purchase()?.dataset.status !== "open") return;
+    if (!wallet?.provider) return show("no_wallet");
+    const mine = asked = {};
+    const ask = (method, params) => wallet.provider.request({ method, params });
+    try {
+      const accounts = await ask("eth_requestAccounts");
+      if (!accounts?.[0]) throw { code: 4100 };
+      await matchNetwork(ask, call.chainId);
+      const hash = await ask("eth_sendTransaction", [{ from: accounts[0], to: call.to, data: call.data, value: "0x0" }]);
+      show("sent");
+      await tell(String(hash));
+    } catch (problem) {
+      const name = screenOf(problem);
+      show(name === "incapable" ? "unsendable" : name);
+    } finally {
+      if (mine === asked) asked = null;
+    }
+  }
+
+  async function tell(hash) {
+    const form = find("#transfer form:has([name=hash])");
+    if (!form) return;
+    const body = new URLSearchParams(new FormData(form));
+    body.set("hash", hash);
+    await fetch(form.action, { method: "POST", headers: { Accept: "text/html" }, body }).catch(() => { /* it is seen without it */ });
+  }
+
   async function matchNetwork(ask, wanted) {
     const matches = async () => Number(await ask("eth_chainId")) === wanted;
     if (await matches()) return;
@@ -228,7 +261,7 @@
     const { status } = fresh.dataset;
     // An open purchase may be in the middle of an approval, and an ended one may be unfolded: both stay.
     const same = fresh.dataset.pay === old.dataset.pay; // at a till, another with a tip may have taken its place
-    if (same && status === old.dataset.status && (status === "open" || !fresh.dataset.events)) return;
+    if (same && status === old.dataset.status && (status === "open" || !fresh.dataset.events)) return swapTransfer(old, fresh);
     if (!same) asked = signed = null;
     const held = old.contains(document.activeElement);
     const changed = status !== old.dataset.status;
@@ -240,6 +273,17 @@
     find("#live").textContent = heading.textContent;
     if (held) heading.focus();
     if (status !== "open") scrollTo(0, 0);
+  }
+
+  // What is said of the buyer's own transfer changes while the purchase stays open.
+  function swapTransfer(old, fresh) {
+    const was = find("#transfer", old);
+    const is = find("#transfer", fresh);
+    if (!was || !is || was.dataset.state === is.dataset.state) return;
+    was.replaceWith(document.adoptNode(is));
+    localTimes();
+    const told = find("[data-came] h2", is);
+    if (told) find("#live").textContent = told.textContent;
   }
 
   let stream = null;
@@ -333,6 +377,7 @@
   const tasks = {
     pay,
     choose,
+    transfer,
     check: refresh,
     resend: () => (signed ? send() : refresh()),
     print: () => window.print(),
