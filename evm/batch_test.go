@@ -208,7 +208,9 @@ func TestOneThatTurnsBadOnItsWayFailsAlone(t *testing.T) {
 	bad := all[11]
 	done := s.settleAll(within(t, 40*time.Second), s.relayer, all, together(func(ctx context.Context, stored []evm.Stored) (err error) {
 		if len(stored) > 1 {
-			once.Do(func() { _, err = send(ctx, other, 0, s.token.Address, evm.CancelCall(t, s.token, bad.Authorization, s.buyer)) })
+			once.Do(func() {
+				_, err = send(ctx, other, 0, s.token.Address, evm.CancelCall(t, s.token, bad.Authorization, s.buyer))
+			})
 		}
 		return err
 	}))
@@ -517,4 +519,3 @@ func mined(ctx context.Context, tx *types.Transaction) error {
 		time.Sleep(20 * time.Millisecond)
 	}
 }
-
