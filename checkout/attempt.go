@@ -94,8 +94,10 @@ type Attempt struct {
 	Status         Status
 	Network        evm.Network
 	PayTo          common.Address
+	Collected      bool // it is kept for the shop there, see [ledger.Custody]
 	Amount         money.USDC
 	AmountReceived money.USDC
+	Refunded       money.USDC // of AmountReceived, to the buyer; also what is under way
 	Title          string
 	Lines          []Line
 	Salt           [32]byte
@@ -164,8 +166,8 @@ func (s *Service) attempt(r queries.Attempt, m queries.Merchant, linkToken strin
 	}
 	a := Attempt{
 		ID: r.ID, Merchant: r.MerchantID, Shop: m.Name, Domain: m.Domain, LinkToken: linkToken, Channel: r.Channel,
-		Livemode: r.Livemode, Status: Status(r.Status), Network: n, PayTo: common.HexToAddress(r.PayTo), Amount: r.Amount,
-		AmountReceived: r.AmountReceived, Title: r.Title, Salt: [32]byte(r.CartSalt), CartHash: common.BytesToHash(r.CartHash),
+		Livemode: r.Livemode, Status: Status(r.Status), Network: n, PayTo: common.HexToAddress(r.PayTo), Collected: r.Collected, Amount: r.Amount,
+		AmountReceived: r.AmountReceived, Refunded: r.Refunded, Title: r.Title, Salt: [32]byte(r.CartSalt), CartHash: common.BytesToHash(r.CartHash),
 		Nonce: common.HexToHash(r.Nonce), Refusal: r.Refusal, Refusals: int(r.Refusals),
 		Simulated: r.Simulated, SuccessURL: r.SuccessUrl, CancelURL: r.CancelUrl, Reference: r.Reference, Metadata: r.Metadata,
 		ExpiresAt: r.ExpiresAt, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, SettledAt: r.SettledAt, HoldsStock: r.HoldsStock, tokenHash: r.BuyerTokenHash, direct: r.Direct,
@@ -174,7 +176,7 @@ func (s *Service) attempt(r queries.Attempt, m queries.Merchant, linkToken strin
 		a.Link = *r.LinkID
 	}
 	for _, l := range lines {
-		a.Lines = append(a.Lines, Line{ItemID: l.ItemID, Title: l.Title, Kind: shop.Kind(l.Kind), File: l.FileID, Qty: int(l.Qty), UnitAmount: l.UnitAmount})
+		a.Lines = append(a.Lines, Line{ItemID: l.ItemID, Title: l.Title, Kind: shop.Kind(l.Kind), File: l.FileID, Qty: int(l.Qty), UnitAmount: l.UnitAmount, Revoked: l.RevokedAt != nil})
 	}
 	return a, nil
 }

@@ -87,7 +87,7 @@ func (s *Service) facilitating(ctx context.Context, asked x402.Asked, who Caller
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return f, fmt.Errorf("shop of %s: %w", asked.Requirement.PayTo, err)
 	}
-	f.merchant = merchant
+	f.merchant = id.Merchant(merchant)
 	switch s.o.FacilitatorPolicy {
 	case FacilitateOpen:
 		f.budget = who.Address
@@ -102,7 +102,7 @@ func (s *Service) facilitating(ctx context.Context, asked x402.Asked, who Caller
 		if f.budget = string(merchant); merchant == "" {
 			return f, ErrNotFacilitated
 		}
-		if who.Merchant != merchant { // whoever pays a shop dust would use up its day
+		if who.Merchant != f.merchant { // whoever pays a shop dust would use up its day
 			f.budget += withoutKey
 		}
 	case FacilitateOff:

@@ -11,6 +11,7 @@ import (
 	"github.com/riverqueue/river"
 
 	"xsynesis/evm"
+	"xsynesis/ledger"
 	"xsynesis/money"
 	"xsynesis/queries"
 	"xsynesis/webhook"
@@ -56,8 +57,8 @@ func (s *Service) moveFor(ctx context.Context, l leased, auth x402.Authorization
 	return s.relay(ctx, l, auth)
 }
 
-// recordFor writes down that the money moved. It is no sale of ours: it is in no balance, and the shop that it was paid to
-// is told only where it went.
+// recordFor writes down that the money moved. It is no sale of ours: unless it is kept for a shop it is in no balance,
+// and the shop that it was paid to is told only where it went.
 func (s *Service) recordFor(ctx context.Context, row queries.Settlement, proof evm.Proof) error {
 	c := proven(row.ID, proof)
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
@@ -66,6 +67,11 @@ func (s *Service) recordFor(ctx context.Context, row queries.Settlement, proof e
 		})
 		if err != nil || done.MerchantID == "" {
 			return err
+		}
+		if done.Collected { // it lies with us all the same, and is owed to the shop
+			if err := ledger.PostTx(ctx, tx, s.now(), postingsOf(done)...); err != nil {
+				return err
+			}
 		}
 		return s.o.Webhooks.PublishTx(ctx, tx, s.now(), ofSettlement(done, webhook.SettlementConfirmed))
 	})

@@ -53,12 +53,14 @@ type plan struct {
 	limit    int    // of the link's payments; 0 is none
 	hold     time.Duration
 	wait     time.Duration
-	quiet    bool // no worker settles anything until the test starts one
-	broke    bool // nobody has gas money
-	dirty    bool // the audit must find something at the end
+	quiet    bool            // no worker settles anything until the test starts one
+	broke    bool            // nobody has gas money
+	dirty    bool            // the audit must find something at the end
+	chain    *devchain.Chain // the shop's own; nil is the one that all tests share
 
 	policy checkout.FacilitatorPolicy // for whom it settles as a facilitator; nobody if empty
 	budget int
+	fee    int // of the platform, in hundredths of a per cent
 }
 
 // testShop is a shop with one link, a process that serves it and one that settles its payments.
@@ -88,8 +90,11 @@ func newShop(t *testing.T) *testShop {
 
 func newShopWith(t *testing.T, p plan) *testShop {
 	t.Helper()
+	if p.chain == nil {
+		p.chain = world.dev()
+	}
 	if p.rpc == "" {
-		p.rpc = world.dev().URL()
+		p.rpc = p.chain.URL()
 	}
 	if p.hold == 0 {
 		p.hold = 15 * time.Minute
@@ -169,9 +174,9 @@ func (s *testShop) findings(t *testing.T) []checkout.Finding {
 	defer pool.Close()
 	queue, err := river.NewClient(riverpgxv5.New(pool), &river.Config{Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
-	networks := evm.NewRegistry(map[uint64][]string{devchain.ChainID: {world.dev().URL()}})
+	networks := evm.NewRegistry(map[uint64][]string{devchain.ChainID: {s.chain.URL()}})
 	auditor := checkout.New(pool, queue, checkout.Options{
-		Networks: networks, Chains: map[string]*evm.Chain{sepolia: dial(t, world.dev().URL())},
+		Networks: networks, Chains: map[string]*evm.Chain{sepolia: dial(t, s.chain.URL())},
 		Hub: checkout.NewHub(pool), Sweep: 15 * time.Second, Now: s.clock.now,
 	})
 	findings, err := auditor.Audit(ctx)
@@ -209,6 +214,7 @@ type process struct {
 	hub      *checkout.Hub
 	shop     *shop.Service
 	checkout *checkout.Service
+	custody  *ledger.Custody
 	hooks    *webhook.Service
 	networks *evm.Registry
 	queue    *river.Client[pgx.Tx] // takes jobs, where the role says so
@@ -264,10 +270,18 @@ func (s *testShop) start(t *testing.T, r role) *process {
 		Egress: egress.New(egress.Options{Own: publicURL}), Vault: sealed, PublicURL: publicURL, Now: r.clock.now, Lease: r.lease, Sweep: r.sweep,
 	})
 	p.shop = shop.New(p.pool, p.networks, p.hooks, r.clock.now)
+	sending := map[string]ledger.Settler{}
+	for network, s := range settlers {
+		sending[network] = s
+	}
+	p.custody = ledger.NewCustody(p.pool, insert, ledger.CustodyOptions{
+		Networks: p.networks, Chains: map[string]*evm.Chain{sepolia: chain}, Settlers: sending, Vault: sealed, Webhooks: p.hooks,
+		Lease: r.lease, Sweep: r.sweep, Now: r.clock.now,
+	})
 	p.checkout = checkout.New(p.pool, insert, checkout.Options{
 		Networks: p.networks, Chains: map[string]*evm.Chain{sepolia: chain}, Settlers: settlers, Facilitators: r.facilitators,
 		FacilitatorPolicy: s.policy, FacilitatorBudget: s.budget, Shop: p.shop, Hub: p.hub, Webhooks: p.hooks,
-		Vault: sealed, PublicURL: publicURL,
+		Vault: sealed, PublicURL: publicURL, Custody: p.custody, FeeBPS: s.fee,
 		Hold: s.hold, Wait: s.wait, Lease: r.lease, Sweep: r.sweep, Now: r.clock.now,
 	})
 	p.running.Go(func() { _ = p.hub.Run(ctx) })
@@ -300,8 +314,9 @@ func (p *process) work(t *testing.T) {
 	queue, err := river.NewClient(riverpgxv5.New(p.pool), &river.Config{
 		Queues: map[string]river.QueueConfig{
 			checkout.QueueSettle: {MaxWorkers: 64}, checkout.QueueChain: {MaxWorkers: 4}, checkout.QueueMaint: {MaxWorkers: 4},
+			ledger.QueueMoney: {MaxWorkers: 4},
 		},
-		Workers: jobs.Workers(p.checkout, p.hooks, access.New(p.pool, time.Now), shop.NewPayees(p.pool, evm.NewRegistry(nil), nil, p.hooks, time.Now)), PeriodicJobs: jobs.Periodic(p.checkout, p.hooks),
+		Workers: jobs.Workers(p.checkout, p.hooks, access.New(p.pool, time.Now), shop.NewPayees(p.pool, evm.NewRegistry(nil), nil, p.hooks, time.Now), p.custody), PeriodicJobs: jobs.Periodic(p.checkout, p.hooks, p.custody),
 		FetchCooldown: 10 * time.Millisecond, FetchPollInterval: 200 * time.Millisecond,
 		JobTimeout: time.Minute, RescueStuckJobsAfter: 90 * time.Second,
 		Logger: slog.New(slog.DiscardHandler),

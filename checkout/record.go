@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"log/slog"
 	"slices"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"xsynesis/fault"
 	"xsynesis/id"
 	"xsynesis/ledger"
+	"xsynesis/money"
 	"xsynesis/postgres"
 	"xsynesis/queries"
 	"xsynesis/shop"
@@ -31,6 +31,8 @@ type confirmation struct {
 	block       int64
 	blockHash   string
 	logIndex    int32
+	blockTime   time.Time
+	gas         int64 // wei that our relayer paid for it
 }
 
 // record writes down a settlement that the chain has proven, with all that follows from it.
@@ -41,7 +43,7 @@ func (s *Service) record(ctx context.Context, row queries.Settlement, proof evm.
 
 // proven is what a settlement becomes by its proof.
 func proven(settlement id.Settlement, proof evm.Proof) confirmation {
-	return confirmation{settlement, proof.Transaction.Hex(), int64(proof.Block), proof.BlockHash.Hex(), int32(proof.LogIndex)}
+	return confirmation{settlement, proof.Transaction.Hex(), int64(proof.Block), proof.BlockHash.Hex(), int32(proof.LogIndex), proof.Time, proof.Gas}
 }
 
 // recordSettlement turns a proven settlement into a sale, in one transaction and once: whoever comes
@@ -90,13 +92,15 @@ func (s *Service) recordAll(ctx context.Context, all []confirmation) ([]queries.
 
 // confirmTx returns the settlements that were not confirmed before.
 func (s *Service) confirmTx(ctx context.Context, tx pgx.Tx, all []confirmation) ([]queries.Settlement, error) {
-	p := queries.SettlementsConfirmParams{Now: s.now()}
+	p := queries.SettlementsConfirmParams{Now: s.now(), FeeBps: int64(s.o.FeeBPS)}
 	for _, c := range all {
 		p.Ids = append(p.Ids, string(c.settlement))
 		p.Transactions = append(p.Transactions, c.transaction)
 		p.BlockNumbers = append(p.BlockNumbers, c.block)
 		p.BlockHashes = append(p.BlockHashes, c.blockHash)
 		p.LogIndexes = append(p.LogIndexes, c.logIndex)
+		p.BlockTimes = append(p.BlockTimes, c.blockTime)
+		p.Gas = append(p.Gas, c.gas)
 	}
 	return queries.New().SettlementsConfirm(ctx, tx, p)
 }
@@ -152,7 +156,7 @@ func (s *Service) bookTx(ctx context.Context, tx pgx.Tx, now time.Time, all []pa
 	for _, p := range all {
 		events = append(events, p.events()...)
 		if p.settlement.Amount > 0 {
-			postings = append(postings, posting(p.settlement))
+			postings = append(postings, postingsOf(p.settlement)...)
 		}
 	}
 	if err := s.o.Webhooks.PublishTx(ctx, tx, now, events...); err != nil {
@@ -244,11 +248,16 @@ func saleTx(ctx context.Context, tx pgx.Tx, now time.Time, all []paid) error {
 	if err != nil {
 		return fmt.Errorf("lines of %s: %w", attempts[0], err)
 	}
-	params := queries.SalesInsertParams{CreatedAt: now}
 	for _, l := range lines {
-		p, sale := of[l.AttemptID], id.New[id.Sale](now)
-		p.lines, p.sales = append(p.lines, l), append(p.sales, sale)
-		addSale(&params, *p, l, sale)
+		p := of[l.AttemptID]
+		p.lines, p.sales = append(p.lines, l), append(p.sales, id.New[id.Sale](now))
+	}
+	params := queries.SalesInsertParams{CreatedAt: now}
+	for _, p := range all {
+		fees := p.fees()
+		for i, l := range p.lines {
+			addSale(&params, p, l, p.sales[i], fees[i])
+		}
 	}
 	if err := q.SalesInsert(ctx, tx, params); err != nil {
 		return fmt.Errorf("sales of %s: %w", attempts[0], err)
@@ -256,7 +265,16 @@ func saleTx(ctx context.Context, tx pgx.Tx, now time.Time, all []paid) error {
 	return nil
 }
 
-func addSale(p *queries.SalesInsertParams, of paid, l queries.AttemptLine, sale id.Sale) {
+// fees shares the platform's fee among the lines, of whose sales they sum to it.
+func (p paid) fees() []money.USDC {
+	amounts := make([]money.USDC, len(p.lines))
+	for i, l := range p.lines {
+		amounts[i] = l.UnitAmount * money.USDC(l.Qty)
+	}
+	return ledger.Spread(p.settlement.Fee, amounts)
+}
+
+func addSale(p *queries.SalesInsertParams, of paid, l queries.AttemptLine, sale id.Sale, fee money.USDC) {
 	a, row := of.attempt, of.settlement
 	p.Ids = append(p.Ids, string(sale))
 	p.Merchants = append(p.Merchants, string(a.MerchantID))
@@ -280,6 +298,8 @@ func addSale(p *queries.SalesInsertParams, of paid, l queries.AttemptLine, sale 
 	p.Refs = append(p.Refs, a.Reference)
 	p.Late = append(p.Late, a.Status == string(SettledLate))
 	p.Simulated = append(p.Simulated, row.Simulated)
+	p.Paid = append(p.Paid, int64(row.Amount))
+	p.Fees = append(p.Fees, int64(fee))
 }
 
 // reservation is the stock that a line claimed, or empty.
@@ -315,55 +335,35 @@ func linkOf(a queries.Attempt) id.Link {
 	return *a.LinkID
 }
 
-func posting(row queries.Settlement) ledger.Posting {
-	kind, wallet, sales := ledger.Sale, ledger.Wallet, ledger.Sales
-	if row.Simulated {
-		kind, wallet, sales = ledger.SimulatedSale, ledger.SimulatedWallet, ledger.SimulatedSales
-	}
-	return ledger.Posting{Merchant: row.MerchantID, Kind: kind, Source: string(row.ID), Entries: []ledger.Entry{
-		{Account: wallet, Network: row.Network, Asset: row.Asset, Amount: row.Amount},
-		{Account: sales, Network: row.Network, Asset: row.Asset, Amount: -row.Amount},
-	}}
-}
-
-// slots spread a shop's counters over rows, so that simultaneous payments do not queue for one.
-const slots = 8
-
-// countTx counts real money for days and links; payments that come together share a slot.
-func countTx(ctx context.Context, tx pgx.Tx, now time.Time, all []paid) error {
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(all[0].settlement.ID))
-	slot := int16(h.Sum32() % slots)
-	days := queries.SalesDaysAddParams{Day: now.UTC().Truncate(24 * time.Hour), Slot: slot}
-	links := queries.LinkTotalsAddParams{Slot: slot, PaidAt: now}
-	for _, p := range all {
-		a := p.attempt
-		if a.Simulated {
-			continue
+// postingsOf enters a payment, and what the network took for moving it.
+func postingsOf(row queries.Settlement) []ledger.Posting {
+	enter := func(kind ledger.Kind, asset string, sides ...ledger.Entry) ledger.Posting {
+		p := ledger.Posting{Merchant: row.MerchantID, Kind: kind, Source: string(row.ID)}
+		for _, e := range sides {
+			if e.Amount != 0 {
+				e.Network, e.Asset = row.Network, asset
+				p.Entries = append(p.Entries, e)
+			}
 		}
-		days.Merchants = append(days.Merchants, string(a.MerchantID))
-		days.Livemodes = append(days.Livemodes, a.Livemode)
-		days.Channels = append(days.Channels, a.Channel)
-		days.Networks = append(days.Networks, a.Network)
-		days.Amounts = append(days.Amounts, int64(a.Amount))
-		if link := linkOf(a); link != "" {
-			links.Links = append(links.Links, string(link))
-			links.Amounts = append(links.Amounts, int64(a.Amount))
-		}
+		return p
 	}
-	if len(days.Merchants) == 0 {
-		return nil
+	two := func(kind ledger.Kind, asset string, gains, loses ledger.Account, amount money.USDC) ledger.Posting {
+		return enter(kind, asset, ledger.Entry{Account: gains, Amount: amount}, ledger.Entry{Account: loses, Amount: -amount})
 	}
-	if err := queries.New().SalesDaysAdd(ctx, tx, days); err != nil {
-		return fmt.Errorf("count days: %w", err)
+	var all []ledger.Posting
+	switch {
+	case row.Simulated:
+		all = append(all, two(ledger.SimulatedSale, row.Asset, ledger.SimulatedWallet, ledger.SimulatedSales, row.Amount))
+	case row.Collected:
+		all = append(all, enter(ledger.Sale, row.Asset, ledger.Entry{Account: ledger.Deposit, Amount: row.Amount},
+			ledger.Entry{Account: ledger.Available, Amount: row.Fee - row.Amount}, ledger.Entry{Account: ledger.Fees, Amount: -row.Fee}))
+	default:
+		all = append(all, two(ledger.Sale, row.Asset, ledger.Wallet, ledger.Sales, row.Amount))
 	}
-	if len(links.Links) == 0 {
-		return nil
+	if row.Gas > 0 {
+		all = append(all, two(ledger.GasPaid, ledger.Coin, ledger.Gas, ledger.Relayer, money.USDC(row.Gas)))
 	}
-	if err := queries.New().LinkTotalsAdd(ctx, tx, links); err != nil {
-		return fmt.Errorf("count links: %w", err)
-	}
-	return nil
+	return all
 }
 
 // settlementsTx queues settlements with this facilitator.

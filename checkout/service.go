@@ -14,6 +14,7 @@ import (
 
 	"xsynesis/evm"
 	"xsynesis/id"
+	"xsynesis/ledger"
 	"xsynesis/postgres"
 	"xsynesis/queries"
 	"xsynesis/shop"
@@ -46,6 +47,9 @@ type Options struct {
 	Shop              *shop.Service
 	Hub               *Hub
 	Webhooks          *webhook.Service
+	// Custody keeps money for shops; FeeBPS is the platform's share of what it keeps, in hundredths of a per cent.
+	Custody *ledger.Custody
+	FeeBPS  int
 
 	// Vault keeps what buyers' tokens are derived from, so that a payer's answer can be repeated to the letter.
 	Vault     *vault.Vault
@@ -81,6 +85,8 @@ type Service struct {
 	purchases  *postgres.Group[id.Attempt, Purchase]
 	asks       asks
 	owing      owing
+	limits     limits
+	watching   watching
 	now        func() time.Time
 }
 
@@ -98,6 +104,7 @@ func New(pool *pgxpool.Pool, jobs *river.Client[pgx.Tx], o Options) *Service {
 	s.leases = postgres.NewGroup(leaseMost, s.leaseAll)
 	s.records = postgres.NewGroup(recordMost, s.recordAll)
 	s.purchases = postgres.NewGroup(loadMost, s.load)
+	s.watching = newWatching()
 	s.asks = asks{postgres.NewGroup(askMost, s.askAll)}
 	return s
 }

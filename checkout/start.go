@@ -158,7 +158,7 @@ func (s *Service) draft(ctx context.Context, o shop.Offer, b Begin) (Attempt, er
 	now := s.now()
 	a := Attempt{
 		ID: id.New[id.Attempt](now), Merchant: o.Merchant, Shop: o.Shop, Domain: o.Domain, Link: o.Link.ID, LinkToken: o.Link.Token,
-		Channel: b.Channel, Livemode: o.Link.Livemode, Status: Open, Network: o.Link.Network, PayTo: common.HexToAddress(o.PayTo),
+		Channel: b.Channel, Livemode: o.Link.Livemode, Status: Open, Network: o.Link.Network, PayTo: common.HexToAddress(o.PayTo), Collected: o.Collected,
 		Amount: o.Amount, Title: o.Title(), SuccessURL: b.SuccessURL, CancelURL: b.CancelURL, Reference: b.Reference, Metadata: b.Metadata,
 		Lines: o.Lines, Buyer: b.Buyer, once: b.Once, from: b.From,
 		ExpiresAt: now.Add(s.o.Hold).Truncate(time.Second), CreatedAt: now, UpdatedAt: now,
@@ -246,6 +246,7 @@ func addAttempt(p *queries.AttemptsInsertParams, a Attempt) {
 	p.HoldPayments = append(p.HoldPayments, a.holds)
 	p.HoldStocks = append(p.HoldStocks, a.HoldsStock)
 	p.Directs = append(p.Directs, a.direct)
+	p.Collected = append(p.Collected, a.Collected)
 	p.SuccessUrls = append(p.SuccessUrls, a.SuccessURL)
 	p.CancelUrls = append(p.CancelUrls, a.CancelURL)
 	p.Refs = append(p.Refs, a.Reference)

@@ -240,7 +240,7 @@ func (s *Service) withTip(ctx context.Context, a Attempt, first id.Attempt, tip 
 	}
 	o := shop.Resold(shop.Offer{
 		Link:     shop.Link{Merchant: a.Merchant, Livemode: a.Livemode, Network: a.Network, Sells: shop.SellsItems, Metadata: json.RawMessage("{}")},
-		Merchant: a.Merchant, Shop: a.Shop, Domain: a.Domain, PayTo: lower(a.PayTo),
+		Merchant: a.Merchant, Shop: a.Shop, Domain: a.Domain, PayTo: lower(a.PayTo), Collected: a.Collected,
 	}, charge.Title, lines)
 	if o.Amount > shop.MaxAmount {
 		return o, &shop.FieldError{Field: "tip", Message: fmt.Sprintf("A purchase can come to at most %s USDC.", shop.MaxAmount.Grouped())}

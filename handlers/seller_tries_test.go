@@ -72,7 +72,7 @@ func (w *apiWorld) dispatch() {
 	w.t.Helper()
 	client, err := river.NewClient(riverpgxv5.New(w.pool), &river.Config{
 		Queues:        map[string]river.QueueConfig{webhook.QueueWebhook: {MaxWorkers: 8}, webhook.QueueWebhookSlow: {MaxWorkers: 8}},
-		Workers:       jobs.Workers(w.checkout, w.hooks, w.access, w.payees),
+		Workers:       jobs.Workers(w.checkout, w.hooks, w.access, w.payees, nil),
 		FetchCooldown: 10 * time.Millisecond, FetchPollInterval: 50 * time.Millisecond, Logger: slog.New(slog.DiscardHandler), TestOnly: true,
 	})
 	require.NoError(w.t, err)

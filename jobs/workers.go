@@ -10,6 +10,7 @@ import (
 
 	"xsynesis/access"
 	"xsynesis/checkout"
+	"xsynesis/ledger"
 	"xsynesis/shop"
 	"xsynesis/webhook"
 )
@@ -18,7 +19,7 @@ import (
 const timeout = 60 * time.Second
 
 // Workers registers a worker for every kind of job.
-func Workers(c *checkout.Service, hooks *webhook.Service, people *access.Service, payees *shop.Payees) *river.Workers {
+func Workers(c *checkout.Service, hooks *webhook.Service, people *access.Service, payees *shop.Payees, custody *ledger.Custody) *river.Workers {
 	w := river.NewWorkers()
 	river.AddWorker(w, &settle{checkout: c})
 	river.AddWorker(w, &resume{checkout: c})
@@ -27,18 +28,27 @@ func Workers(c *checkout.Service, hooks *webhook.Service, people *access.Service
 	river.AddWorker(w, &look{checkout: c})
 	river.AddWorker(w, &sweep{checkout: c})
 	river.AddWorker(w, &finalize{checkout: c})
+	river.AddWorker(w, &refund{checkout: c})
 	river.AddWorker(w, &reconcile{checkout: c})
+	river.AddWorker(w, &recheck{checkout: c})
+	river.AddWorker(w, &find{checkout: c})
+	river.AddWorker(w, &reconcileChains{checkout: c})
+	river.AddWorker(w, &transfer{checkout: c})
+	river.AddWorker(w, &recount{checkout: c})
 	river.AddWorker(w, &deliver{webhook: hooks})
 	river.AddWorker(w, &replay{webhook: hooks})
 	river.AddWorker(w, &webhookSweep{webhook: hooks})
 	river.AddWorker(w, &webhookPurge{webhook: hooks})
 	river.AddWorker(w, &accessPurge{access: people})
 	river.AddWorker(w, &payeeSweep{payees: payees})
+	river.AddWorker(w, &send{custody: custody})
+	river.AddWorker(w, &keep{custody: custody})
+	river.AddWorker(w, &recompute{custody: custody})
 	return w
 }
 
 // Periodic lists the work that comes round by itself; every process that may lead registers all of it.
-func Periodic(c *checkout.Service, hooks *webhook.Service) []*river.PeriodicJob {
+func Periodic(c *checkout.Service, hooks *webhook.Service, custody *ledger.Custody) []*river.PeriodicJob {
 	at := func(every time.Duration, args river.JobArgs) *river.PeriodicJob {
 		once := &river.InsertOpts{UniqueOpts: river.UniqueOpts{ByArgs: true, ByPeriod: every}}
 		return river.NewPeriodicJob(river.PeriodicInterval(every),
@@ -46,15 +56,18 @@ func Periodic(c *checkout.Service, hooks *webhook.Service) []*river.PeriodicJob 
 	}
 	return []*river.PeriodicJob{
 		at(c.SweepEvery(), checkout.SweepArgs{}), at(finalizeEvery, checkout.FinalizeArgs{}),
+		at(recheckEvery, checkout.RecheckArgs{}), at(reconcileEvery, checkout.ReconcileChainsArgs{}),
 		at(hooks.SweepEvery(), webhook.SweepArgs{}), at(purgeEvery, webhook.PurgeArgs{}), at(purgeEvery, access.PurgeArgs{}),
 		at(payeesEvery, shop.PayeeSweepArgs{}),
+		at(custody.SweepEvery(), ledger.KeepArgs{}), at(recomputeEvery, ledger.RecomputeArgs{}),
 	}
 }
 
 const (
-	finalizeEvery = 15 * time.Second
-	purgeEvery    = time.Hour
-	payeesEvery   = 30 * time.Second
+	finalizeEvery  = 15 * time.Second
+	purgeEvery     = time.Hour
+	recomputeEvery = 24 * time.Hour
+	payeesEvery    = 30 * time.Second
 )
 
 // soon is when a job that failed is tried again: the rows, not the queue, know how long to go on.

@@ -27,6 +27,7 @@ import (
 	"xsynesis/evm/devchain"
 	"xsynesis/id"
 	"xsynesis/jobs"
+	"xsynesis/ledger"
 	"xsynesis/postgres/pgtest"
 	"xsynesis/shop"
 	"xsynesis/vault"
@@ -62,18 +63,27 @@ var contract = []struct {
 	{checkout.LookArgs{Claim: claim}, "look", "chain", `{"claim":"clm_1ChHQgZvF7Y4JLiQa34ooR"}`},
 	{checkout.SweepArgs{}, "sweep", "maint", `{}`},
 	{checkout.FinalizeArgs{}, "finalize", "chain", `{}`},
+	{checkout.RecheckArgs{}, "recheck", "chain", `{}`},
+	{checkout.FindArgs{Settlement: settlement}, "find", "chain", `{"settlement":"stl_1ChHQgZvF7Y4JLiQa34ooR"}`},
+	{checkout.ReconcileChainsArgs{}, "reconcile_chains", "chain", `{}`},
+	{checkout.RefundArgs{Refund: refund}, "refund", "money", `{"refund":"rfd_1ChHQgZvF7Y4JLiQa34ooR"}`},
+	{checkout.TransferArgs{Attempt: attempt}, "transfer", "chain", `{"attempt":"pa_1ChHQgZvF7Y4JLiQa34ooR"}`},
 	{webhook.DeliverArgs{Delivery: delivery}, "deliver", "webhook", `{"delivery":"dlv_1ChHQgZvF7Y4JLiQa34ooR"}`},
 	{webhook.ReplayArgs{Replay: again}, "replay", "webhook", `{"replay":"rpl_1ChHQgZvF7Y4JLiQa34ooR"}`},
 	{webhook.SweepArgs{}, "webhook_sweep", "webhook", `{}`},
 	{webhook.PurgeArgs{}, "webhook_purge", "maint", `{}`},
 	{access.PurgeArgs{}, "access_purge", "maint", `{}`},
 	{shop.PayeeSweepArgs{}, "payee_sweep", "maint", `{}`},
+	{ledger.SendArgs{Sending: "pay_1ChHQgZvF7Y4JLiQa34ooR"}, "send", "money", `{"sending":"pay_1ChHQgZvF7Y4JLiQa34ooR"}`},
+	{ledger.KeepArgs{}, "keep", "money", `{}`},
+	{ledger.RecomputeArgs{}, "recompute", "money", `{}`},
 }
 
 const (
 	attempt    id.Attempt    = "pa_1ChHQgZvF7Y4JLiQa34ooR"
 	claim      id.Claim      = "clm_1ChHQgZvF7Y4JLiQa34ooR"
 	settlement id.Settlement = "stl_1ChHQgZvF7Y4JLiQa34ooR"
+	refund     id.Refund     = "rfd_1ChHQgZvF7Y4JLiQa34ooR"
 	delivery   id.Delivery   = "dlv_1ChHQgZvF7Y4JLiQa34ooR"
 	again      id.Replay     = "rpl_1ChHQgZvF7Y4JLiQa34ooR"
 )
@@ -85,7 +95,7 @@ func TestEveryKindOfJobHasAWorker(t *testing.T) {
 		kinds = append(kinds, c.kind)
 	}
 	slices.Sort(kinds)
-	declared := slices.Concat(kindsInSource(t, "../checkout"), kindsInSource(t, "../webhook"), kindsInSource(t, "../access"), kindsInSource(t, "../shop"))
+	declared := slices.Concat(kindsInSource(t, "../checkout"), kindsInSource(t, "../webhook"), kindsInSource(t, "../access"), kindsInSource(t, "../shop"), kindsInSource(t, "../ledger"))
 	slices.Sort(declared)
 	require.Equal(t, declared, kinds, "a kind of job is missing here")
 
@@ -133,7 +143,7 @@ func kindsInSource(t *testing.T, dir string) (kinds []string) {
 func TestWhatComesRoundIsWorkedFromTheStart(t *testing.T) {
 	t.Parallel()
 	w := open(t)
-	w.work(t, jobs.Periodic(w.checkout, w.hooks))
+	w.work(t, jobs.Periodic(w.checkout, w.hooks, w.custody))
 	for _, kind := range []string{"sweep", "finalize", "webhook_sweep", "webhook_purge"} {
 		require.Eventually(t, func() bool {
 			return w.count(t, `SELECT count(*) FROM river_job WHERE kind = $1 AND state = 'completed'`, kind) > 0
@@ -166,6 +176,7 @@ type world struct {
 	hooks    *webhook.Service
 	people   *access.Service
 	payees   *shop.Payees
+	custody  *ledger.Custody
 }
 
 func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
@@ -185,17 +196,18 @@ func open(t *testing.T) world {
 		Webhooks: hooks, Networks: networks, Chains: map[string]*evm.Chain{sepolia: evm.Dial(network, evm.Options{})},
 		Shop: shop.New(pool, networks, nil, now), Hub: checkout.NewHub(pool), Vault: sealed, PublicURL: "https://pay.example",
 		Hold: time.Minute, Wait: time.Second, Lease: time.Minute, Sweep: 15 * time.Second, Now: now,
-	}), hooks, access.New(pool, now), shop.NewPayees(pool, evm.NewRegistry(nil), nil, hooks, now)}
+	}), hooks, access.New(pool, now), shop.NewPayees(pool, evm.NewRegistry(nil), nil, hooks, now),
+		ledger.NewCustody(pool, queue, ledger.CustodyOptions{Networks: networks, Webhooks: hooks, Lease: time.Minute, Sweep: 15 * time.Second, Now: now})}
 }
 
 func (w world) work(t *testing.T, periodic []*river.PeriodicJob) *river.Client[pgx.Tx] {
 	t.Helper()
 	queue, err := river.NewClient(riverpgxv5.New(w.pool), &river.Config{
 		Queues: map[string]river.QueueConfig{
-			checkout.QueueSettle: {MaxWorkers: 4}, checkout.QueueChain: {MaxWorkers: 4}, checkout.QueueMaint: {MaxWorkers: 4},
+			checkout.QueueSettle: {MaxWorkers: 4}, checkout.QueueChain: {MaxWorkers: 4}, checkout.QueueMaint: {MaxWorkers: 4}, ledger.QueueMoney: {MaxWorkers: 4},
 			webhook.QueueWebhook: {MaxWorkers: 4}, webhook.QueueWebhookSlow: {MaxWorkers: 4},
 		},
-		Workers: jobs.Workers(w.checkout, w.hooks, w.people, w.payees), PeriodicJobs: periodic, FetchCooldown: 10 * time.Millisecond, FetchPollInterval: 100 * time.Millisecond,
+		Workers: jobs.Workers(w.checkout, w.hooks, w.people, w.payees, w.custody), PeriodicJobs: periodic, FetchCooldown: 10 * time.Millisecond, FetchPollInterval: 100 * time.Millisecond,
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)

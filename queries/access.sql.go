@@ -136,7 +136,7 @@ func (q *Queries) MemberInsert(ctx context.Context, db DBTX, arg MemberInsertPar
 }
 
 const memberList = `-- name: MemberList :many
-SELECT merchants.id, merchants.slug, merchants.name, merchants.domain, merchants.created_at, merchants.went_live_at, persons.id, persons.name, persons.created_at, members.role
+SELECT merchants.id, merchants.slug, merchants.name, merchants.domain, merchants.created_at, merchants.went_live_at, merchants.payout_limit, merchants.confirm_limit, merchants.zone, merchants.next_zone, persons.id, persons.name, persons.created_at, members.role
 FROM members
 JOIN merchants ON merchants.id = members.merchant_id
 JOIN persons ON persons.id = members.person_id
@@ -166,6 +166,10 @@ func (q *Queries) MemberList(ctx context.Context, db DBTX) ([]MemberListRow, err
 			&i.Merchant.Domain,
 			&i.Merchant.CreatedAt,
 			&i.Merchant.WentLiveAt,
+			&i.Merchant.PayoutLimit,
+			&i.Merchant.ConfirmLimit,
+			&i.Merchant.Zone,
+			&i.Merchant.NextZone,
 			&i.Person.ID,
 			&i.Person.Name,
 			&i.Person.CreatedAt,
@@ -182,7 +186,7 @@ func (q *Queries) MemberList(ctx context.Context, db DBTX) ([]MemberListRow, err
 }
 
 const merchantBySlug = `-- name: MerchantBySlug :one
-SELECT id, slug, name, domain, created_at, went_live_at FROM merchants WHERE slug = $1
+SELECT id, slug, name, domain, created_at, went_live_at, payout_limit, confirm_limit, zone, next_zone FROM merchants WHERE slug = $1
 `
 
 func (q *Queries) MerchantBySlug(ctx context.Context, db DBTX, slug string) (Merchant, error) {
@@ -195,6 +199,10 @@ func (q *Queries) MerchantBySlug(ctx context.Context, db DBTX, slug string) (Mer
 		&i.Domain,
 		&i.CreatedAt,
 		&i.WentLiveAt,
+		&i.PayoutLimit,
+		&i.ConfirmLimit,
+		&i.Zone,
+		&i.NextZone,
 	)
 	return i, err
 }

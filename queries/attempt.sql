@@ -1,12 +1,12 @@
 -- name: AttemptsInsert :exec
 -- Rows side by side in arrays: many purchases that begin at once are written by one statement.
 INSERT INTO attempts (id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, title,
-    cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, holds_stock, direct, success_url, cancel_url, reference, metadata,
+    cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, holds_stock, direct, collected, success_url, cancel_url, reference, metadata,
     once, expires_at, created_at, updated_at)
 SELECT unnest(@ids::text[]), unnest(@merchants::text[]), nullif(unnest(@links::text[]), ''), unnest(@channels::text[]), unnest(@livemodes::bool[]),
     unnest(@statuses::text[]), unnest(@networks::text[]), unnest(@assets::text[]), unnest(@payees::text[]), unnest(@amounts::bigint[]), unnest(@titles::text[]),
     unnest(@cart_salts::bytea[]), unnest(@cart_hashes::bytea[]), unnest(@nonces::text[]), unnest(@buyer_token_hashes::bytea[]),
-    unnest(@from_addresses::text[]), unnest(@hold_payments::bool[]), unnest(@hold_stocks::bool[]), unnest(@directs::bool[]), unnest(@success_urls::text[]),
+    unnest(@from_addresses::text[]), unnest(@hold_payments::bool[]), unnest(@hold_stocks::bool[]), unnest(@directs::bool[]), unnest(@collected::bool[]), unnest(@success_urls::text[]),
     unnest(@cancel_urls::text[]), unnest(@refs::text[]), unnest(@metadata::jsonb[]), unnest(@onces::bytea[]),
     unnest(@expires_at::timestamptz[]), unnest(@created_at::timestamptz[]), unnest(@created_at::timestamptz[]);
 
@@ -147,17 +147,6 @@ INSERT INTO exceptions (id, merchant_id, livemode, kind, attempt_id, settlement_
 VALUES (@id, @merchant_id, @livemode, @kind, @attempt_id, @settlement_id, @payer, @amount, @network, @transaction, @created_at)
 ON CONFLICT (kind, settlement_id) WHERE settlement_id IS NOT NULL DO NOTHING;
 
--- name: ExceptionList :many
-SELECT sqlc.embed(exceptions), attempts.title FROM exceptions JOIN attempts ON attempts.id = exceptions.attempt_id
-WHERE exceptions.merchant_id = @merchant_id AND exceptions.livemode = @livemode AND exceptions.resolved_at IS NULL AND exceptions.id < @before::text
-ORDER BY exceptions.id DESC LIMIT @most;
-
--- name: ExceptionListAfter :many
--- The page before: read upwards, to be turned round.
-SELECT sqlc.embed(exceptions), attempts.title FROM exceptions JOIN attempts ON attempts.id = exceptions.attempt_id
-WHERE exceptions.merchant_id = @merchant_id AND exceptions.livemode = @livemode AND exceptions.resolved_at IS NULL AND exceptions.id > @after::text
-ORDER BY exceptions.id ASC LIMIT @most;
-
 -- name: AttemptListOfEndpoint :many
 -- Purchases of an endpoint's calls, with who signed for them.
 SELECT sqlc.embed(attempts), coalesce(claims.payer, '')::text AS payer
@@ -166,7 +155,7 @@ WHERE calls.endpoint_id = @endpoint_id AND attempts.merchant_id = @merchant_id O
 
 -- name: ExceptionAccept :exec
 -- Somebody has found the goods after all.
-UPDATE exceptions SET resolved_at = @now::timestamptz, resolution = 'accepted' WHERE attempt_id = @attempt_id::text AND resolved_at IS NULL;
+UPDATE exceptions SET resolved_at = @now::timestamptz, resolution = 'accepted' WHERE attempt_id = @attempt_id::text AND resolved_at IS NULL AND kind LIKE 'late%';
 
 -- name: ExceptionOpenOf :one
-SELECT EXISTS (SELECT 1 FROM exceptions WHERE attempt_id = @attempt_id::text AND resolved_at IS NULL);
+SELECT EXISTS (SELECT 1 FROM exceptions WHERE attempt_id = @attempt_id::text AND resolved_at IS NULL AND kind LIKE 'late%');

@@ -214,7 +214,7 @@ func (q *Queries) AttemptHoldStock(ctx context.Context, db DBTX, arg AttemptHold
 }
 
 const attemptLines = `-- name: AttemptLines :many
-SELECT attempt_id, line, item_id, title, qty, unit_amount, kind, file_id FROM attempt_lines WHERE attempt_id = ANY ($1::text[]) ORDER BY attempt_id, line
+SELECT attempt_id, line, item_id, title, qty, unit_amount, kind, file_id, revoked_at FROM attempt_lines WHERE attempt_id = ANY ($1::text[]) ORDER BY attempt_id, line
 `
 
 func (q *Queries) AttemptLines(ctx context.Context, db DBTX, attempts []string) ([]AttemptLine, error) {
@@ -235,6 +235,7 @@ func (q *Queries) AttemptLines(ctx context.Context, db DBTX, attempts []string) 
 			&i.UnitAmount,
 			&i.Kind,
 			&i.FileID,
+			&i.RevokedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -733,7 +734,7 @@ func (q *Queries) AttemptUnpaidOfLink(ctx context.Context, db DBTX, linkID *id.L
 }
 
 const attemptsByID = `-- name: AttemptsByID :many
-SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, attempts.collected, attempts.refunded, merchants.id, merchants.slug, merchants.name, merchants.domain, merchants.created_at, merchants.went_live_at, CASE WHEN links.deleted_at IS NULL THEN coalesce(links.token, '') ELSE '' END::text AS link_token,
+SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, attempts.collected, attempts.refunded, merchants.id, merchants.slug, merchants.name, merchants.domain, merchants.created_at, merchants.went_live_at, merchants.payout_limit, merchants.confirm_limit, merchants.zone, merchants.next_zone, CASE WHEN links.deleted_at IS NULL THEN coalesce(links.token, '') ELSE '' END::text AS link_token,
     coalesce(links.message, '')::text AS message, coalesce(links.leads_to, '')::text AS leads_to
 FROM attempts
 JOIN merchants ON merchants.id = attempts.merchant_id
@@ -800,6 +801,10 @@ func (q *Queries) AttemptsByID(ctx context.Context, db DBTX, ids []string) ([]At
 			&i.Merchant.Domain,
 			&i.Merchant.CreatedAt,
 			&i.Merchant.WentLiveAt,
+			&i.Merchant.PayoutLimit,
+			&i.Merchant.ConfirmLimit,
+			&i.Merchant.Zone,
+			&i.Merchant.NextZone,
 			&i.LinkToken,
 			&i.Message,
 			&i.LeadsTo,
@@ -816,14 +821,14 @@ func (q *Queries) AttemptsByID(ctx context.Context, db DBTX, ids []string) ([]At
 
 const attemptsInsert = `-- name: AttemptsInsert :exec
 INSERT INTO attempts (id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, title,
-    cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, holds_stock, direct, success_url, cancel_url, reference, metadata,
+    cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, holds_stock, direct, collected, success_url, cancel_url, reference, metadata,
     once, expires_at, created_at, updated_at)
 SELECT unnest($1::text[]), unnest($2::text[]), nullif(unnest($3::text[]), ''), unnest($4::text[]), unnest($5::bool[]),
     unnest($6::text[]), unnest($7::text[]), unnest($8::text[]), unnest($9::text[]), unnest($10::bigint[]), unnest($11::text[]),
     unnest($12::bytea[]), unnest($13::bytea[]), unnest($14::text[]), unnest($15::bytea[]),
-    unnest($16::text[]), unnest($17::bool[]), unnest($18::bool[]), unnest($19::bool[]), unnest($20::text[]),
-    unnest($21::text[]), unnest($22::text[]), unnest($23::jsonb[]), unnest($24::bytea[]),
-    unnest($25::timestamptz[]), unnest($26::timestamptz[]), unnest($26::timestamptz[])
+    unnest($16::text[]), unnest($17::bool[]), unnest($18::bool[]), unnest($19::bool[]), unnest($20::bool[]), unnest($21::text[]),
+    unnest($22::text[]), unnest($23::text[]), unnest($24::jsonb[]), unnest($25::bytea[]),
+    unnest($26::timestamptz[]), unnest($27::timestamptz[]), unnest($27::timestamptz[])
 `
 
 type AttemptsInsertParams struct {
@@ -846,6 +851,7 @@ type AttemptsInsertParams struct {
 	HoldPayments     []bool
 	HoldStocks       []bool
 	Directs          []bool
+	Collected        []bool
 	SuccessUrls      []string
 	CancelUrls       []string
 	Refs             []string
@@ -877,6 +883,7 @@ func (q *Queries) AttemptsInsert(ctx context.Context, db DBTX, arg AttemptsInser
 		arg.HoldPayments,
 		arg.HoldStocks,
 		arg.Directs,
+		arg.Collected,
 		arg.SuccessUrls,
 		arg.CancelUrls,
 		arg.Refs,
@@ -1258,7 +1265,7 @@ func (q *Queries) ClaimsLiving(ctx context.Context, db DBTX, attempts []string) 
 }
 
 const exceptionAccept = `-- name: ExceptionAccept :exec
-UPDATE exceptions SET resolved_at = $1::timestamptz, resolution = 'accepted' WHERE attempt_id = $2::text AND resolved_at IS NULL
+UPDATE exceptions SET resolved_at = $1::timestamptz, resolution = 'accepted' WHERE attempt_id = $2::text AND resolved_at IS NULL AND kind LIKE 'late%'
 `
 
 type ExceptionAcceptParams struct {
@@ -1309,135 +1316,8 @@ func (q *Queries) ExceptionInsert(ctx context.Context, db DBTX, arg ExceptionIns
 	return err
 }
 
-const exceptionList = `-- name: ExceptionList :many
-SELECT exceptions.id, exceptions.merchant_id, exceptions.livemode, exceptions.kind, exceptions.attempt_id, exceptions.settlement_id, exceptions.payer, exceptions.amount, exceptions.network, exceptions.transaction, exceptions.created_at, exceptions.resolved_at, exceptions.resolution, exceptions.pay_to, exceptions.log_index, exceptions.block_time, exceptions.resolved_by, exceptions.reason, attempts.title FROM exceptions JOIN attempts ON attempts.id = exceptions.attempt_id
-WHERE exceptions.merchant_id = $1 AND exceptions.livemode = $2 AND exceptions.resolved_at IS NULL AND exceptions.id < $3::text
-ORDER BY exceptions.id DESC LIMIT $4
-`
-
-type ExceptionListParams struct {
-	MerchantID id.Merchant
-	Livemode   bool
-	Before     string
-	Most       int32
-}
-
-type ExceptionListRow struct {
-	Exception Exception
-	Title     string
-}
-
-func (q *Queries) ExceptionList(ctx context.Context, db DBTX, arg ExceptionListParams) ([]ExceptionListRow, error) {
-	rows, err := db.Query(ctx, exceptionList,
-		arg.MerchantID,
-		arg.Livemode,
-		arg.Before,
-		arg.Most,
-	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []ExceptionListRow{}
-	for rows.Next() {
-		var i ExceptionListRow
-		if err := rows.Scan(
-			&i.Exception.ID,
-			&i.Exception.MerchantID,
-			&i.Exception.Livemode,
-			&i.Exception.Kind,
-			&i.Exception.AttemptID,
-			&i.Exception.SettlementID,
-			&i.Exception.Payer,
-			&i.Exception.Amount,
-			&i.Exception.Network,
-			&i.Exception.Transaction,
-			&i.Exception.CreatedAt,
-			&i.Exception.ResolvedAt,
-			&i.Exception.Resolution,
-			&i.Exception.PayTo,
-			&i.Exception.LogIndex,
-			&i.Exception.BlockTime,
-			&i.Exception.ResolvedBy,
-			&i.Exception.Reason,
-			&i.Title,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const exceptionListAfter = `-- name: ExceptionListAfter :many
-SELECT exceptions.id, exceptions.merchant_id, exceptions.livemode, exceptions.kind, exceptions.attempt_id, exceptions.settlement_id, exceptions.payer, exceptions.amount, exceptions.network, exceptions.transaction, exceptions.created_at, exceptions.resolved_at, exceptions.resolution, exceptions.pay_to, exceptions.log_index, exceptions.block_time, exceptions.resolved_by, exceptions.reason, attempts.title FROM exceptions JOIN attempts ON attempts.id = exceptions.attempt_id
-WHERE exceptions.merchant_id = $1 AND exceptions.livemode = $2 AND exceptions.resolved_at IS NULL AND exceptions.id > $3::text
-ORDER BY exceptions.id ASC LIMIT $4
-`
-
-type ExceptionListAfterParams struct {
-	MerchantID id.Merchant
-	Livemode   bool
-	After      string
-	Most       int32
-}
-
-type ExceptionListAfterRow struct {
-	Exception Exception
-	Title     string
-}
-
-// The page before: read upwards, to be turned round.
-func (q *Queries) ExceptionListAfter(ctx context.Context, db DBTX, arg ExceptionListAfterParams) ([]ExceptionListAfterRow, error) {
-	rows, err := db.Query(ctx, exceptionListAfter,
-		arg.MerchantID,
-		arg.Livemode,
-		arg.After,
-		arg.Most,
-	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []ExceptionListAfterRow{}
-	for rows.Next() {
-		var i ExceptionListAfterRow
-		if err := rows.Scan(
-			&i.Exception.ID,
-			&i.Exception.MerchantID,
-			&i.Exception.Livemode,
-			&i.Exception.Kind,
-			&i.Exception.AttemptID,
-			&i.Exception.SettlementID,
-			&i.Exception.Payer,
-			&i.Exception.Amount,
-			&i.Exception.Network,
-			&i.Exception.Transaction,
-			&i.Exception.CreatedAt,
-			&i.Exception.ResolvedAt,
-			&i.Exception.Resolution,
-			&i.Exception.PayTo,
-			&i.Exception.LogIndex,
-			&i.Exception.BlockTime,
-			&i.Exception.ResolvedBy,
-			&i.Exception.Reason,
-			&i.Title,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const exceptionOpenOf = `-- name: ExceptionOpenOf :one
-SELECT EXISTS (SELECT 1 FROM exceptions WHERE attempt_id = $1::text AND resolved_at IS NULL)
+SELECT EXISTS (SELECT 1 FROM exceptions WHERE attempt_id = $1::text AND resolved_at IS NULL AND kind LIKE 'late%')
 `
 
 func (q *Queries) ExceptionOpenOf(ctx context.Context, db DBTX, attemptID string) (bool, error) {

@@ -14,7 +14,7 @@ WHERE account IN ('wallet', 'simulated_wallet') GROUP BY merchant_id, account, n
 
 -- name: AuditAuthorizations :many
 SELECT (payer || ' ' || nonce || ' has ' || count(*)::text || ' settlements')::text FROM settlements
-WHERE status <> 'failed' GROUP BY network, asset, payer, nonce HAVING count(*) > 1;
+WHERE status NOT IN ('failed', 'reversed') AND facilitator <> 'transfer' GROUP BY network, asset, payer, nonce HAVING count(*) > 1;
 
 -- name: AuditClaims :many
 SELECT (attempt_id || ' has ' || count(*)::text || ' living claims')::text FROM claims
@@ -32,18 +32,20 @@ SELECT (a.id || ' is ' || a.status || ', its settlement is ' || coalesce(s.statu
 FROM attempts a LEFT JOIN settlements s ON s.attempt_id = a.id AND s.status <> 'failed'
 WHERE CASE
     WHEN a.amount = 0 THEN s.status IS NOT NULL
+    WHEN a.status = 'reversed' THEN coalesce(s.status, '') <> 'reversed'
     WHEN a.status IN ('settled', 'settled_late') THEN coalesce(s.status, '') NOT IN ('confirmed', 'final')
     WHEN a.status IN ('settling', 'unknown') THEN coalesce(s.status, '') NOT IN ('queued', 'signed', 'broadcast', 'requested')
         AND NOT (s.status IS NULL AND EXISTS (SELECT FROM calls c WHERE c.attempt_id = a.id AND c.state = 'calling' AND NOT c.first))
     ELSE s.status IS NOT NULL END;
 
 -- name: AuditEntries :many
--- Every confirmed settlement of a purchase is in the books, once, with its amount; one for another server's sale is in none.
+-- Every confirmed settlement of a purchase is in the books, once, with its amount; one for another server's sale only where it is kept for its shop, and
+-- one that the chain took back is in them no more.
 SELECT (s.id || ' of ' || s.amount::text || ' is in the books with ' || coalesce(e.amount, 0)::text)::text
 FROM settlements s
-LEFT JOIN postings p ON p.source = s.id
-LEFT JOIN entries e ON e.posting_id = p.id AND e.account IN ('wallet', 'simulated_wallet')
-WHERE CASE WHEN s.status IN ('confirmed', 'final') AND s.attempt_id IS NOT NULL THEN s.amount ELSE 0 END <> coalesce(e.amount, 0);
+LEFT JOIN LATERAL (SELECT sum(e.amount)::bigint AS amount FROM postings p JOIN entries e ON e.posting_id = p.id
+    WHERE p.source = s.id AND p.kind IN ('sale', 'simulated_sale', 'reversal') AND e.account IN ('wallet', 'deposit', 'simulated_wallet')) e ON true
+WHERE CASE WHEN s.status IN ('confirmed', 'final') AND (s.attempt_id IS NOT NULL OR s.collected) THEN s.amount ELSE 0 END <> coalesce(e.amount, 0);
 
 -- name: AuditLinks :many
 -- The counter of a limited link is the number of purchases that hold one of its payments.
@@ -63,14 +65,21 @@ FULL JOIN (SELECT link_id, count(DISTINCT attempt_id) AS payments, sum(amount)::
     WHERE NOT simulated AND link_id IS NOT NULL GROUP BY link_id) s USING (link_id)
 WHERE coalesce(l.payments, 0) <> coalesce(s.payments, 0) OR coalesce(l.amount, 0) <> coalesce(s.amount, 0);
 
--- name: AuditDays :many
-SELECT (coalesce(d.merchant_id, s.merchant_id) || ' counts ' || coalesce(d.sales, 0)::text || ' sales of ' || coalesce(d.amount, 0)::text
-    || ' on ' || coalesce(d.day, s.day)::text || ', there are ' || coalesce(s.sales, 0)::text || ' of ' || coalesce(s.amount, 0)::text)::text
-FROM (SELECT merchant_id, livemode, day, channel, network, sum(sales)::bigint AS sales, sum(amount)::bigint AS amount
-    FROM sales_days GROUP BY 1, 2, 3, 4, 5) d
-FULL JOIN (SELECT merchant_id, livemode, (created_at AT TIME ZONE 'UTC')::date AS day, channel, network, count(DISTINCT attempt_id) AS sales,
-    sum(amount)::bigint AS amount FROM sales WHERE NOT simulated GROUP BY 1, 2, 3, 4, 5) s USING (merchant_id, livemode, day, channel, network)
-WHERE coalesce(d.sales, 0) <> coalesce(s.sales, 0) OR coalesce(d.amount, 0) <> coalesce(s.amount, 0);
+-- name: AuditSums :many
+-- Days and months say what the sales and refunds do, in every way of counting.
+SELECT (coalesce(d.merchant_id, s.merchant_id) || ' counts ' || coalesce(d.payments, 0)::text || ' payments of ' || coalesce(d.amount, 0)::text
+    || ' by ' || coalesce(d.by, s.by) || ' ' || coalesce(d.key, s.key) || ' in the ' || coalesce(d.span, s.span) || ' of ' || coalesce(d.start, s.start)::text
+    || ', there are ' || coalesce(s.payments, 0)::text || ' of ' || coalesce(s.amount, 0)::text)::text
+FROM (SELECT merchant_id, livemode, zone, by, span, start, key, sum(payments)::bigint AS payments, sum(qty)::bigint AS qty, sum(amount)::bigint AS amount, sum(fee)::bigint AS fee
+    FROM sales_sums GROUP BY 1, 2, 3, 4, 5, 6, 7) d
+FULL JOIN (SELECT merchant_id, livemode, zone, by, span, start, key, count(DISTINCT attempt_id) AS payments, sum(qty)::bigint AS qty,
+        sum(amount)::bigint AS amount, sum(fee)::bigint AS fee
+    FROM counted_sales WHERE NOT next GROUP BY 1, 2, 3, 4, 5, 6, 7
+    UNION ALL
+    SELECT merchant_id, livemode, zone, 'refund' AS by, span, start, 'all' AS key, count(*) AS payments, 0::bigint AS qty, sum(amount)::bigint AS amount, sum(fee)::bigint AS fee
+    FROM counted_refunds WHERE NOT next GROUP BY 1, 2, 3, 5, 6) s USING (merchant_id, livemode, zone, by, span, start, key)
+WHERE coalesce(d.payments, 0) <> coalesce(s.payments, 0) OR coalesce(d.qty, 0) <> coalesce(s.qty, 0) OR coalesce(d.amount, 0) <> coalesce(s.amount, 0)
+   OR coalesce(d.fee, 0) <> coalesce(s.fee, 0);
 
 -- name: AuditRelayGaps :many
 -- No relayer nonce is left as a gap below a mined one.
@@ -83,7 +92,9 @@ WHERE NOT EXISTS (SELECT FROM relays x WHERE x.network = r.network AND x.address
 SELECT * FROM settlements WHERE network = @network AND status IN ('confirmed', 'final') AND NOT simulated;
 
 -- name: AuditPayees :many
-SELECT DISTINCT address FROM payees WHERE network = @network AND proven_at IS NOT NULL;
+SELECT p.address FROM payees p WHERE p.network = @network AND p.proven_at IS NOT NULL
+UNION
+SELECT d.address FROM deposit_addresses d WHERE d.network = @network AND d.merchant_id IS NOT NULL;
 
 -- name: AuditMoving :many
 -- Settlements that are not failed, by the transactions that move, or may move, their money.
@@ -91,8 +102,16 @@ SELECT s.payer, s.pay_to, s.amount, s.log_index, v.hash AS transaction
 FROM relay_versions v JOIN relays r USING (network, address, nonce) JOIN settlements s ON s.id = r.settlement
 WHERE v.network = @network AND v.hash = ANY (@transactions::text[]) AND s.status <> 'failed'
 UNION
+SELECT s.payer, s.pay_to, s.amount, s.log_index, v.hash
+FROM relay_versions v JOIN relay_items i USING (network, address, nonce) JOIN settlements s ON s.id = i.settlement
+WHERE v.network = @network AND v.hash = ANY (@transactions::text[]) AND s.status <> 'failed'
+UNION
 SELECT payer, pay_to, amount, log_index, transaction FROM settlements
 WHERE network = @network AND transaction = ANY (@transactions::text[]) AND status <> 'failed'
+UNION
+-- What waits to be understood, is listed, or is too little to be.
+SELECT payer, pay_to, amount, log_index, transaction FROM transfers
+WHERE network = @network AND transaction = ANY (@transactions::text[]) AND state <> 'gone'
 UNION
 -- What a facilitator was asked for may be in any transaction.
 SELECT payer, pay_to, amount, log_index, ''::text AS transaction FROM settlements WHERE network = @network AND status = 'requested';

@@ -13,7 +13,7 @@ import (
 
 const auditAuthorizations = `-- name: AuditAuthorizations :many
 SELECT (payer || ' ' || nonce || ' has ' || count(*)::text || ' settlements')::text FROM settlements
-WHERE status <> 'failed' GROUP BY network, asset, payer, nonce HAVING count(*) > 1
+WHERE status NOT IN ('failed', 'reversed') AND facilitator <> 'transfer' GROUP BY network, asset, payer, nonce HAVING count(*) > 1
 `
 
 func (q *Queries) AuditAuthorizations(ctx context.Context, db DBTX) ([]string, error) {
@@ -119,7 +119,7 @@ func (q *Queries) AuditClaims(ctx context.Context, db DBTX) ([]string, error) {
 }
 
 const auditConfirmed = `-- name: AuditConfirmed :many
-SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at, collected, fee, gas FROM settlements WHERE network = $1 AND status IN ('confirmed', 'final') AND NOT simulated
+SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at, collected, fee, gas, lost_at, block_time FROM settlements WHERE network = $1 AND status IN ('confirmed', 'final') AND NOT simulated
 `
 
 func (q *Queries) AuditConfirmed(ctx context.Context, db DBTX, network string) ([]Settlement, error) {
@@ -163,6 +163,8 @@ func (q *Queries) AuditConfirmed(ctx context.Context, db DBTX, network string) (
 			&i.Collected,
 			&i.Fee,
 			&i.Gas,
+			&i.LostAt,
+			&i.BlockTime,
 		); err != nil {
 			return nil, err
 		}
@@ -174,45 +176,16 @@ func (q *Queries) AuditConfirmed(ctx context.Context, db DBTX, network string) (
 	return items, nil
 }
 
-const auditDays = `-- name: AuditDays :many
-SELECT (coalesce(d.merchant_id, s.merchant_id) || ' counts ' || coalesce(d.sales, 0)::text || ' sales of ' || coalesce(d.amount, 0)::text
-    || ' on ' || coalesce(d.day, s.day)::text || ', there are ' || coalesce(s.sales, 0)::text || ' of ' || coalesce(s.amount, 0)::text)::text
-FROM (SELECT merchant_id, livemode, day, channel, network, sum(sales)::bigint AS sales, sum(amount)::bigint AS amount
-    FROM sales_days GROUP BY 1, 2, 3, 4, 5) d
-FULL JOIN (SELECT merchant_id, livemode, (created_at AT TIME ZONE 'UTC')::date AS day, channel, network, count(DISTINCT attempt_id) AS sales,
-    sum(amount)::bigint AS amount FROM sales WHERE NOT simulated GROUP BY 1, 2, 3, 4, 5) s USING (merchant_id, livemode, day, channel, network)
-WHERE coalesce(d.sales, 0) <> coalesce(s.sales, 0) OR coalesce(d.amount, 0) <> coalesce(s.amount, 0)
-`
-
-func (q *Queries) AuditDays(ctx context.Context, db DBTX) ([]string, error) {
-	rows, err := db.Query(ctx, auditDays)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []string{}
-	for rows.Next() {
-		var column_1 string
-		if err := rows.Scan(&column_1); err != nil {
-			return nil, err
-		}
-		items = append(items, column_1)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const auditEntries = `-- name: AuditEntries :many
 SELECT (s.id || ' of ' || s.amount::text || ' is in the books with ' || coalesce(e.amount, 0)::text)::text
 FROM settlements s
-LEFT JOIN postings p ON p.source = s.id
-LEFT JOIN entries e ON e.posting_id = p.id AND e.account IN ('wallet', 'simulated_wallet')
-WHERE CASE WHEN s.status IN ('confirmed', 'final') AND s.attempt_id IS NOT NULL THEN s.amount ELSE 0 END <> coalesce(e.amount, 0)
+LEFT JOIN LATERAL (SELECT sum(e.amount)::bigint AS amount FROM postings p JOIN entries e ON e.posting_id = p.id
+    WHERE p.source = s.id AND p.kind IN ('sale', 'simulated_sale', 'reversal') AND e.account IN ('wallet', 'deposit', 'simulated_wallet')) e ON true
+WHERE CASE WHEN s.status IN ('confirmed', 'final') AND (s.attempt_id IS NOT NULL OR s.collected) THEN s.amount ELSE 0 END <> coalesce(e.amount, 0)
 `
 
-// Every confirmed settlement of a purchase is in the books, once, with its amount; one for another server's sale is in none.
+// Every confirmed settlement of a purchase is in the books, once, with its amount; one for another server's sale only where it is kept for its shop, and
+// one that the chain took back is in them no more.
 func (q *Queries) AuditEntries(ctx context.Context, db DBTX) ([]string, error) {
 	rows, err := db.Query(ctx, auditEntries)
 	if err != nil {
@@ -290,8 +263,15 @@ SELECT s.payer, s.pay_to, s.amount, s.log_index, v.hash AS transaction
 FROM relay_versions v JOIN relays r USING (network, address, nonce) JOIN settlements s ON s.id = r.settlement
 WHERE v.network = $1 AND v.hash = ANY ($2::text[]) AND s.status <> 'failed'
 UNION
+SELECT s.payer, s.pay_to, s.amount, s.log_index, v.hash
+FROM relay_versions v JOIN relay_items i USING (network, address, nonce) JOIN settlements s ON s.id = i.settlement
+WHERE v.network = $1 AND v.hash = ANY ($2::text[]) AND s.status <> 'failed'
+UNION
 SELECT payer, pay_to, amount, log_index, transaction FROM settlements
 WHERE network = $1 AND transaction = ANY ($2::text[]) AND status <> 'failed'
+UNION
+SELECT payer, pay_to, amount, log_index, transaction FROM transfers
+WHERE network = $1 AND transaction = ANY ($2::text[]) AND state <> 'gone'
 UNION
 SELECT payer, pay_to, amount, log_index, ''::text AS transaction FROM settlements WHERE network = $1 AND status = 'requested'
 `
@@ -310,6 +290,7 @@ type AuditMovingRow struct {
 }
 
 // Settlements that are not failed, by the transactions that move, or may move, their money.
+// What waits to be understood, is listed, or is too little to be.
 // What a facilitator was asked for may be in any transaction.
 func (q *Queries) AuditMoving(ctx context.Context, db DBTX, arg AuditMovingParams) ([]AuditMovingRow, error) {
 	rows, err := db.Query(ctx, auditMoving, arg.Network, arg.Transactions)
@@ -396,7 +377,9 @@ func (q *Queries) AuditPasses(ctx context.Context, db DBTX) ([]string, error) {
 }
 
 const auditPayees = `-- name: AuditPayees :many
-SELECT DISTINCT address FROM payees WHERE network = $1 AND proven_at IS NOT NULL
+SELECT p.address FROM payees p WHERE p.network = $1 AND p.proven_at IS NOT NULL
+UNION
+SELECT d.address FROM deposit_addresses d WHERE d.network = $1 AND d.merchant_id IS NOT NULL
 `
 
 func (q *Queries) AuditPayees(ctx context.Context, db DBTX, network string) ([]string, error) {
@@ -536,6 +519,7 @@ SELECT (a.id || ' is ' || a.status || ', its settlement is ' || coalesce(s.statu
 FROM attempts a LEFT JOIN settlements s ON s.attempt_id = a.id AND s.status <> 'failed'
 WHERE CASE
     WHEN a.amount = 0 THEN s.status IS NOT NULL
+    WHEN a.status = 'reversed' THEN coalesce(s.status, '') <> 'reversed'
     WHEN a.status IN ('settled', 'settled_late') THEN coalesce(s.status, '') NOT IN ('confirmed', 'final')
     WHEN a.status IN ('settling', 'unknown') THEN coalesce(s.status, '') NOT IN ('queued', 'signed', 'broadcast', 'requested')
         AND NOT (s.status IS NULL AND EXISTS (SELECT FROM calls c WHERE c.attempt_id = a.id AND c.state = 'calling' AND NOT c.first))
@@ -575,6 +559,43 @@ WHERE s.taken <> coalesce(r.held, 0) + coalesce(r.sold, 0) OR s.taken > s.put OR
 // Sold, held and free are what was put in: what a counter says is taken, its purchases hold or have bought.
 func (q *Queries) AuditStock(ctx context.Context, db DBTX) ([]string, error) {
 	rows, err := db.Query(ctx, auditStock)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var column_1 string
+		if err := rows.Scan(&column_1); err != nil {
+			return nil, err
+		}
+		items = append(items, column_1)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const auditSums = `-- name: AuditSums :many
+SELECT (coalesce(d.merchant_id, s.merchant_id) || ' counts ' || coalesce(d.payments, 0)::text || ' payments of ' || coalesce(d.amount, 0)::text
+    || ' by ' || coalesce(d.by, s.by) || ' ' || coalesce(d.key, s.key) || ' in the ' || coalesce(d.span, s.span) || ' of ' || coalesce(d.start, s.start)::text
+    || ', there are ' || coalesce(s.payments, 0)::text || ' of ' || coalesce(s.amount, 0)::text)::text
+FROM (SELECT merchant_id, livemode, zone, by, span, start, key, sum(payments)::bigint AS payments, sum(qty)::bigint AS qty, sum(amount)::bigint AS amount, sum(fee)::bigint AS fee
+    FROM sales_sums GROUP BY 1, 2, 3, 4, 5, 6, 7) d
+FULL JOIN (SELECT merchant_id, livemode, zone, by, span, start, key, count(DISTINCT attempt_id) AS payments, sum(qty)::bigint AS qty,
+        sum(amount)::bigint AS amount, sum(fee)::bigint AS fee
+    FROM counted_sales WHERE NOT next GROUP BY 1, 2, 3, 4, 5, 6, 7
+    UNION ALL
+    SELECT merchant_id, livemode, zone, 'refund' AS by, span, start, 'all' AS key, count(*) AS payments, 0::bigint AS qty, sum(amount)::bigint AS amount, sum(fee)::bigint AS fee
+    FROM counted_refunds WHERE NOT next GROUP BY 1, 2, 3, 5, 6) s USING (merchant_id, livemode, zone, by, span, start, key)
+WHERE coalesce(d.payments, 0) <> coalesce(s.payments, 0) OR coalesce(d.qty, 0) <> coalesce(s.qty, 0) OR coalesce(d.amount, 0) <> coalesce(s.amount, 0)
+   OR coalesce(d.fee, 0) <> coalesce(s.fee, 0)
+`
+
+// Days and months say what the sales and refunds do, in every way of counting.
+func (q *Queries) AuditSums(ctx context.Context, db DBTX) ([]string, error) {
+	rows, err := db.Query(ctx, auditSums)
 	if err != nil {
 		return nil, err
 	}

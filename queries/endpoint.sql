@@ -10,13 +10,14 @@ RETURNING id;
 -- name: EndpointOffered :one
 -- An endpoint with whom it pays, as programs may buy it; another address counts as it does for links.
 SELECT sqlc.embed(endpoints), sqlc.embed(merchants), payees.address AS pay_to, payees.proven_at,
-    due.address AS due_pay_to, due.proven_at AS due_proven_at
+    due.address AS due_pay_to, due.proven_at AS due_proven_at, deposits.address AS collect_at
 FROM endpoints
 JOIN merchants ON merchants.id = endpoints.merchant_id
 LEFT JOIN payees ON payees.merchant_id = endpoints.merchant_id AND payees.network = endpoints.network
 LEFT JOIN payee_changes due ON due.merchant_id = endpoints.merchant_id AND due.network = endpoints.network
     AND due.applied_at IS NULL AND due.cancelled_at IS NULL AND due.effective_at <= @now::timestamptz
     AND (due.proven_at IS NOT NULL OR NOT endpoints.livemode)
+LEFT JOIN deposit_addresses deposits ON deposits.merchant_id = endpoints.merchant_id AND deposits.network = endpoints.network AND payees.collects
 WHERE endpoints.id = @id;
 
 -- name: EndpointByID :one

@@ -297,14 +297,15 @@ func (q *Queries) EndpointListAfter(ctx context.Context, db DBTX, arg EndpointLi
 }
 
 const endpointOffered = `-- name: EndpointOffered :one
-SELECT endpoints.id, endpoints.merchant_id, endpoints.livemode, endpoints.network, endpoints.url, endpoints.title, endpoints.description, endpoints.mime_type, endpoints.example_input, endpoints.example_output, endpoints.price, endpoints.pricing_type, endpoints.billing_interval, endpoints.settle, endpoints.secret_header, endpoints.secret, endpoints.timeout_seconds, endpoints.max_answer, endpoints.identified, endpoints.disabled_at, endpoints.once, endpoints.created_at, endpoints.updated_at, merchants.id, merchants.slug, merchants.name, merchants.domain, merchants.created_at, merchants.went_live_at, payees.address AS pay_to, payees.proven_at,
-    due.address AS due_pay_to, due.proven_at AS due_proven_at
+SELECT endpoints.id, endpoints.merchant_id, endpoints.livemode, endpoints.network, endpoints.url, endpoints.title, endpoints.description, endpoints.mime_type, endpoints.example_input, endpoints.example_output, endpoints.price, endpoints.pricing_type, endpoints.billing_interval, endpoints.settle, endpoints.secret_header, endpoints.secret, endpoints.timeout_seconds, endpoints.max_answer, endpoints.identified, endpoints.disabled_at, endpoints.once, endpoints.created_at, endpoints.updated_at, merchants.id, merchants.slug, merchants.name, merchants.domain, merchants.created_at, merchants.went_live_at, merchants.payout_limit, merchants.confirm_limit, merchants.zone, merchants.next_zone, payees.address AS pay_to, payees.proven_at,
+    due.address AS due_pay_to, due.proven_at AS due_proven_at, deposits.address AS collect_at
 FROM endpoints
 JOIN merchants ON merchants.id = endpoints.merchant_id
 LEFT JOIN payees ON payees.merchant_id = endpoints.merchant_id AND payees.network = endpoints.network
 LEFT JOIN payee_changes due ON due.merchant_id = endpoints.merchant_id AND due.network = endpoints.network
     AND due.applied_at IS NULL AND due.cancelled_at IS NULL AND due.effective_at <= $1::timestamptz
     AND (due.proven_at IS NOT NULL OR NOT endpoints.livemode)
+LEFT JOIN deposit_addresses deposits ON deposits.merchant_id = endpoints.merchant_id AND deposits.network = endpoints.network AND payees.collects
 WHERE endpoints.id = $2
 `
 
@@ -320,6 +321,7 @@ type EndpointOfferedRow struct {
 	ProvenAt    *time.Time
 	DuePayTo    *string
 	DueProvenAt *time.Time
+	CollectAt   *string
 }
 
 // An endpoint with whom it pays, as programs may buy it; another address counts as it does for links.
@@ -356,10 +358,15 @@ func (q *Queries) EndpointOffered(ctx context.Context, db DBTX, arg EndpointOffe
 		&i.Merchant.Domain,
 		&i.Merchant.CreatedAt,
 		&i.Merchant.WentLiveAt,
+		&i.Merchant.PayoutLimit,
+		&i.Merchant.ConfirmLimit,
+		&i.Merchant.Zone,
+		&i.Merchant.NextZone,
 		&i.PayTo,
 		&i.ProvenAt,
 		&i.DuePayTo,
 		&i.DueProvenAt,
+		&i.CollectAt,
 	)
 	return i, err
 }

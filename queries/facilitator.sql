@@ -78,7 +78,8 @@ SELECT * FROM settlements WHERE payer = @payer AND nonce = @nonce ORDER BY statu
 -- name: SettlementFacilitated :one
 -- Money that moved for somebody else's sale.
 UPDATE settlements SET status = 'confirmed', transaction = @transaction, confirmed_at = @now::timestamptz, updated_at = @now::timestamptz,
-    block_number = @block_number::bigint, block_hash = @block_hash::text, log_index = @log_index::int, lease = NULL, lease_until = NULL, last_error = ''
+    block_number = @block_number::bigint, block_hash = @block_hash::text, log_index = @log_index::int, collected = EXISTS (SELECT FROM deposit_addresses d WHERE d.network = settlements.network AND d.address = settlements.pay_to AND d.merchant_id = settlements.merchant_id),
+    lease = NULL, lease_until = NULL, last_error = ''
 WHERE id = @id AND status IN ('queued', 'signed', 'broadcast', 'requested')
 RETURNING *;
 
@@ -91,8 +92,12 @@ ON CONFLICT (caller, day) DO UPDATE SET used = facilitator_budgets.used + 1 WHER
 UPDATE facilitator_budgets SET used = used - 1 WHERE caller = @caller AND day = @day AND used > 0;
 
 -- name: PayeeMerchant :one
--- The shop that is paid at an address now.
-SELECT merchant_id FROM payees WHERE network = @network AND address = @address AND proven_at IS NOT NULL LIMIT 1;
+-- The shop that is paid at an address now: at its own, or at the one that is kept for it.
+SELECT merchant_id::text AS merchant_id FROM (
+    SELECT p.merchant_id FROM payees p WHERE p.network = @network AND p.address = @address AND p.proven_at IS NOT NULL
+    UNION ALL
+    SELECT d.merchant_id FROM deposit_addresses d WHERE d.network = @network AND d.address = @address AND d.merchant_id IS NOT NULL
+) paid LIMIT 1;
 
 -- name: CallbackInsert :one
 INSERT INTO facilitator_callbacks (sha256, body, received_at) VALUES (@sha256, @body, @received_at)

@@ -465,7 +465,11 @@ func (q *Queries) FacilitatorsReady(ctx context.Context, db DBTX, arg Facilitato
 }
 
 const payeeMerchant = `-- name: PayeeMerchant :one
-SELECT merchant_id FROM payees WHERE network = $1 AND address = $2 AND proven_at IS NOT NULL LIMIT 1
+SELECT merchant_id::text AS merchant_id FROM (
+    SELECT p.merchant_id FROM payees p WHERE p.network = $1 AND p.address = $2 AND p.proven_at IS NOT NULL
+    UNION ALL
+    SELECT d.merchant_id FROM deposit_addresses d WHERE d.network = $1 AND d.address = $2 AND d.merchant_id IS NOT NULL
+) paid LIMIT 1
 `
 
 type PayeeMerchantParams struct {
@@ -473,10 +477,10 @@ type PayeeMerchantParams struct {
 	Address string
 }
 
-// The shop that is paid at an address now.
-func (q *Queries) PayeeMerchant(ctx context.Context, db DBTX, arg PayeeMerchantParams) (id.Merchant, error) {
+// The shop that is paid at an address now: at its own, or at the one that is kept for it.
+func (q *Queries) PayeeMerchant(ctx context.Context, db DBTX, arg PayeeMerchantParams) (string, error) {
 	row := db.QueryRow(ctx, payeeMerchant, arg.Network, arg.Address)
-	var merchant_id id.Merchant
+	var merchant_id string
 	err := row.Scan(&merchant_id)
 	return merchant_id, err
 }
@@ -494,7 +498,7 @@ func (q *Queries) SettlementAgain(ctx context.Context, db DBTX, argID id.Settlem
 }
 
 const settlementByAuthorization = `-- name: SettlementByAuthorization :one
-SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at, collected, fee, gas FROM settlements WHERE network = $1 AND asset = $2 AND payer = $3 AND nonce = $4
+SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at, collected, fee, gas, lost_at, block_time FROM settlements WHERE network = $1 AND asset = $2 AND payer = $3 AND nonce = $4
 ORDER BY status = 'failed', id DESC LIMIT 1
 `
 
@@ -546,12 +550,14 @@ func (q *Queries) SettlementByAuthorization(ctx context.Context, db DBTX, arg Se
 		&i.Collected,
 		&i.Fee,
 		&i.Gas,
+		&i.LostAt,
+		&i.BlockTime,
 	)
 	return i, err
 }
 
 const settlementByPayer = `-- name: SettlementByPayer :one
-SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at, collected, fee, gas FROM settlements WHERE payer = $1 AND nonce = $2 ORDER BY status = 'failed', id DESC LIMIT 1
+SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at, collected, fee, gas, lost_at, block_time FROM settlements WHERE payer = $1 AND nonce = $2 ORDER BY status = 'failed', id DESC LIMIT 1
 `
 
 type SettlementByPayerParams struct {
@@ -594,12 +600,14 @@ func (q *Queries) SettlementByPayer(ctx context.Context, db DBTX, arg Settlement
 		&i.Collected,
 		&i.Fee,
 		&i.Gas,
+		&i.LostAt,
+		&i.BlockTime,
 	)
 	return i, err
 }
 
 const settlementByTransaction = `-- name: SettlementByTransaction :one
-SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at, collected, fee, gas FROM settlements WHERE transaction = $1 ORDER BY status = 'failed', id DESC LIMIT 1
+SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at, collected, fee, gas, lost_at, block_time FROM settlements WHERE transaction = $1 ORDER BY status = 'failed', id DESC LIMIT 1
 `
 
 func (q *Queries) SettlementByTransaction(ctx context.Context, db DBTX, transaction string) (Settlement, error) {
@@ -637,15 +645,18 @@ func (q *Queries) SettlementByTransaction(ctx context.Context, db DBTX, transact
 		&i.Collected,
 		&i.Fee,
 		&i.Gas,
+		&i.LostAt,
+		&i.BlockTime,
 	)
 	return i, err
 }
 
 const settlementFacilitated = `-- name: SettlementFacilitated :one
 UPDATE settlements SET status = 'confirmed', transaction = $1, confirmed_at = $2::timestamptz, updated_at = $2::timestamptz,
-    block_number = $3::bigint, block_hash = $4::text, log_index = $5::int, lease = NULL, lease_until = NULL, last_error = ''
+    block_number = $3::bigint, block_hash = $4::text, log_index = $5::int, collected = EXISTS (SELECT FROM deposit_addresses d WHERE d.network = settlements.network AND d.address = settlements.pay_to AND d.merchant_id = settlements.merchant_id),
+    lease = NULL, lease_until = NULL, last_error = ''
 WHERE id = $6 AND status IN ('queued', 'signed', 'broadcast', 'requested')
-RETURNING id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at, collected, fee, gas
+RETURNING id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at, collected, fee, gas, lost_at, block_time
 `
 
 type SettlementFacilitatedParams struct {
@@ -700,12 +711,14 @@ func (q *Queries) SettlementFacilitated(ctx context.Context, db DBTX, arg Settle
 		&i.Collected,
 		&i.Fee,
 		&i.Gas,
+		&i.LostAt,
+		&i.BlockTime,
 	)
 	return i, err
 }
 
 const settlementOfAttempt = `-- name: SettlementOfAttempt :one
-SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at, collected, fee, gas FROM settlements WHERE attempt_id = $1::text ORDER BY status = 'failed', id DESC LIMIT 1
+SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at, collected, fee, gas, lost_at, block_time FROM settlements WHERE attempt_id = $1::text ORDER BY status = 'failed', id DESC LIMIT 1
 `
 
 func (q *Queries) SettlementOfAttempt(ctx context.Context, db DBTX, attemptID string) (Settlement, error) {
@@ -743,6 +756,8 @@ func (q *Queries) SettlementOfAttempt(ctx context.Context, db DBTX, attemptID st
 		&i.Collected,
 		&i.Fee,
 		&i.Gas,
+		&i.LostAt,
+		&i.BlockTime,
 	)
 	return i, err
 }

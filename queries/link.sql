@@ -11,7 +11,7 @@ RETURNING id;
 -- Another address counts from its time on, whether or not it was moved into its place yet; where money is real, only
 -- once it is proven.
 SELECT sqlc.embed(links), sqlc.embed(merchants), payees.address AS pay_to, payees.proven_at,
-    due.address AS due_pay_to, due.proven_at AS due_proven_at,
+    due.address AS due_pay_to, due.proven_at AS due_proven_at, deposits.address AS collect_at,
     CASE links.sells WHEN 'items' THEN link_goods(links.id, links.livemode) WHEN 'endpoint' THEN link_endpoint(links.endpoint_id) END::jsonb AS goods,
     CASE WHEN links.key_item_id IS NOT NULL THEN link_gift(links.id, links.livemode) END::jsonb AS gift
 FROM links
@@ -20,6 +20,7 @@ LEFT JOIN payees ON payees.merchant_id = links.merchant_id AND payees.network = 
 LEFT JOIN payee_changes due ON due.merchant_id = links.merchant_id AND due.network = links.network
     AND due.applied_at IS NULL AND due.cancelled_at IS NULL AND due.effective_at <= @now::timestamptz
     AND (due.proven_at IS NOT NULL OR NOT links.livemode)
+LEFT JOIN deposit_addresses deposits ON deposits.merchant_id = links.merchant_id AND deposits.network = links.network AND payees.collects
 WHERE links.token = @token AND links.deleted_at IS NULL;
 
 -- name: LinkByID :one

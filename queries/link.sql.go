@@ -73,8 +73,8 @@ func (q *Queries) LinkByID(ctx context.Context, db DBTX, arg LinkByIDParams) (Li
 }
 
 const linkByToken = `-- name: LinkByToken :one
-SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.end_told, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, links.sells, links.presets, links.starts_at, links.paused_at, links.deleted_at, links.message, links.file_id, links.key_item_id, links.leads_to, links.leads_all, links.asks, links.pause_text, links.endpoint_id, merchants.id, merchants.slug, merchants.name, merchants.domain, merchants.created_at, merchants.went_live_at, payees.address AS pay_to, payees.proven_at,
-    due.address AS due_pay_to, due.proven_at AS due_proven_at,
+SELECT links.id, links.merchant_id, links.token, links.livemode, links.title, links.description, links.price, links.network, links.expires_at, links.expired_at, links.end_told, links.max_payments, links.payments_taken, links.success_url, links.reference, links.metadata, links.once, links.created_at, links.updated_at, links.sells, links.presets, links.starts_at, links.paused_at, links.deleted_at, links.message, links.file_id, links.key_item_id, links.leads_to, links.leads_all, links.asks, links.pause_text, links.endpoint_id, merchants.id, merchants.slug, merchants.name, merchants.domain, merchants.created_at, merchants.went_live_at, merchants.payout_limit, merchants.confirm_limit, merchants.zone, merchants.next_zone, payees.address AS pay_to, payees.proven_at,
+    due.address AS due_pay_to, due.proven_at AS due_proven_at, deposits.address AS collect_at,
     CASE links.sells WHEN 'items' THEN link_goods(links.id, links.livemode) WHEN 'endpoint' THEN link_endpoint(links.endpoint_id) END::jsonb AS goods,
     CASE WHEN links.key_item_id IS NOT NULL THEN link_gift(links.id, links.livemode) END::jsonb AS gift
 FROM links
@@ -83,6 +83,7 @@ LEFT JOIN payees ON payees.merchant_id = links.merchant_id AND payees.network = 
 LEFT JOIN payee_changes due ON due.merchant_id = links.merchant_id AND due.network = links.network
     AND due.applied_at IS NULL AND due.cancelled_at IS NULL AND due.effective_at <= $1::timestamptz
     AND (due.proven_at IS NOT NULL OR NOT links.livemode)
+LEFT JOIN deposit_addresses deposits ON deposits.merchant_id = links.merchant_id AND deposits.network = links.network AND payees.collects
 WHERE links.token = $2 AND links.deleted_at IS NULL
 `
 
@@ -98,6 +99,7 @@ type LinkByTokenRow struct {
 	ProvenAt    *time.Time
 	DuePayTo    *string
 	DueProvenAt *time.Time
+	CollectAt   *string
 	Goods       []byte
 	Gift        []byte
 }
@@ -146,10 +148,15 @@ func (q *Queries) LinkByToken(ctx context.Context, db DBTX, arg LinkByTokenParam
 		&i.Merchant.Domain,
 		&i.Merchant.CreatedAt,
 		&i.Merchant.WentLiveAt,
+		&i.Merchant.PayoutLimit,
+		&i.Merchant.ConfirmLimit,
+		&i.Merchant.Zone,
+		&i.Merchant.NextZone,
 		&i.PayTo,
 		&i.ProvenAt,
 		&i.DuePayTo,
 		&i.DueProvenAt,
+		&i.CollectAt,
 		&i.Goods,
 		&i.Gift,
 	)

@@ -81,6 +81,7 @@ type AttemptLine struct {
 	UnitAmount money.USDC
 	Kind       string
 	FileID     id.Upload
+	RevokedAt  *time.Time
 }
 
 type AuditRow struct {
@@ -221,6 +222,54 @@ type CodeUse struct {
 	GivenBackAt *time.Time
 }
 
+type CountedRefund struct {
+	ID         string
+	MerchantID id.Merchant
+	Livemode   bool
+	Next       bool
+	Zone       string
+	Span       string
+	Start      time.Time
+	Amount     money.USDC
+	Fee        money.USDC
+}
+
+type CountedSale struct {
+	ID         string
+	MerchantID id.Merchant
+	Livemode   bool
+	AttemptID  string
+	CreatedAt  time.Time
+	Next       bool
+	Zone       string
+	By         string
+	Span       string
+	Start      time.Time
+	Key        interface{}
+	Qty        int32
+	Amount     money.USDC
+	Fee        money.USDC
+}
+
+type CustodyHead struct {
+	Network string
+	Block   int64
+}
+
+type CustodyStray struct {
+	Network     string
+	Transaction string
+	Nonce       string
+	MerchantID  id.Merchant
+	PayFrom     string
+	PayTo       string
+	Amount      money.USDC
+	Block       int64
+	SeenAt      time.Time
+	ResolvedAt  *time.Time
+	ResolvedBy  string
+}
+
 type Delivery struct {
 	ID             id.Delivery
 	EventID        id.Event
@@ -244,6 +293,15 @@ type Delivery struct {
 	LastTryAt      *time.Time
 	CreatedAt      time.Time
 	EndedAt        *time.Time
+}
+
+type DepositAddress struct {
+	Network    string
+	Address    string
+	Sealed     []byte
+	MerchantID *id.Merchant
+	CreatedAt  time.Time
+	AssignedAt *time.Time
 }
 
 type Device struct {
@@ -544,6 +602,17 @@ type LinkTotal struct {
 	LastPaidAt time.Time
 }
 
+type ManualAmount struct {
+	AttemptID  id.Attempt
+	Network    string
+	PayTo      string
+	Amount     money.USDC
+	Told       []string
+	OpenedAt   time.Time
+	KeptUntil  time.Time
+	ReleasedAt *time.Time
+}
+
 type Member struct {
 	MerchantID     id.Merchant
 	PersonID       id.Person
@@ -560,12 +629,22 @@ type Member struct {
 }
 
 type Merchant struct {
-	ID         id.Merchant
-	Slug       string
-	Name       string
-	Domain     string
-	CreatedAt  time.Time
-	WentLiveAt *time.Time
+	ID           id.Merchant
+	Slug         string
+	Name         string
+	Domain       string
+	CreatedAt    time.Time
+	WentLiveAt   *time.Time
+	PayoutLimit  money.USDC
+	ConfirmLimit money.USDC
+	Zone         string
+	NextZone     string
+}
+
+type MerchantZone struct {
+	MerchantID id.Merchant
+	Next       bool
+	Zone       string
 }
 
 type Notice struct {
@@ -636,6 +715,7 @@ type Payee struct {
 	ProvenAt   *time.Time
 	CreatedAt  time.Time
 	Kind       string
+	Collects   bool
 }
 
 type PayeeChange struct {
@@ -650,6 +730,29 @@ type PayeeChange struct {
 	EffectiveAt time.Time
 	AppliedAt   *time.Time
 	CancelledAt *time.Time
+}
+
+type Payout struct {
+	ID          id.Payout
+	MerchantID  id.Merchant
+	Livemode    bool
+	Network     string
+	Amount      money.USDC
+	Destination string
+	Actor       string
+	ByKey       bool
+	FromAddress string
+	UserAgent   string
+	Once        []byte
+	CreatedAt   time.Time
+}
+
+type PayoutDestination struct {
+	MerchantID id.Merchant
+	Network    string
+	Address    string
+	KnownAt    time.Time
+	CreatedAt  time.Time
 }
 
 type Person struct {
@@ -682,11 +785,77 @@ type Process struct {
 	SeenAt    time.Time
 }
 
+type Reconciled struct {
+	MerchantID id.Merchant
+	Network    string
+	Matched    int64
+	Amount     money.USDC
+	CheckedAt  time.Time
+}
+
+type Reconciliation struct {
+	Network   string
+	Block     int64
+	FromBlock int64
+	ToBlock   int64
+	Matched   int64
+	Found     int64
+	Differing int64
+	BeganAt   time.Time
+	EndedAt   *time.Time
+	FailedAt  *time.Time
+}
+
 type RecoveryCode struct {
 	Hash      []byte
 	PersonID  id.Person
 	CreatedAt time.Time
 	UsedAt    *time.Time
+}
+
+type Refund struct {
+	ID           id.Refund
+	MerchantID   id.Merchant
+	Livemode     bool
+	AttemptID    id.Attempt
+	SettlementID id.Settlement
+	ExceptionID  id.Exception
+	Title        string
+	Status       string
+	Collected    bool
+	Booked       bool
+	Network      string
+	Asset        string
+	PayFrom      string
+	PayTo        string
+	Amount       money.USDC
+	Fee          money.USDC
+	Reason       string
+	Restock      bool
+	Revoke       bool
+	FreeCode     bool
+	SinceBlock   int64
+	Transaction  string
+	BlockNumber  *int64
+	BlockHash    *string
+	LogIndex     *int32
+	BlockTime    *time.Time
+	LastError    string
+	PersonID     id.Person
+	Actor        string
+	Once         []byte
+	CreatedAt    time.Time
+	UpdatedAt    time.Time
+	SentAt       *time.Time
+	EndedAt      *time.Time
+}
+
+type RefundLine struct {
+	RefundID id.Refund
+	SaleID   id.Sale
+	Line     int16
+	Qty      int32
+	Amount   money.USDC
 }
 
 type Relay struct {
@@ -701,6 +870,14 @@ type Relay struct {
 	BlockHash  *string
 	Final      bool
 	CreatedAt  time.Time
+}
+
+type RelayItem struct {
+	Network    string
+	Address    string
+	Nonce      int64
+	Settlement string
+	Current    bool
 }
 
 type RelayVersion struct {
@@ -782,17 +959,46 @@ type Sale struct {
 	FulfilmentNote   string
 	Fee              money.USDC
 	Refunded         money.USDC
+	Paid             money.USDC
+	Reversed         bool
 }
 
-type SalesDay struct {
+type SalesSum struct {
 	MerchantID id.Merchant
 	Livemode   bool
-	Day        time.Time
-	Channel    string
-	Network    string
+	Zone       string
+	By         string
+	Span       string
+	Start      time.Time
+	Key        string
 	Slot       int16
-	Sales      int64
+	Payments   int64
+	Qty        int64
 	Amount     money.USDC
+	Fee        money.USDC
+}
+
+type Sending struct {
+	ID          string
+	MerchantID  id.Merchant
+	Network     string
+	Asset       string
+	PayFrom     string
+	PayTo       string
+	Amount      money.USDC
+	Nonce       string
+	Status      string
+	ValidBefore *int64
+	Transaction string
+	BlockNumber *int64
+	BlockHash   *string
+	Final       bool
+	Lease       []byte
+	LeaseUntil  *time.Time
+	LastError   string
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
+	CompletedAt *time.Time
 }
 
 type Session struct {
@@ -843,6 +1049,15 @@ type Settlement struct {
 	Collected   bool
 	Fee         money.USDC
 	Gas         int64
+	LostAt      *time.Time
+	BlockTime   *time.Time
+}
+
+type SoldTitle struct {
+	MerchantID id.Merchant
+	Livemode   bool
+	ItemID     string
+	Title      string
 }
 
 type Subscription struct {
@@ -890,6 +1105,14 @@ type SubscriptionSlot struct {
 	LeaseUntil     *time.Time
 }
 
+type SumsSpan struct {
+	Span string
+}
+
+type SumsWay struct {
+	By string
+}
+
 type Till struct {
 	DeviceID id.Device
 	Version  int64
@@ -909,6 +1132,34 @@ type TillCharge struct {
 	CancelledAt *time.Time
 	Decision    string
 	DecidedAt   *time.Time
+}
+
+type Transfer struct {
+	Network      string
+	Transaction  string
+	Position     int32
+	LogIndex     int32
+	BlockNumber  int64
+	BlockHash    string
+	BlockTime    time.Time
+	MerchantID   id.Merchant
+	Livemode     bool
+	Payer        string
+	PayTo        string
+	Amount       money.USDC
+	State        string
+	SettlementID *id.Settlement
+	ExceptionID  *id.Exception
+	SeenAt       time.Time
+}
+
+type TransferDust struct {
+	MerchantID id.Merchant
+	Network    string
+	Day        time.Time
+	Payer      string
+	Transfers  int64
+	Amount     money.USDC
 }
 
 type Try struct {
@@ -958,4 +1209,13 @@ type Wallet struct {
 	PersonID  id.Person
 	CreatedAt time.Time
 	ChainID   int64
+}
+
+type WatchPoint struct {
+	Network    string
+	Block      int64
+	BlockHash  string
+	Checked    int64
+	Holder     string
+	LeaseUntil time.Time
 }

@@ -13,7 +13,7 @@ import (
 )
 
 const merchantByID = `-- name: MerchantByID :one
-SELECT id, slug, name, domain, created_at, went_live_at FROM merchants WHERE id = $1
+SELECT id, slug, name, domain, created_at, went_live_at, payout_limit, confirm_limit, zone, next_zone FROM merchants WHERE id = $1
 `
 
 func (q *Queries) MerchantByID(ctx context.Context, db DBTX, argID id.Merchant) (Merchant, error) {
@@ -26,6 +26,10 @@ func (q *Queries) MerchantByID(ctx context.Context, db DBTX, argID id.Merchant) 
 		&i.Domain,
 		&i.CreatedAt,
 		&i.WentLiveAt,
+		&i.PayoutLimit,
+		&i.ConfirmLimit,
+		&i.Zone,
+		&i.NextZone,
 	)
 	return i, err
 }
@@ -103,7 +107,7 @@ func (q *Queries) MerchantWentLive(ctx context.Context, db DBTX, arg MerchantWen
 }
 
 const payeeByNetwork = `-- name: PayeeByNetwork :one
-SELECT merchant_id, network, address, proven_at, created_at, kind FROM payees WHERE merchant_id = $1 AND network = $2
+SELECT merchant_id, network, address, proven_at, created_at, kind, collects FROM payees WHERE merchant_id = $1 AND network = $2
 `
 
 type PayeeByNetworkParams struct {
@@ -121,6 +125,7 @@ func (q *Queries) PayeeByNetwork(ctx context.Context, db DBTX, arg PayeeByNetwor
 		&i.ProvenAt,
 		&i.CreatedAt,
 		&i.Kind,
+		&i.Collects,
 	)
 	return i, err
 }
@@ -311,7 +316,7 @@ func (q *Queries) PayeeKind(ctx context.Context, db DBTX, arg PayeeKindParams) e
 }
 
 const payeeList = `-- name: PayeeList :many
-SELECT payees.merchant_id, payees.network, payees.address, payees.proven_at, payees.created_at, payees.kind, COALESCE(c.id, '')::text AS change_id, c.address AS change_address, c.kind AS change_kind, c.proven_at AS change_proven_at,
+SELECT payees.merchant_id, payees.network, payees.address, payees.proven_at, payees.created_at, payees.kind, payees.collects, COALESCE(c.id, '')::text AS change_id, c.address AS change_address, c.kind AS change_kind, c.proven_at AS change_proven_at,
     c.created_at AS change_created_at, c.effective_at AS change_effective_at
 FROM payees
 LEFT JOIN payee_changes c ON c.merchant_id = payees.merchant_id AND c.network = payees.network AND c.applied_at IS NULL AND c.cancelled_at IS NULL
@@ -346,6 +351,7 @@ func (q *Queries) PayeeList(ctx context.Context, db DBTX, merchantID id.Merchant
 			&i.Payee.ProvenAt,
 			&i.Payee.CreatedAt,
 			&i.Payee.Kind,
+			&i.Payee.Collects,
 			&i.ChangeID,
 			&i.ChangeAddress,
 			&i.ChangeKind,

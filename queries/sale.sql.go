@@ -13,7 +13,7 @@ import (
 )
 
 const saleControl = `-- name: SaleControl :one
-SELECT count(*)::bigint AS sales, coalesce(sum(amount) FILTER (WHERE NOT simulated), 0)::bigint AS amount
+SELECT count(*)::bigint AS sales, coalesce(sum(amount) FILTER (WHERE NOT simulated AND NOT reversed), 0)::bigint AS amount
 FROM sales
 WHERE merchant_id = $1 AND livemode = $2
   AND created_at >= $3::timestamptz AND created_at < $4::timestamptz
@@ -35,7 +35,7 @@ type SaleControlRow struct {
 	Amount int64
 }
 
-// Row count and sum of what a CSV holds; simulated money is in no total.
+// Row count and sum of what a CSV holds; simulated money, and what the chain took back, is in no total.
 func (q *Queries) SaleControl(ctx context.Context, db DBTX, arg SaleControlParams) (SaleControlRow, error) {
 	row := db.QueryRow(ctx, saleControl,
 		arg.MerchantID,
@@ -51,14 +51,124 @@ func (q *Queries) SaleControl(ctx context.Context, db DBTX, arg SaleControlParam
 	return i, err
 }
 
+const saleExport = `-- name: SaleExport :many
+SELECT sales.id, sales.merchant_id, sales.livemode, sales.attempt_id, sales.line, sales.settlement_id, sales.reservation_id, sales.link_id, sales.item_id, sales.item_title, sales.qty, sales.amount, sales.currency, sales.purchaser_address, sales.network, sales.transaction, sales.channel, sales.reference, sales.late, sales.simulated, sales.created_at, sales.kind, sales.fulfilment, sales.fulfilled_at, sales.fulfilled_by, sales.fulfilment_note, sales.fee, sales.refunded, sales.paid, sales.reversed, settlements.block_number, settlements.block_time, settlements.log_index, coalesce(settlements.gas, 0)::bigint AS gas,
+    coalesce(refunded.ids, '')::text AS refund_ids
+FROM sales
+LEFT JOIN settlements ON settlements.id = sales.settlement_id
+LEFT JOIN LATERAL (SELECT string_agg(l.refund_id, ' ' ORDER BY l.refund_id) AS ids
+    FROM refund_lines l JOIN refunds r ON r.id = l.refund_id WHERE l.sale_id = sales.id AND r.status <> 'failed') refunded ON sales.refunded > 0
+WHERE sales.merchant_id = $1 AND sales.livemode = $2
+  AND sales.created_at >= $3::timestamptz AND sales.created_at < $4::timestamptz
+  AND (sales.created_at, sales.id) < ($5::timestamptz, $6::text)
+  AND ($7::text = '' OR sales.channel = $7) AND ($8::text = '' OR sales.network = $8) AND ($9::text = '' OR sales.item_id = $9)
+ORDER BY sales.created_at DESC, sales.id DESC LIMIT $10
+`
+
+type SaleExportParams struct {
+	MerchantID id.Merchant
+	Livemode   bool
+	Since      time.Time
+	Until      time.Time
+	BeforeTime time.Time
+	BeforeID   string
+	Channel    string
+	Network    string
+	ItemID     string
+	Most       int32
+}
+
+type SaleExportRow struct {
+	Sale        Sale
+	BlockNumber *int64
+	BlockTime   *time.Time
+	LogIndex    *int32
+	Gas         int64
+	RefundIds   string
+}
+
+// With what an accountant asks of each line: where and when the chain moved its money, what that took, and what went back.
+func (q *Queries) SaleExport(ctx context.Context, db DBTX, arg SaleExportParams) ([]SaleExportRow, error) {
+	rows, err := db.Query(ctx, saleExport,
+		arg.MerchantID,
+		arg.Livemode,
+		arg.Since,
+		arg.Until,
+		arg.BeforeTime,
+		arg.BeforeID,
+		arg.Channel,
+		arg.Network,
+		arg.ItemID,
+		arg.Most,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []SaleExportRow{}
+	for rows.Next() {
+		var i SaleExportRow
+		if err := rows.Scan(
+			&i.Sale.ID,
+			&i.Sale.MerchantID,
+			&i.Sale.Livemode,
+			&i.Sale.AttemptID,
+			&i.Sale.Line,
+			&i.Sale.SettlementID,
+			&i.Sale.ReservationID,
+			&i.Sale.LinkID,
+			&i.Sale.ItemID,
+			&i.Sale.ItemTitle,
+			&i.Sale.Qty,
+			&i.Sale.Amount,
+			&i.Sale.Currency,
+			&i.Sale.PurchaserAddress,
+			&i.Sale.Network,
+			&i.Sale.Transaction,
+			&i.Sale.Channel,
+			&i.Sale.Reference,
+			&i.Sale.Late,
+			&i.Sale.Simulated,
+			&i.Sale.CreatedAt,
+			&i.Sale.Kind,
+			&i.Sale.Fulfilment,
+			&i.Sale.FulfilledAt,
+			&i.Sale.FulfilledBy,
+			&i.Sale.FulfilmentNote,
+			&i.Sale.Fee,
+			&i.Sale.Refunded,
+			&i.Sale.Paid,
+			&i.Sale.Reversed,
+			&i.BlockNumber,
+			&i.BlockTime,
+			&i.LogIndex,
+			&i.Gas,
+			&i.RefundIds,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const saleList = `-- name: SaleList :many
-SELECT id, merchant_id, livemode, attempt_id, line, settlement_id, reservation_id, link_id, item_id, item_title, qty, amount, currency, purchaser_address, network, transaction, channel, reference, late, simulated, created_at, kind, fulfilment, fulfilled_at, fulfilled_by, fulfilment_note, fee, refunded FROM sales
+SELECT id, merchant_id, livemode, attempt_id, line, settlement_id, reservation_id, link_id, item_id, item_title, qty, amount, currency, purchaser_address, network, transaction, channel, reference, late, simulated, created_at, kind, fulfilment, fulfilled_at, fulfilled_by, fulfilment_note, fee, refunded, paid, reversed FROM sales
 WHERE merchant_id = $1 AND livemode = $2
   AND created_at >= $3::timestamptz AND created_at < $4::timestamptz
   AND (created_at, id) < ($5::timestamptz, $6::text)
   AND ($7::text = '' OR channel = $7) AND ($8::text = '' OR network = $8) AND ($9::text = '' OR item_id = $9)
-  AND ($10::text = '' OR item_title ILIKE '%' || $10 || '%' OR purchaser_address ILIKE $10 || '%' OR transaction ILIKE $10 || '%' OR attempt_id = $10 OR id = $10)
-ORDER BY created_at DESC, id DESC LIMIT $11
+  AND ($10::text = '' OR id = $10) AND ($11::text = '' OR attempt_id = $11)
+  AND ($12::bigint < 0 OR paid = $12 OR lower(reference) COLLATE "C" = $13::text AND reference <> '')
+  AND ($14::text = '' OR purchaser_address COLLATE "C" = $14) AND ($15::text = '' OR transaction COLLATE "C" = $15)
+  AND ($16::text = '' OR purchaser_address COLLATE "C" >= $16 AND purchaser_address COLLATE "C" < $16 || 'g'
+    OR transaction COLLATE "C" >= $16 AND transaction COLLATE "C" < $16 || 'g')
+  AND ($17::text = '' OR right(purchaser_address, length($17)) = $17 OR right(transaction, length($17)) = $17)
+  AND ($13 = '' OR $12 >= 0 OR lower(reference) COLLATE "C" = $13 AND reference <> '' OR item_id = ANY ($18::text[]))
+ORDER BY created_at DESC, id DESC LIMIT $19
 `
 
 type SaleListParams struct {
@@ -71,10 +181,19 @@ type SaleListParams struct {
 	Channel    string
 	Network    string
 	ItemID     string
-	Search     string
+	Sale       string
+	Attempt    string
+	Paid       int64
+	Ref        string
+	Address    string
+	Hash       string
+	Prefix     string
+	Suffix     string
+	Items      []string
 	Most       int32
 }
 
+// Planned for the values it is asked with: each of the filters has an index of its own.
 func (q *Queries) SaleList(ctx context.Context, db DBTX, arg SaleListParams) ([]Sale, error) {
 	rows, err := db.Query(ctx, saleList,
 		arg.MerchantID,
@@ -86,7 +205,15 @@ func (q *Queries) SaleList(ctx context.Context, db DBTX, arg SaleListParams) ([]
 		arg.Channel,
 		arg.Network,
 		arg.ItemID,
-		arg.Search,
+		arg.Sale,
+		arg.Attempt,
+		arg.Paid,
+		arg.Ref,
+		arg.Address,
+		arg.Hash,
+		arg.Prefix,
+		arg.Suffix,
+		arg.Items,
 		arg.Most,
 	)
 	if err != nil {
@@ -125,6 +252,8 @@ func (q *Queries) SaleList(ctx context.Context, db DBTX, arg SaleListParams) ([]
 			&i.FulfilmentNote,
 			&i.Fee,
 			&i.Refunded,
+			&i.Paid,
+			&i.Reversed,
 		); err != nil {
 			return nil, err
 		}
@@ -137,13 +266,19 @@ func (q *Queries) SaleList(ctx context.Context, db DBTX, arg SaleListParams) ([]
 }
 
 const saleListAfter = `-- name: SaleListAfter :many
-SELECT id, merchant_id, livemode, attempt_id, line, settlement_id, reservation_id, link_id, item_id, item_title, qty, amount, currency, purchaser_address, network, transaction, channel, reference, late, simulated, created_at, kind, fulfilment, fulfilled_at, fulfilled_by, fulfilment_note, fee, refunded FROM sales
+SELECT id, merchant_id, livemode, attempt_id, line, settlement_id, reservation_id, link_id, item_id, item_title, qty, amount, currency, purchaser_address, network, transaction, channel, reference, late, simulated, created_at, kind, fulfilment, fulfilled_at, fulfilled_by, fulfilment_note, fee, refunded, paid, reversed FROM sales
 WHERE merchant_id = $1 AND livemode = $2
   AND created_at >= $3::timestamptz AND created_at < $4::timestamptz
   AND (created_at, id) > ($5::timestamptz, $6::text)
   AND ($7::text = '' OR channel = $7) AND ($8::text = '' OR network = $8) AND ($9::text = '' OR item_id = $9)
-  AND ($10::text = '' OR item_title ILIKE '%' || $10 || '%' OR purchaser_address ILIKE $10 || '%' OR transaction ILIKE $10 || '%' OR attempt_id = $10 OR id = $10)
-ORDER BY created_at ASC, id ASC LIMIT $11
+  AND ($10::text = '' OR id = $10) AND ($11::text = '' OR attempt_id = $11)
+  AND ($12::bigint < 0 OR paid = $12 OR lower(reference) COLLATE "C" = $13::text AND reference <> '')
+  AND ($14::text = '' OR purchaser_address COLLATE "C" = $14) AND ($15::text = '' OR transaction COLLATE "C" = $15)
+  AND ($16::text = '' OR purchaser_address COLLATE "C" >= $16 AND purchaser_address COLLATE "C" < $16 || 'g'
+    OR transaction COLLATE "C" >= $16 AND transaction COLLATE "C" < $16 || 'g')
+  AND ($17::text = '' OR right(purchaser_address, length($17)) = $17 OR right(transaction, length($17)) = $17)
+  AND ($13 = '' OR $12 >= 0 OR lower(reference) COLLATE "C" = $13 AND reference <> '' OR item_id = ANY ($18::text[]))
+ORDER BY created_at ASC, id ASC LIMIT $19
 `
 
 type SaleListAfterParams struct {
@@ -156,7 +291,15 @@ type SaleListAfterParams struct {
 	Channel    string
 	Network    string
 	ItemID     string
-	Search     string
+	Sale       string
+	Attempt    string
+	Paid       int64
+	Ref        string
+	Address    string
+	Hash       string
+	Prefix     string
+	Suffix     string
+	Items      []string
 	Most       int32
 }
 
@@ -171,7 +314,15 @@ func (q *Queries) SaleListAfter(ctx context.Context, db DBTX, arg SaleListAfterP
 		arg.Channel,
 		arg.Network,
 		arg.ItemID,
-		arg.Search,
+		arg.Sale,
+		arg.Attempt,
+		arg.Paid,
+		arg.Ref,
+		arg.Address,
+		arg.Hash,
+		arg.Prefix,
+		arg.Suffix,
+		arg.Items,
 		arg.Most,
 	)
 	if err != nil {
@@ -210,6 +361,8 @@ func (q *Queries) SaleListAfter(ctx context.Context, db DBTX, arg SaleListAfterP
 			&i.FulfilmentNote,
 			&i.Fee,
 			&i.Refunded,
+			&i.Paid,
+			&i.Reversed,
 		); err != nil {
 			return nil, err
 		}
@@ -222,7 +375,7 @@ func (q *Queries) SaleListAfter(ctx context.Context, db DBTX, arg SaleListAfterP
 }
 
 const saleOfAttempt = `-- name: SaleOfAttempt :many
-SELECT id, merchant_id, livemode, attempt_id, line, settlement_id, reservation_id, link_id, item_id, item_title, qty, amount, currency, purchaser_address, network, transaction, channel, reference, late, simulated, created_at, kind, fulfilment, fulfilled_at, fulfilled_by, fulfilment_note, fee, refunded FROM sales WHERE attempt_id = $1 ORDER BY line
+SELECT id, merchant_id, livemode, attempt_id, line, settlement_id, reservation_id, link_id, item_id, item_title, qty, amount, currency, purchaser_address, network, transaction, channel, reference, late, simulated, created_at, kind, fulfilment, fulfilled_at, fulfilled_by, fulfilment_note, fee, refunded, paid, reversed FROM sales WHERE attempt_id = $1 ORDER BY line
 `
 
 func (q *Queries) SaleOfAttempt(ctx context.Context, db DBTX, attemptID id.Attempt) ([]Sale, error) {
@@ -263,6 +416,8 @@ func (q *Queries) SaleOfAttempt(ctx context.Context, db DBTX, attemptID id.Attem
 			&i.FulfilmentNote,
 			&i.Fee,
 			&i.Refunded,
+			&i.Paid,
+			&i.Reversed,
 		); err != nil {
 			return nil, err
 		}
@@ -274,95 +429,14 @@ func (q *Queries) SaleOfAttempt(ctx context.Context, db DBTX, attemptID id.Attem
 	return items, nil
 }
 
-const salesDays = `-- name: SalesDays :many
-SELECT day, sum(sales)::bigint AS sales, sum(amount)::bigint AS amount FROM sales_days
-WHERE merchant_id = $1 AND livemode = $2 AND day >= $3::date AND day < $4::date
-  AND ($5::text = '' OR channel = $5)
-GROUP BY day ORDER BY day
-`
-
-type SalesDaysParams struct {
-	MerchantID id.Merchant
-	Livemode   bool
-	Since      time.Time
-	Until      time.Time
-	Channel    string
-}
-
-type SalesDaysRow struct {
-	Day    time.Time
-	Sales  int64
-	Amount int64
-}
-
-func (q *Queries) SalesDays(ctx context.Context, db DBTX, arg SalesDaysParams) ([]SalesDaysRow, error) {
-	rows, err := db.Query(ctx, salesDays,
-		arg.MerchantID,
-		arg.Livemode,
-		arg.Since,
-		arg.Until,
-		arg.Channel,
-	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []SalesDaysRow{}
-	for rows.Next() {
-		var i SalesDaysRow
-		if err := rows.Scan(&i.Day, &i.Sales, &i.Amount); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const salesDaysAdd = `-- name: SalesDaysAdd :exec
-INSERT INTO sales_days (merchant_id, livemode, day, channel, network, slot, sales, amount)
-SELECT sold.merchant_id, sold.livemode, $1, sold.channel, sold.network, $2, count(*), sum(sold.amount)
-FROM (SELECT unnest($3::text[]) AS merchant_id, unnest($4::bool[]) AS livemode, unnest($5::text[]) AS channel,
-    unnest($6::text[]) AS network, unnest($7::bigint[]) AS amount) sold
-GROUP BY 1, 2, 4, 5 ORDER BY 1, 2, 4, 5
-ON CONFLICT (merchant_id, livemode, day, channel, network, slot)
-DO UPDATE SET sales = sales_days.sales + excluded.sales, amount = sales_days.amount + excluded.amount
-`
-
-type SalesDaysAddParams struct {
-	Day       time.Time
-	Slot      int16
-	Merchants []string
-	Livemodes []bool
-	Channels  []string
-	Networks  []string
-	Amounts   []int64
-}
-
-// In the order of the key, so that two who add at once never wait for each other in a circle.
-func (q *Queries) SalesDaysAdd(ctx context.Context, db DBTX, arg SalesDaysAddParams) error {
-	_, err := db.Exec(ctx, salesDaysAdd,
-		arg.Day,
-		arg.Slot,
-		arg.Merchants,
-		arg.Livemodes,
-		arg.Channels,
-		arg.Networks,
-		arg.Amounts,
-	)
-	return err
-}
-
 const salesInsert = `-- name: SalesInsert :exec
 INSERT INTO sales (id, merchant_id, livemode, attempt_id, line, settlement_id, reservation_id, link_id, item_id, item_title, kind, fulfilment, qty, amount, currency,
-    purchaser_address, network, transaction, channel, reference, late, simulated, created_at)
+    purchaser_address, network, transaction, channel, reference, late, simulated, paid, fee, created_at)
 SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::bool[]), unnest($4::text[]), unnest($5::smallint[]),
     nullif(unnest($6::text[]), ''), unnest($7::text[]), nullif(unnest($8::text[]), ''), unnest($9::text[]), unnest($10::text[]),
     unnest($11::text[]), unnest($12::text[]), unnest($13::int[]),
     unnest($14::bigint[]), unnest($15::text[]), unnest($16::text[]), unnest($17::text[]), unnest($18::text[]),
-    unnest($19::text[]), unnest($20::text[]), unnest($21::bool[]), unnest($22::bool[]), $23
+    unnest($19::text[]), unnest($20::text[]), unnest($21::bool[]), unnest($22::bool[]), unnest($23::bigint[]), unnest($24::bigint[]), $25
 `
 
 type SalesInsertParams struct {
@@ -388,6 +462,8 @@ type SalesInsertParams struct {
 	Refs         []string
 	Late         []bool
 	Simulated    []bool
+	Paid         []int64
+	Fees         []int64
 	CreatedAt    time.Time
 }
 
@@ -415,6 +491,8 @@ func (q *Queries) SalesInsert(ctx context.Context, db DBTX, arg SalesInsertParam
 		arg.Refs,
 		arg.Late,
 		arg.Simulated,
+		arg.Paid,
+		arg.Fees,
 		arg.CreatedAt,
 	)
 	return err
@@ -433,4 +511,28 @@ type SalesMoveParams struct {
 func (q *Queries) SalesMove(ctx context.Context, db DBTX, arg SalesMoveParams) error {
 	_, err := db.Exec(ctx, salesMove, arg.Transaction, arg.AttemptID, arg.SettlementID)
 	return err
+}
+
+const salesReverse = `-- name: SalesReverse :many
+UPDATE sales SET reversed = true WHERE attempt_id = ANY ($1::text[]) AND NOT reversed RETURNING id
+`
+
+func (q *Queries) SalesReverse(ctx context.Context, db DBTX, attempts []string) ([]id.Sale, error) {
+	rows, err := db.Query(ctx, salesReverse, attempts)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []id.Sale{}
+	for rows.Next() {
+		var id id.Sale
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

@@ -116,7 +116,7 @@ func (q *Queries) InviteLives(ctx context.Context, db DBTX, arg InviteLivesParam
 }
 
 const membershipsOfPerson = `-- name: MembershipsOfPerson :many
-SELECT merchants.id, merchants.slug, merchants.name, merchants.domain, merchants.created_at, merchants.went_live_at, persons.id, persons.name, persons.created_at, members.role
+SELECT merchants.id, merchants.slug, merchants.name, merchants.domain, merchants.created_at, merchants.went_live_at, merchants.payout_limit, merchants.confirm_limit, merchants.zone, merchants.next_zone, persons.id, persons.name, persons.created_at, members.role
 FROM members
 JOIN merchants ON merchants.id = members.merchant_id
 JOIN persons ON persons.id = members.person_id
@@ -146,6 +146,10 @@ func (q *Queries) MembershipsOfPerson(ctx context.Context, db DBTX, personID id.
 			&i.Merchant.Domain,
 			&i.Merchant.CreatedAt,
 			&i.Merchant.WentLiveAt,
+			&i.Merchant.PayoutLimit,
+			&i.Merchant.ConfirmLimit,
+			&i.Merchant.Zone,
+			&i.Merchant.NextZone,
 			&i.Person.ID,
 			&i.Person.Name,
 			&i.Person.CreatedAt,

@@ -33,12 +33,19 @@ FROM (SELECT unnest(@ids::text[]) AS id, unnest(@leases::bytea[]) AS lease, unne
 WHERE settlements.id = mine.id AND settlements.lease = mine.lease AND status IN ('queued', 'signed');
 
 -- name: SettlementsConfirm :many
--- Simulated money has no place on a chain: its block's hash is empty.
+-- Simulated money has no place on a chain: its block's hash is empty. Of what is kept for a shop the platform has its fee,
+-- so many hundredths of a per cent.
 UPDATE settlements SET status = 'confirmed', transaction = seen.transaction, confirmed_at = @now::timestamptz, updated_at = @now::timestamptz,
     block_number = CASE WHEN seen.block_hash <> '' THEN seen.block_number END, block_hash = nullif(seen.block_hash, ''),
-    log_index = CASE WHEN seen.block_hash <> '' THEN seen.log_index END, lease = NULL, lease_until = NULL, last_error = ''
-FROM (SELECT unnest(@ids::text[]) AS id, unnest(@transactions::text[]) AS transaction, unnest(@block_numbers::bigint[]) AS block_number,
-    unnest(@block_hashes::text[]) AS block_hash, unnest(@log_indexes::int[]) AS log_index) seen
+    log_index = CASE WHEN seen.block_hash <> '' THEN seen.log_index END, block_time = CASE WHEN seen.block_hash <> '' THEN seen.block_time END,
+    collected = seen.collected, fee = CASE WHEN seen.collected AND NOT settlements.simulated
+        THEN settlements.amount / 10000 * seen.bps + settlements.amount % 10000 * seen.bps / 10000 ELSE 0 END,
+    gas = seen.gas, lease = NULL, lease_until = NULL, last_error = ''
+FROM (SELECT s.id, one.transaction, one.block_number, one.block_hash, one.log_index, one.block_time, one.gas, coalesce(a.collected, false) AS collected, @fee_bps::bigint AS bps
+    FROM (SELECT unnest(@ids::text[]) AS id, unnest(@transactions::text[]) AS transaction, unnest(@block_numbers::bigint[]) AS block_number,
+    unnest(@block_hashes::text[]) AS block_hash, unnest(@log_indexes::int[]) AS log_index, unnest(@block_times::timestamptz[]) AS block_time,
+        unnest(@gas::bigint[]) AS gas) one
+    JOIN settlements s ON s.id = one.id LEFT JOIN attempts a ON a.id = s.attempt_id) seen
 WHERE settlements.id = seen.id AND status IN ('queued', 'signed', 'broadcast', 'requested')
 RETURNING settlements.*;
 
@@ -64,7 +71,7 @@ RETURNING settlements.*;
 -- name: SettlementMove :one
 -- Its block is gone, and another holds the payment.
 UPDATE settlements SET transaction = @transaction, block_number = @block_number::bigint, block_hash = @block_hash::text,
-    log_index = @log_index::int, updated_at = @now::timestamptz
+    log_index = @log_index::int, block_time = @block_time::timestamptz, lost_at = NULL, updated_at = @now::timestamptz
 WHERE id = @id AND status = 'confirmed' AND block_hash = @was::text
 RETURNING *;
 

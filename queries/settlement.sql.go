@@ -13,7 +13,7 @@ import (
 )
 
 const settlementByID = `-- name: SettlementByID :one
-SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at, collected, fee, gas FROM settlements WHERE id = $1
+SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at, collected, fee, gas, lost_at, block_time FROM settlements WHERE id = $1
 `
 
 func (q *Queries) SettlementByID(ctx context.Context, db DBTX, argID id.Settlement) (Settlement, error) {
@@ -51,6 +51,8 @@ func (q *Queries) SettlementByID(ctx context.Context, db DBTX, argID id.Settleme
 		&i.Collected,
 		&i.Fee,
 		&i.Gas,
+		&i.LostAt,
+		&i.BlockTime,
 	)
 	return i, err
 }
@@ -58,7 +60,7 @@ func (q *Queries) SettlementByID(ctx context.Context, db DBTX, argID id.Settleme
 const settlementFail = `-- name: SettlementFail :one
 UPDATE settlements SET status = 'failed', last_error = $1, updated_at = $2::timestamptz, lease = NULL, lease_until = NULL
 WHERE id = $3 AND status IN ('queued', 'signed', 'broadcast', 'requested')
-RETURNING id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at, collected, fee, gas
+RETURNING id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at, collected, fee, gas, lost_at, block_time
 `
 
 type SettlementFailParams struct {
@@ -102,12 +104,14 @@ func (q *Queries) SettlementFail(ctx context.Context, db DBTX, arg SettlementFai
 		&i.Collected,
 		&i.Fee,
 		&i.Gas,
+		&i.LostAt,
+		&i.BlockTime,
 	)
 	return i, err
 }
 
 const settlementList = `-- name: SettlementList :many
-SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at, collected, fee, gas FROM settlements
+SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at, collected, fee, gas, lost_at, block_time FROM settlements
 WHERE merchant_id = $1 AND livemode = $2 AND id < $3::text
 ORDER BY id DESC LIMIT $4
 `
@@ -165,6 +169,8 @@ func (q *Queries) SettlementList(ctx context.Context, db DBTX, arg SettlementLis
 			&i.Collected,
 			&i.Fee,
 			&i.Gas,
+			&i.LostAt,
+			&i.BlockTime,
 		); err != nil {
 			return nil, err
 		}
@@ -177,7 +183,7 @@ func (q *Queries) SettlementList(ctx context.Context, db DBTX, arg SettlementLis
 }
 
 const settlementListAfter = `-- name: SettlementListAfter :many
-SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at, collected, fee, gas FROM settlements
+SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at, collected, fee, gas, lost_at, block_time FROM settlements
 WHERE merchant_id = $1 AND livemode = $2 AND id > $3::text
 ORDER BY id ASC LIMIT $4
 `
@@ -235,6 +241,8 @@ func (q *Queries) SettlementListAfter(ctx context.Context, db DBTX, arg Settleme
 			&i.Collected,
 			&i.Fee,
 			&i.Gas,
+			&i.LostAt,
+			&i.BlockTime,
 		); err != nil {
 			return nil, err
 		}
@@ -248,9 +256,9 @@ func (q *Queries) SettlementListAfter(ctx context.Context, db DBTX, arg Settleme
 
 const settlementMove = `-- name: SettlementMove :one
 UPDATE settlements SET transaction = $1, block_number = $2::bigint, block_hash = $3::text,
-    log_index = $4::int, updated_at = $5::timestamptz
-WHERE id = $6 AND status = 'confirmed' AND block_hash = $7::text
-RETURNING id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at, collected, fee, gas
+    log_index = $4::int, block_time = $5::timestamptz, lost_at = NULL, updated_at = $6::timestamptz
+WHERE id = $7 AND status = 'confirmed' AND block_hash = $8::text
+RETURNING id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at, collected, fee, gas, lost_at, block_time
 `
 
 type SettlementMoveParams struct {
@@ -258,6 +266,7 @@ type SettlementMoveParams struct {
 	BlockNumber int64
 	BlockHash   string
 	LogIndex    int32
+	BlockTime   time.Time
 	Now         time.Time
 	ID          id.Settlement
 	Was         string
@@ -270,6 +279,7 @@ func (q *Queries) SettlementMove(ctx context.Context, db DBTX, arg SettlementMov
 		arg.BlockNumber,
 		arg.BlockHash,
 		arg.LogIndex,
+		arg.BlockTime,
 		arg.Now,
 		arg.ID,
 		arg.Was,
@@ -307,6 +317,8 @@ func (q *Queries) SettlementMove(ctx context.Context, db DBTX, arg SettlementMov
 		&i.Collected,
 		&i.Fee,
 		&i.Gas,
+		&i.LostAt,
+		&i.BlockTime,
 	)
 	return i, err
 }
@@ -387,31 +399,44 @@ func (q *Queries) SettlementUnpaid(ctx context.Context, db DBTX, arg SettlementU
 const settlementsConfirm = `-- name: SettlementsConfirm :many
 UPDATE settlements SET status = 'confirmed', transaction = seen.transaction, confirmed_at = $1::timestamptz, updated_at = $1::timestamptz,
     block_number = CASE WHEN seen.block_hash <> '' THEN seen.block_number END, block_hash = nullif(seen.block_hash, ''),
-    log_index = CASE WHEN seen.block_hash <> '' THEN seen.log_index END, lease = NULL, lease_until = NULL, last_error = ''
-FROM (SELECT unnest($2::text[]) AS id, unnest($3::text[]) AS transaction, unnest($4::bigint[]) AS block_number,
-    unnest($5::text[]) AS block_hash, unnest($6::int[]) AS log_index) seen
+    log_index = CASE WHEN seen.block_hash <> '' THEN seen.log_index END, block_time = CASE WHEN seen.block_hash <> '' THEN seen.block_time END,
+    collected = seen.collected, fee = CASE WHEN seen.collected AND NOT settlements.simulated
+        THEN settlements.amount / 10000 * seen.bps + settlements.amount % 10000 * seen.bps / 10000 ELSE 0 END,
+    gas = seen.gas, lease = NULL, lease_until = NULL, last_error = ''
+FROM (SELECT s.id, one.transaction, one.block_number, one.block_hash, one.log_index, one.block_time, one.gas, coalesce(a.collected, false) AS collected, $2::bigint AS bps
+    FROM (SELECT unnest($3::text[]) AS id, unnest($4::text[]) AS transaction, unnest($5::bigint[]) AS block_number,
+    unnest($6::text[]) AS block_hash, unnest($7::int[]) AS log_index, unnest($8::timestamptz[]) AS block_time,
+        unnest($9::bigint[]) AS gas) one
+    JOIN settlements s ON s.id = one.id LEFT JOIN attempts a ON a.id = s.attempt_id) seen
 WHERE settlements.id = seen.id AND status IN ('queued', 'signed', 'broadcast', 'requested')
-RETURNING settlements.id, settlements.merchant_id, settlements.attempt_id, settlements.claim_id, settlements.livemode, settlements.facilitator, settlements.status, settlements.network, settlements.asset, settlements.payer, settlements.nonce, settlements.pay_to, settlements.amount, settlements.simulated, settlements.transaction, settlements.block_number, settlements.block_hash, settlements.log_index, settlements.last_error, settlements.looks, settlements.lease_until, settlements.lease, settlements.created_at, settlements.updated_at, settlements.confirmed_at, settlements.again, settlements.reverted_at, settlements.unpaid_at, settlements.collected, settlements.fee, settlements.gas
+RETURNING settlements.id, settlements.merchant_id, settlements.attempt_id, settlements.claim_id, settlements.livemode, settlements.facilitator, settlements.status, settlements.network, settlements.asset, settlements.payer, settlements.nonce, settlements.pay_to, settlements.amount, settlements.simulated, settlements.transaction, settlements.block_number, settlements.block_hash, settlements.log_index, settlements.last_error, settlements.looks, settlements.lease_until, settlements.lease, settlements.created_at, settlements.updated_at, settlements.confirmed_at, settlements.again, settlements.reverted_at, settlements.unpaid_at, settlements.collected, settlements.fee, settlements.gas, settlements.lost_at, settlements.block_time
 `
 
 type SettlementsConfirmParams struct {
 	Now          time.Time
+	FeeBps       int64
 	Ids          []string
 	Transactions []string
 	BlockNumbers []int64
 	BlockHashes  []string
 	LogIndexes   []int32
+	BlockTimes   []time.Time
+	Gas          []int64
 }
 
-// Simulated money has no place on a chain: its block's hash is empty.
+// Simulated money has no place on a chain: its block's hash is empty. Of what is kept for a shop the platform has its fee,
+// so many hundredths of a per cent.
 func (q *Queries) SettlementsConfirm(ctx context.Context, db DBTX, arg SettlementsConfirmParams) ([]Settlement, error) {
 	rows, err := db.Query(ctx, settlementsConfirm,
 		arg.Now,
+		arg.FeeBps,
 		arg.Ids,
 		arg.Transactions,
 		arg.BlockNumbers,
 		arg.BlockHashes,
 		arg.LogIndexes,
+		arg.BlockTimes,
+		arg.Gas,
 	)
 	if err != nil {
 		return nil, err
@@ -452,6 +477,8 @@ func (q *Queries) SettlementsConfirm(ctx context.Context, db DBTX, arg Settlemen
 			&i.Collected,
 			&i.Fee,
 			&i.Gas,
+			&i.LostAt,
+			&i.BlockTime,
 		); err != nil {
 			return nil, err
 		}
@@ -467,7 +494,7 @@ const settlementsFinal = `-- name: SettlementsFinal :many
 UPDATE settlements SET status = 'final', updated_at = $1::timestamptz
 FROM (SELECT unnest($2::text[]) AS id, unnest($3::text[]) AS block_hash) sealed
 WHERE settlements.id = sealed.id AND settlements.block_hash = sealed.block_hash AND status = 'confirmed'
-RETURNING settlements.id, settlements.merchant_id, settlements.attempt_id, settlements.claim_id, settlements.livemode, settlements.facilitator, settlements.status, settlements.network, settlements.asset, settlements.payer, settlements.nonce, settlements.pay_to, settlements.amount, settlements.simulated, settlements.transaction, settlements.block_number, settlements.block_hash, settlements.log_index, settlements.last_error, settlements.looks, settlements.lease_until, settlements.lease, settlements.created_at, settlements.updated_at, settlements.confirmed_at, settlements.again, settlements.reverted_at, settlements.unpaid_at, settlements.collected, settlements.fee, settlements.gas
+RETURNING settlements.id, settlements.merchant_id, settlements.attempt_id, settlements.claim_id, settlements.livemode, settlements.facilitator, settlements.status, settlements.network, settlements.asset, settlements.payer, settlements.nonce, settlements.pay_to, settlements.amount, settlements.simulated, settlements.transaction, settlements.block_number, settlements.block_hash, settlements.log_index, settlements.last_error, settlements.looks, settlements.lease_until, settlements.lease, settlements.created_at, settlements.updated_at, settlements.confirmed_at, settlements.again, settlements.reverted_at, settlements.unpaid_at, settlements.collected, settlements.fee, settlements.gas, settlements.lost_at, settlements.block_time
 `
 
 type SettlementsFinalParams struct {
@@ -518,6 +545,8 @@ func (q *Queries) SettlementsFinal(ctx context.Context, db DBTX, arg Settlements
 			&i.Collected,
 			&i.Fee,
 			&i.Gas,
+			&i.LostAt,
+			&i.BlockTime,
 		); err != nil {
 			return nil, err
 		}
@@ -601,7 +630,7 @@ UPDATE settlements SET lease = mine.lease, lease_until = $1::timestamptz, looks 
 FROM (SELECT unnest($3::text[]) AS id, unnest($4::bytea[]) AS lease) mine
 WHERE settlements.id = mine.id AND status IN ('queued', 'signed', 'broadcast', 'requested')
   AND (lease_until IS NULL OR lease_until <= $2::timestamptz OR settlements.lease = mine.lease)
-RETURNING settlements.id, settlements.merchant_id, settlements.attempt_id, settlements.claim_id, settlements.livemode, settlements.facilitator, settlements.status, settlements.network, settlements.asset, settlements.payer, settlements.nonce, settlements.pay_to, settlements.amount, settlements.simulated, settlements.transaction, settlements.block_number, settlements.block_hash, settlements.log_index, settlements.last_error, settlements.looks, settlements.lease_until, settlements.lease, settlements.created_at, settlements.updated_at, settlements.confirmed_at, settlements.again, settlements.reverted_at, settlements.unpaid_at, settlements.collected, settlements.fee, settlements.gas
+RETURNING settlements.id, settlements.merchant_id, settlements.attempt_id, settlements.claim_id, settlements.livemode, settlements.facilitator, settlements.status, settlements.network, settlements.asset, settlements.payer, settlements.nonce, settlements.pay_to, settlements.amount, settlements.simulated, settlements.transaction, settlements.block_number, settlements.block_hash, settlements.log_index, settlements.last_error, settlements.looks, settlements.lease_until, settlements.lease, settlements.created_at, settlements.updated_at, settlements.confirmed_at, settlements.again, settlements.reverted_at, settlements.unpaid_at, settlements.collected, settlements.fee, settlements.gas, settlements.lost_at, settlements.block_time
 `
 
 type SettlementsLeaseParams struct {
@@ -659,6 +688,8 @@ func (q *Queries) SettlementsLease(ctx context.Context, db DBTX, arg Settlements
 			&i.Collected,
 			&i.Fee,
 			&i.Gas,
+			&i.LostAt,
+			&i.BlockTime,
 		); err != nil {
 			return nil, err
 		}
@@ -671,7 +702,7 @@ func (q *Queries) SettlementsLease(ctx context.Context, db DBTX, arg Settlements
 }
 
 const settlementsOfAttempts = `-- name: SettlementsOfAttempts :many
-SELECT DISTINCT ON (attempt_id) id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at, collected, fee, gas FROM settlements
+SELECT DISTINCT ON (attempt_id) id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at, collected, fee, gas, lost_at, block_time FROM settlements
 WHERE attempt_id = ANY ($1::text[]) ORDER BY attempt_id, status = 'failed', id DESC
 `
 
@@ -716,6 +747,8 @@ func (q *Queries) SettlementsOfAttempts(ctx context.Context, db DBTX, attempts [
 			&i.Collected,
 			&i.Fee,
 			&i.Gas,
+			&i.LostAt,
+			&i.BlockTime,
 		); err != nil {
 			return nil, err
 		}
@@ -728,7 +761,7 @@ func (q *Queries) SettlementsOfAttempts(ctx context.Context, db DBTX, attempts [
 }
 
 const settlementsSealed = `-- name: SettlementsSealed :many
-SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at, collected, fee, gas FROM settlements
+SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at, collected, fee, gas, lost_at, block_time FROM settlements
 WHERE network = $1 AND status = 'confirmed' AND NOT simulated AND block_number <= $2::bigint
   AND (block_number, id) > ($3::bigint, $4::text)
 ORDER BY block_number, id LIMIT $5
@@ -790,6 +823,8 @@ func (q *Queries) SettlementsSealed(ctx context.Context, db DBTX, arg Settlement
 			&i.Collected,
 			&i.Fee,
 			&i.Gas,
+			&i.LostAt,
+			&i.BlockTime,
 		); err != nil {
 			return nil, err
 		}

@@ -190,7 +190,11 @@ func (s *Service) endpointOffered(ctx context.Context, endpoint id.Endpoint) (En
 	if e.Livemode && row.ProvenAt == nil {
 		return e, Offer{}, fmt.Errorf("endpoint %s: %w", endpoint, ErrUnproven)
 	}
-	return e, e.offer(row.Merchant, *row.PayTo), nil
+	o := e.offer(row.Merchant, *row.PayTo)
+	if row.CollectAt != nil {
+		o.PayTo, o.Collected = *row.CollectAt, true
+	}
+	return e, o, nil
 }
 
 // ByURL finds the endpoint that stands for a seller's URL, or [ErrNotFound]: one of this shop and mode, or where none is

@@ -23,11 +23,13 @@ type Offer struct {
 	Shop     string // the merchant's name
 	Domain   string
 	PayTo    string // lower-case hex
-	Goods    []Good // the items, where items are sold
-	Choice   Choice // what the buyer decided
-	Lines    []Line // what he buys, at the prices of now
-	Amount   money.USDC
-	Code     *HandedIn // what took something off; nil for nothing
+	// Collected tells that the address is kept for the shop, and is not its own.
+	Collected bool
+	Goods     []Good // the items, where items are sold
+	Choice    Choice // what the buyer decided
+	Lines     []Line // what he buys, at the prices of now
+	Amount    money.USDC
+	Code      *HandedIn // what took something off; nil for nothing
 }
 
 // Line is one thing bought: its title and unit price are those of the moment, for ever.
@@ -39,6 +41,7 @@ type Line struct {
 	Qty        int
 	UnitAmount money.USDC
 	Limited    bool // stock is held for it; not known any more once it is written
+	Revoked    bool // what its buyer got is his no more
 }
 
 // Good is an item within an offer, as it stands now.
@@ -270,6 +273,9 @@ func (s *Service) Offer(ctx context.Context, token string) (Offer, error) {
 		return Offer{}, fmt.Errorf("link %s: %w", link.ID, ErrUnproven)
 	}
 	o := Offer{Link: link, Merchant: link.Merchant, Shop: row.Merchant.Name, Domain: row.Merchant.Domain, PayTo: *row.PayTo, Goods: link.Goods}
+	if row.CollectAt != nil {
+		o.PayTo, o.Collected = *row.CollectAt, true
+	}
 	return o.Choose(Choice{})
 }
 
@@ -323,6 +329,13 @@ func (s *Service) basket(ctx context.Context, merchant id.Merchant, livemode boo
 	o := Offer{
 		Link:     Link{Merchant: merchant, Livemode: livemode, Network: network, Sells: SellsItems, Metadata: json.RawMessage("{}"), Goods: goods},
 		Merchant: merchant, Shop: m.Name, Domain: m.Domain, PayTo: payee.Address, Goods: goods,
+	}
+	if payee.Collects {
+		deposit, err := queries.New().DepositOf(ctx, s.pool, queries.DepositOfParams{MerchantID: string(merchant), Network: payee.Network})
+		if err != nil {
+			return Offer{}, fmt.Errorf("deposit address of %s: %w", merchant, err)
+		}
+		o.PayTo, o.Collected = deposit.Address, true
 	}
 	return o.Choose(Choice{})
 }

@@ -91,7 +91,7 @@ func TestDispatcherOfACrash(t *testing.T) {
 		Lease: 2 * time.Second, Sweep: time.Second, Timeout: tryLasts,
 	})
 	queue, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
-		Queues: map[string]river.QueueConfig{webhook.QueueWebhook: {MaxWorkers: 4}}, Workers: jobs.Workers(nil, hooks, nil, nil),
+		Queues: map[string]river.QueueConfig{webhook.QueueWebhook: {MaxWorkers: 4}}, Workers: jobs.Workers(nil, hooks, nil, nil, nil),
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)

@@ -153,7 +153,7 @@ func (s *testShop) dispatch(t testing.TB, options ...dispatching) *dispatcher {
 		option(&o, c)
 	}
 	d.hooks = webhook.New(d.pool, insert, o)
-	c.Workers, c.PeriodicJobs = jobs.Workers(nil, d.hooks, nil, nil), d.periodic()
+	c.Workers, c.PeriodicJobs = jobs.Workers(nil, d.hooks, nil, nil, nil), d.periodic()
 	d.queue, err = river.NewClient(riverpgxv5.New(d.pool), c)
 	require.NoError(t, err)
 	require.NoError(t, d.queue.Start(context.Background()))

@@ -92,18 +92,53 @@ type FacilitatorResponse struct {
 	Success     bool   `json:"success"`
 }
 
-// SettlementPayload tells what became of money on the chain: settlement.confirmed, settlement.failed and
-// settlement.final, with the status of the same name.
+// SettlementPayload tells what became of money on the chain: settlement.confirmed, settlement.failed, settlement.final and
+// settlement.reversed, with the status of the same name.
 type SettlementPayload struct {
 	SettlementID     id.Settlement `json:"settlement_id"`
 	PaymentAttemptID *id.Attempt   `json:"payment_attempt_id"` // null: paid through us to another server's offer
 	Amounts
 	Status              string              `json:"status"`
-	Error               string              `json:"error,omitempty"` // of settlement.failed
+	Error               string              `json:"error,omitempty"` // of settlement.failed and settlement.reversed
 	FacilitatorResponse FacilitatorResponse `json:"facilitator_response"`
 	Transaction         string              `json:"transaction"`
 	Network             string              `json:"network"`
 	Simulated           bool                `json:"simulated,omitempty"`
+}
+
+// RefundPayload tells of money that goes back to a buyer: refund.created, refund.completed and refund.failed, with the status
+// of the same name, or requested for one that begins.
+type RefundPayload struct {
+	RefundID         id.Refund     `json:"refund_id"`
+	PaymentAttemptID *id.Attempt   `json:"payment_attempt_id"` // null: of money that bought nothing
+	ExceptionID      *id.Exception `json:"exception_id"`       // null: nobody had to decide on the payment
+	Amounts
+	DestinationWallet string              `json:"destination_wallet"`
+	Status            string              `json:"status"`
+	Reason            string              `json:"reason"`
+	Lines             []RefundLinePayload `json:"lines"`
+	Transaction       string              `json:"transaction"` // empty before it is sent
+	Network           string              `json:"network"`
+	Error             string              `json:"error,omitempty"` // of refund.failed
+}
+
+// RefundLinePayload is what of a refund is one sale's.
+type RefundLinePayload struct {
+	SaleID id.Sale `json:"sale_id"`
+	Qty    int32   `json:"qty"`    // pieces that go back; 0 for a part of the price
+	Amount string  `json:"amount"` // base units
+}
+
+// PayoutPayload tells where a payout stands: payout.created with the status queued, payout.sent, payout.completed and
+// payout.failed with the status of the same name.
+type PayoutPayload struct {
+	PayoutID id.Payout `json:"payout_id"`
+	Amounts
+	DestinationWallet string `json:"destination_wallet"`
+	Status            string `json:"status"`
+	Network           string `json:"network"`
+	Transaction       string `json:"transaction,omitempty"` // of payout.sent and payout.completed
+	Reason            string `json:"reason,omitempty"`      // of payout.failed
 }
 
 // LinkPayload tells that a payment link can no longer be paid (link.expired).

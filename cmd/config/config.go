@@ -38,6 +38,8 @@ type Config struct {
 	DatabaseURL         Secret       `env:"DATABASE_URL"` // empty: a private cluster under DataDir
 	DevRPCPort          Port         `env:"DEV_RPC_PORT" envDefault:"8545"`
 	RelayerKey          Key          `env:"RELAYER_KEY"` // only in processes that settle, see [Config.WithoutMoneyKeys]
+	CustodyKey          MasterKey    `env:"CUSTODY_KEY"` // as RELAYER_KEY; none: no money is kept for shops
+	PlatformFeeBPS      BasisPoints  `env:"PLATFORM_FEE_BPS" envDefault:"0"`
 	MasterKey           MasterKey    `env:"MASTER_KEY"`
 	OperatorToken       Token        `env:"OPERATOR_TOKEN"`
 	Signups             Signups      `env:"SIGNUPS"`
@@ -143,7 +145,7 @@ func (c *Config) TLS() bool { return c.TLSCert != "" || c.TLSAutocertDomain != "
 // WithoutMoneyKeys is the configuration of a process that must not be able to move money.
 func (c *Config) WithoutMoneyKeys() *Config {
 	other := *c
-	other.RelayerKey, other.Facilitators, other.CDPKeyID, other.CDPKeySecret = Key{}, nil, "", Secret{}
+	other.RelayerKey, other.CustodyKey, other.Facilitators, other.CDPKeyID, other.CDPKeySecret = Key{}, MasterKey{}, nil, "", Secret{}
 	return &other
 }
 

@@ -47,7 +47,7 @@ func (c *Config) Refusals() error {
 	refuse(c.AllowPrivateTargets, "ALLOW_PRIVATE_TARGETS: must not be on in production")
 	refuse(c.DevSettle, "DEV_SETTLE_ENABLED: must not be on in production")
 	refuse(c.Role.Settles() && c.RelayerKey.Empty() && c.relays(), "RELAYER_KEY: is missing; without it nothing can be settled")
-	refuse(c.fromDevFile(), "RELAYER_KEY, MASTER_KEY: one of them is from "+c.DevFile()+", which is only for trying things out")
+	refuse(c.fromDevFile(), "RELAYER_KEY, CUSTODY_KEY, MASTER_KEY: one of them is from "+c.DevFile()+", which is only for trying things out")
 	if len(m) == 0 {
 		return nil
 	}
@@ -73,7 +73,7 @@ func (c *Config) fromDevFile() bool {
 	if !c.RelayerKey.Empty() {
 		ours = append(ours, hex.EncodeToString(crypto.FromECDSA(c.RelayerKey.Private())))
 	}
-	for _, key := range c.MasterKey.All() {
+	for _, key := range append(c.MasterKey.All(), c.CustodyKey.All()...) {
 		ours = append(ours, hex.EncodeToString(key))
 	}
 	for _, v := range values {

@@ -148,6 +148,20 @@ func (n *Count) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// BasisPoints are hundredths of a per cent, at most all of it.
+type BasisPoints int
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (b *BasisPoints) UnmarshalText(text []byte) error {
+	const whole = 10_000
+	v, err := strconv.ParseUint(string(text), 10, 16)
+	if err != nil || v >= whole {
+		return fmt.Errorf("must be hundredths of a per cent, 0 to %d", whole-1)
+	}
+	*b = BasisPoints(v)
+	return nil
+}
+
 // Origin is a URL of scheme, host and perhaps port, without a final slash.
 type Origin string
 

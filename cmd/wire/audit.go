@@ -40,6 +40,7 @@ func (p *Parts) findings(ctx context.Context) ([]string, error) {
 	for i, f := range books {
 		lines[i] = f.String()
 	}
+	kept, keptErr := p.Custody.Audit(ctx)
 	told, toldErr := p.Webhooks.Audit(ctx)
-	return append(lines, told...), errors.Join(err, toldErr)
+	return append(append(lines, kept...), told...), errors.Join(err, keptErr, toldErr)
 }

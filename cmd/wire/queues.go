@@ -8,6 +8,7 @@ import (
 
 	"xsynesis/checkout"
 	"xsynesis/cmd/config"
+	"xsynesis/ledger"
 	"xsynesis/webhook"
 )
 
@@ -18,12 +19,9 @@ type queues map[string]river.QueueConfig
 func workerQueues() queues {
 	return queues{
 		checkout.QueueSettle: {MaxWorkers: 256}, checkout.QueueChain: {MaxWorkers: 16}, checkout.QueueMaint: {MaxWorkers: 16},
-		queueMoney: {MaxWorkers: 16},
+		ledger.QueueMoney: {MaxWorkers: 16},
 	}
 }
-
-// queueMoney is where payouts and refunds will stand; a worker of today leaves none of them to later ones.
-const queueMoney = "money"
 
 // The queues of a dispatcher: 256 deliveries in flight, of which those to slow servers are never more than 32.
 func dispatcherQueues() queues {
@@ -49,5 +47,8 @@ func queuesOf(c *config.Config) queues {
 }
 
 func (q queues) names() []string { return slices.Sorted(maps.Keys(q)) }
+
+// readChains tells whether who works these also watches what comes to shops.
+func (q queues) readChains() bool { _, ok := q[checkout.QueueChain]; return ok }
 
 func allQueues() []string { return append(workerQueues().names(), dispatcherQueues().names()...) }

@@ -25,6 +25,20 @@ func masterKeys(c *config.Config) ([][]byte, error) {
 	return [][]byte{key}, err
 }
 
+// custodyKeys are those of CUSTODY_KEY, for a process that settles. In development a random one is kept in the data folder.
+func custodyKeys(c *config.Config, settles bool) ([][]byte, error) {
+	switch {
+	case !settles:
+		return nil, nil
+	case !c.CustodyKey.Empty():
+		return c.CustodyKey.All(), nil
+	case c.Env != config.Development || c.RelayerKey.Empty():
+		return nil, nil
+	}
+	key, err := keptKey(c, "custody.key")
+	return [][]byte{key}, err
+}
+
 // OperatorToken is OPERATOR_TOKEN, which opens /admin. In development a random one is kept in the data folder; in
 // production nobody is let in without one.
 func OperatorToken(c *config.Config) (string, error) {

@@ -48,6 +48,7 @@ type Parts struct {
 	Endpoints *shop.Endpoints
 	Egress    *egress.Client
 	Books     *ledger.Books
+	Custody   *ledger.Custody
 	Hub       *checkout.Hub
 	Checkout  *checkout.Service
 	Webhooks  *webhook.Service
@@ -118,13 +119,38 @@ func (p *Parts) build(ctx context.Context, c *config.Config, settles bool, t Tim
 	p.Health = health.New(p.Pool, health.Options{
 		Networks: p.Networks, Chains: p.Chains, Queues: allQueues(), Dispatcher: c.WebhookDispatcher, Now: now,
 	})
+	if p.Custody, err = p.custody(c, settles, settlers, t); err != nil {
+		return err
+	}
 	p.Checkout = checkout.New(p.Pool, p.Jobs, checkout.Options{
 		Networks: p.Networks, Chains: p.Chains, Settlers: settlers, Facilitators: ways,
 		FacilitatorPolicy: checkout.FacilitatorPolicy(c.FacilitatorPolicy), FacilitatorBudget: int(c.FacilitatorBudget), Shop: p.Shop, Hub: p.Hub, Webhooks: p.Webhooks, Vault: secrets,
+		Custody: p.Custody, FeeBPS: int(c.PlatformFeeBPS),
 		PublicURL: string(c.PublicURL), Hold: c.ReservationTTL.Duration(), Wait: c.SettleWait.Duration(),
 		Lease: min(t.Lease, settleLease), Sweep: t.Sweep, Now: now,
 	})
 	return nil
+}
+
+// custody keeps money for shops; only a process that settles can open what its addresses are signed for with.
+func (p *Parts) custody(c *config.Config, settles bool, settlers map[string]checkout.Settler, t Timing) (*ledger.Custody, error) {
+	o := ledger.CustodyOptions{
+		Networks: p.Networks, Chains: p.Chains, Webhooks: p.Webhooks, Settlers: map[string]ledger.Settler{},
+		Lease: min(t.Lease, settleLease), Sweep: t.Sweep, Now: now,
+	}
+	for network, s := range settlers {
+		o.Settlers[network] = s
+	}
+	keys, err := custodyKeys(c, settles)
+	if err != nil {
+		return nil, err
+	}
+	if len(keys) > 0 {
+		if o.Vault, err = vault.New(keys...); err != nil {
+			return nil, fmt.Errorf("CUSTODY_KEY: %w", err)
+		}
+	}
+	return ledger.NewCustody(p.Pool, p.Jobs, o), nil
 }
 
 // orDefault is what counts where a test has not said otherwise.
