@@ -37,6 +37,8 @@ const (
 	EndpointsWrite Scope = "endpoints:write"
 	SalesRead      Scope = "sales:read"
 	SalesWrite     Scope = "sales:write"
+	RefundsRead    Scope = "refunds:read"
+	RefundsWrite   Scope = "refunds:write"
 	WebhooksRead   Scope = "webhooks:read"
 	WebhooksWrite  Scope = "webhooks:write"
 	EventsRead     Scope = "events:read"
@@ -46,7 +48,7 @@ const (
 )
 
 // Scopes lists all of them.
-var Scopes = []Scope{LinksRead, LinksWrite, ItemsRead, ItemsWrite, EndpointsRead, EndpointsWrite, SalesRead, SalesWrite, CodesRead, CodesWrite, WebhooksRead, WebhooksWrite, EventsRead, PaymentsDev}
+var Scopes = []Scope{LinksRead, LinksWrite, ItemsRead, ItemsWrite, EndpointsRead, EndpointsWrite, SalesRead, SalesWrite, CodesRead, CodesWrite, RefundsRead, RefundsWrite, WebhooksRead, WebhooksWrite, EventsRead, PaymentsDev}
 
 // Caller is a program that acts for a shop, in one mode.
 type Caller struct {

@@ -1,6 +1,10 @@
 package access
 
-import "slices"
+import (
+	"slices"
+
+	"xsynesis/money"
+)
 
 // Role is what a person is to a shop.
 type Role string
@@ -102,6 +106,21 @@ func (r Role) Weighty() bool { return r == Owner || r == Manager }
 func (s Session) May(p Permission) bool {
 	return s.Merchant != "" && (s.Device == "" || p == UseTill || p == GiveDiscounts) && s.Role.May(p)
 }
+
+// RefundsADay is what somebody of this role may give back to buyers on one day, unless his membership says otherwise; below
+// zero for any amount.
+func (r Role) RefundsADay() money.USDC {
+	switch {
+	case r == Owner:
+		return -1
+	case r.May(GiveRefunds):
+		return managerRefunds
+	default:
+		return 0
+	}
+}
+
+const managerRefunds = 1_000 * money.One
 
 // RoleSheet is a role in plain words, as people read it before they give it or take it on.
 type RoleSheet struct {

@@ -73,6 +73,8 @@ func (s *Service) Goods(ctx context.Context, p Purchase) ([]Goods, error) {
 	for i, l := range p.Lines {
 		g := Goods{Line: i, Title: l.Title}
 		switch {
+		case l.Revoked:
+			continue
 		case l.File != "":
 			u, err := s.shop.Upload(ctx, l.File)
 			if err != nil {
@@ -105,7 +107,7 @@ func (s *Service) Download(ctx context.Context, attempt id.Attempt, line int, k 
 	if err != nil {
 		return shop.Upload{}, nil, err
 	}
-	if !p.IsBuyer(k) || !p.Status.Paid() || line < 0 || line >= len(p.Lines) || p.Lines[line].File == "" {
+	if !p.IsBuyer(k) || !p.Status.Paid() || line < 0 || line >= len(p.Lines) || p.Lines[line].File == "" || p.Lines[line].Revoked {
 		return shop.Upload{}, nil, fmt.Errorf("file %d of %s: %w", line, attempt, ErrNotFound)
 	}
 	u, err := s.shop.Upload(ctx, p.Lines[line].File)

@@ -100,6 +100,9 @@ func New(pool *pgxpool.Pool, jobs *river.Client[pgx.Tx], o Options) *Service {
 	if s.o.FacilitatorPolicy == "" {
 		s.o.FacilitatorPolicy = FacilitateOff
 	}
+	if o.Custody != nil {
+		o.Custody.Own(id.Refund("").Prefix(), refundSendings{s})
+	}
 	s.beginnings = postgres.NewGroup(beginMost, s.beginAll)
 	s.leases = postgres.NewGroup(leaseMost, s.leaseAll)
 	s.records = postgres.NewGroup(recordMost, s.recordAll)

@@ -72,7 +72,16 @@ func payloads() map[webhook.Type]any {
 	reservation := func(status string) webhook.ReservationPayload {
 		return webhook.ReservationPayload{ReservationID: "res_1", PaymentAttemptID: attempt, ItemID: "itm_1", Qty: 2, Status: status}
 	}
+	refund := func(status, tx, problem string) webhook.RefundPayload {
+		return webhook.RefundPayload{
+			RefundID: "rfd_1", PaymentAttemptID: &attempt, Amounts: webhook.NewAmounts(4_500_000, "USDC"), DestinationWallet: "0x2", Status: status, Reason: "Cold",
+			Lines: []webhook.RefundLinePayload{{SaleID: "sal_1", Qty: 1, Amount: "4500000"}}, Transaction: tx, Network: "eip155:84532", Error: problem,
+		}
+	}
 	return map[webhook.Type]any{
+		webhook.RefundCreated:   refund("requested", "", ""),
+		webhook.RefundCompleted: refund("completed", "0x1", ""),
+		webhook.RefundFailed:    refund("failed", "", "Called off."),
 		webhook.PaymentAttemptCreated: webhook.AttemptPayload{
 			PaymentAttemptID: attempt, Amounts: amounts, Status: "open", ItemID: "lnk_1", ItemTitle: "Flat white", Qty: 1, Lines: unpaid, LinkID: &link,
 			Reference: "till-1", Metadata: metadata, Network: "eip155:84532", Simulated: true,

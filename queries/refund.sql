@@ -1,0 +1,154 @@
+-- name: RefundAttempt :one
+-- The purchase that is given back, of which no other refund begins meanwhile.
+SELECT * FROM attempts WHERE id = @id AND merchant_id = @merchant_id AND livemode = @livemode FOR NO KEY UPDATE;
+
+-- name: RefundAttemptOf :one
+-- Which purchase a sale belongs to.
+SELECT attempt_id FROM sales WHERE id = @id AND merchant_id = @merchant_id AND livemode = @livemode;
+
+-- name: RefundSettlement :one
+-- What paid a purchase.
+SELECT * FROM settlements WHERE attempt_id = @attempt_id::text AND status IN ('confirmed', 'final');
+
+-- name: RefundException :one
+SELECT * FROM exceptions WHERE id = @id AND merchant_id = @merchant_id AND livemode = @livemode FOR NO KEY UPDATE;
+
+-- name: RefundExceptionShown :one
+SELECT * FROM exceptions WHERE id = @id AND merchant_id = @merchant_id AND livemode = @livemode;
+
+-- name: RefundExceptionOpenOf :one
+-- The newest payment of a purchase that somebody has to decide on; empty for none.
+SELECT coalesce(max(id), '')::text FROM exceptions WHERE attempt_id = @attempt_id::text AND settlement_id IS NOT NULL AND resolved_at IS NULL;
+
+-- name: RefundExceptionBooked :one
+-- Whether money that came without an explanation is kept for its shop: then it stands in the books.
+SELECT EXISTS (SELECT FROM postings WHERE kind = 'exception' AND source = @exception_id::text);
+
+-- name: RefundLinesBefore :many
+-- What was given back of each sale of a purchase, or is on its way.
+SELECT l.sale_id, sum(l.qty)::int AS qty, sum(l.amount)::bigint AS amount
+FROM refund_lines l JOIN refunds r ON r.id = l.refund_id
+WHERE r.attempt_id = @attempt_id AND r.status <> 'failed' GROUP BY l.sale_id;
+
+-- name: RefundFees :one
+-- What the platform gave back of its fee for a purchase.
+SELECT coalesce(sum(fee), 0)::bigint FROM refunds WHERE attempt_id = @attempt_id AND status <> 'failed';
+
+-- name: RefundGivenBy :one
+-- What somebody gave back since a moment, to hold it against what he may.
+SELECT coalesce(sum(amount), 0)::bigint FROM refunds
+WHERE person_id = @person_id AND merchant_id = @merchant_id AND livemode = @livemode AND created_at >= @since::timestamptz AND status <> 'failed';
+
+-- name: RefundLimitOf :one
+-- What a member may give back on one day; null where his role says it. He gives one refund at a time.
+SELECT refund_limit FROM members WHERE merchant_id = @merchant_id AND person_id = @person_id FOR UPDATE;
+
+-- name: RefundTakeAttempt :one
+-- Never more than was paid.
+UPDATE attempts SET refunded = refunded + @amount::bigint, updated_at = @now::timestamptz
+WHERE id = @id AND status IN ('settled', 'settled_late') AND NOT simulated AND refunded + @amount::bigint <= amount_received
+RETURNING refunded;
+
+-- name: RefundGiveAttemptBack :exec
+UPDATE attempts SET refunded = refunded - @amount::bigint, updated_at = @now::timestamptz WHERE id = @id;
+
+-- name: RefundTakeSales :execrows
+UPDATE sales SET refunded = sales.refunded + taken.amount
+FROM (SELECT unnest(@ids::text[]) AS id, unnest(@amounts::bigint[]) AS amount) taken
+WHERE sales.id = taken.id AND sales.attempt_id = @attempt_id AND sales.refunded + taken.amount <= greatest(sales.amount, 0);
+
+-- name: RefundGiveSalesBack :exec
+UPDATE sales SET refunded = sales.refunded - l.amount FROM refund_lines l WHERE l.refund_id = @refund_id AND sales.id = l.sale_id;
+
+-- name: RefundInsert :exec
+INSERT INTO refunds (id, merchant_id, livemode, attempt_id, settlement_id, exception_id, title, status, collected, booked, network, asset, pay_from, pay_to,
+    amount, fee, reason, restock, revoke, free_code, since_block, person_id, actor, once, created_at, updated_at)
+VALUES (@id, @merchant_id, @livemode, @attempt_id, @settlement_id, @exception_id, @title, @status, @collected, @booked, @network, @asset, @pay_from, @pay_to,
+    @amount, @fee, @reason, @restock, @revoke, @free_code, @since_block, @person_id, @actor, @once, @created_at, @created_at);
+
+-- name: RefundLinesInsert :exec
+INSERT INTO refund_lines (refund_id, sale_id, line, qty, amount)
+SELECT @refund_id, unnest(@sales::text[]), unnest(@lines::smallint[]), unnest(@quantities::int[]), unnest(@amounts::bigint[]);
+
+-- name: RefundByOnce :one
+SELECT * FROM refunds WHERE once = @once;
+
+-- name: RefundByID :one
+SELECT * FROM refunds WHERE id = @id;
+
+-- name: RefundForUpdate :one
+SELECT * FROM refunds WHERE id = @id FOR UPDATE;
+
+-- name: RefundLines :many
+SELECT l.*, s.item_title FROM refund_lines l JOIN sales s ON s.id = l.sale_id WHERE l.refund_id = ANY (@refunds::text[]) ORDER BY l.refund_id, l.line;
+
+-- name: RefundsOfAttempt :many
+SELECT * FROM refunds WHERE attempt_id = @attempt_id ORDER BY id;
+
+-- name: RefundList :many
+SELECT * FROM refunds WHERE merchant_id = @merchant_id AND livemode = @livemode AND id < @before::text ORDER BY id DESC LIMIT @most;
+
+-- name: RefundListAfter :many
+-- The page before: read upwards, to be turned round.
+SELECT * FROM refunds WHERE merchant_id = @merchant_id AND livemode = @livemode AND id > @after::text ORDER BY id LIMIT @most;
+
+-- name: RefundSent :one
+-- Its transaction is known; nobody has seen it mined.
+UPDATE refunds SET status = 'sent', transaction = @transaction, sent_at = coalesce(sent_at, @now::timestamptz), updated_at = @now::timestamptz, last_error = ''
+WHERE id = @id AND status IN ('requested', 'processing', 'sent') RETURNING *;
+
+-- name: RefundComplete :one
+UPDATE refunds SET status = 'completed', transaction = @transaction, block_number = @block_number, block_hash = @block_hash, log_index = @log_index,
+    block_time = @block_time, sent_at = coalesce(sent_at, @now::timestamptz), ended_at = @now::timestamptz, updated_at = @now::timestamptz, last_error = ''
+WHERE id = @id AND status IN ('requested', 'processing', 'sent') RETURNING *;
+
+-- name: RefundFail :one
+UPDATE refunds SET status = 'failed', last_error = @last_error, ended_at = @now::timestamptz, updated_at = @now::timestamptz
+WHERE id = @id AND status IN ('requested', 'processing', 'sent') RETURNING *;
+
+-- name: RefundNote :exec
+UPDATE refunds SET last_error = @last_error, updated_at = @now::timestamptz WHERE id = @id AND status IN ('requested', 'processing', 'sent');
+
+-- name: RefundLogTaken :one
+-- Whether a transfer proves another refund already.
+SELECT EXISTS (SELECT FROM refunds WHERE network = @network AND transaction = @transaction AND log_index = @log_index::int AND id <> @id);
+
+-- name: RefundExceptionResolve :exec
+UPDATE exceptions SET resolved_at = @now::timestamptz, resolution = 'refunded', resolved_by = @resolved_by, reason = @reason
+WHERE id = @id AND resolved_at IS NULL;
+
+-- name: RefundRestock :exec
+-- What comes back is put in anew: what was sold stays sold. Keys do not come back: somebody has read them.
+UPDATE item_stock SET put = put + back.qty, low_told = false
+FROM (SELECT s.item_id, sum(l.qty)::int AS qty
+    FROM refund_lines l JOIN sales s ON s.id = l.sale_id JOIN items i ON i.id = s.item_id
+    WHERE l.refund_id = @refund_id AND s.reservation_id <> '' AND i.kind <> 'key' GROUP BY s.item_id) back
+WHERE item_stock.item_id = back.item_id AND item_stock.livemode = @livemode AND item_stock.limited;
+
+-- name: RevokeLines :exec
+UPDATE attempt_lines SET revoked_at = @now::timestamptz WHERE attempt_id = @attempt_id AND line = ANY (@lines::smallint[]) AND revoked_at IS NULL;
+
+-- name: RevokeBuyer :exec
+UPDATE attempts SET buyer_token_hash = NULL WHERE id = @id;
+
+-- name: RevokePasses :exec
+-- A pass that was paid for once is over; of one that was paid for more often, what this purchase added.
+UPDATE passes SET payments = greatest(payments - 1, 0),
+    revoked_at = CASE WHEN own OR payments <= 1 OR bought.period = '' THEN coalesce(revoked_at, @now::timestamptz) ELSE revoked_at END,
+    ends_at = CASE WHEN own OR payments <= 1 OR bought.period = '' THEN ends_at ELSE ends_at - bought.period::interval END
+FROM (SELECT pass_id, period FROM pass_sales WHERE pass_sales.attempt_id = @attempt_id
+    UNION ALL SELECT pass_id, pass_period FROM calls WHERE calls.attempt_id = @attempt_id) bought
+WHERE passes.id = bought.pass_id;
+
+-- name: AuditRefunds :many
+-- What purchases and sales say was given back is what their refunds say, and no money that was sent proves two.
+SELECT (a.id || ' gave back ' || a.refunded::text || ', its refunds say ' || coalesce(r.amount, 0)::text)::text AS broken
+FROM attempts a LEFT JOIN (SELECT attempt_id, sum(amount) AS amount FROM refunds WHERE attempt_id <> '' AND status <> 'failed' GROUP BY 1) r ON r.attempt_id = a.id
+WHERE (a.refunded <> 0 OR r.amount IS NOT NULL) AND a.refunded <> coalesce(r.amount, 0)
+UNION ALL
+SELECT (s.id || ' gave back ' || s.refunded::text || ', its refunds say ' || coalesce(l.amount, 0)::text)::text
+FROM sales s LEFT JOIN (SELECT l.sale_id, sum(l.amount) AS amount FROM refund_lines l JOIN refunds r ON r.id = l.refund_id WHERE r.status <> 'failed' GROUP BY 1) l
+    ON l.sale_id = s.id
+WHERE (s.refunded <> 0 OR l.amount IS NOT NULL) AND s.refunded <> coalesce(l.amount, 0)
+UNION ALL
+SELECT (r.id || ' is completed, and names no transaction')::text FROM refunds r WHERE r.status = 'completed' AND r.transaction = '';
