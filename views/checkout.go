@@ -87,15 +87,19 @@ type PurchaseView struct {
 	ApprovedAt, SentAt, CheckedAt        time.Time
 	CertainBy, ExpiresAt, SettledAt      time.Time
 	Payer                                string
-	Approval                             string // the authorization's nonce
-	Transaction, TransactionURL, Receipt string // Receipt is its number
-	Thanks                               string // what the shop tells a buyer who has paid
-	BackURL                              string // the shop's page to return to; empty for none
+	Approval                             string           // the authorization's nonce
+	Transaction, TransactionURL, Receipt string           // Receipt is its number
+	Refunds                              []PurchaseRefund // what went back, or is on its way
+	Thanks                               string           // what the shop tells a buyer who has paid
+	BackURL                              string           // the shop's page to return to; empty for none
 
 	// At a till: the page says that it was opened, and offers to add a tip; posted to [TipPath], it leads to the purchase
 	// that takes this one's place.
 	AtTill bool
 	Tip    TipView
+
+	Transfer TransferView // how the buyer may send the money himself
+	Received money.USDC   // what came, where it is not the price; 0 otherwise
 
 	Handover Handover // what a buyer who has paid gets, and how
 
@@ -185,7 +189,7 @@ func (v OfferView) page() Page {
 func (v PurchaseView) page() Page {
 	p := frame(v.title(), v.Test, v.TestWallet)
 	p.Preview = preview(v.Cart, v.Payee, v.URL)
-	p.Refresh = v.live()
+	p.Refresh = v.live() && !(v.Status == "open" && v.Transfer.open()) // somebody may be typing
 	return p
 }
 
@@ -208,7 +212,7 @@ func (v PurchaseView) title() string {
 
 // live tells whether the page should expect news.
 func (v PurchaseView) live() bool {
-	return v.Status == "open" || v.Status == "settling" || v.Status == "unknown"
+	return v.Status == "open" || v.Status == "settling" || v.Status == "unknown" || v.awaited()
 }
 
 // events is the stream to listen to, or nothing.

@@ -46,6 +46,15 @@ func checkoutExamples(t *testing.T) map[string]templ.Component {
 	for _, name := range screenOrder {
 		pages["pay_open_"+name] = PurchasePage(examplePurchase(t, "open", name))
 	}
+	for _, status := range []string{"open", "expired"} {
+		pages["pay_"+status+"_transfer"] = PurchasePage(exampleTransfer(t, status))
+	}
+	offered := examplePurchase(t, "open", "")
+	offered.Transfer.Offered = true
+	pages["pay_open_transferable"] = PurchasePage(offered)
+	sent := examplePurchase(t, "settled", "")
+	sent.Approval, sent.Received = "", 12_504_711
+	pages["pay_settled_transfer"] = PurchasePage(sent)
 	simulated := examplePurchase(t, "settled", "")
 	simulated.Simulated, simulated.Transaction, simulated.TransactionURL = true, "", ""
 	pages["pay_simulated"] = PurchasePage(simulated)
@@ -107,6 +116,25 @@ func examplePurchase(t *testing.T, status, screen string) PurchaseView {
 	v.Transaction = "0x4be1a9c07d3e5f2b8a6c4d1e0f9b7a5c3d2e1f0a9b8c7d6e5f4a3b2c1d0e77d0"
 	v.TransactionURL = "https://sepolia.basescan.org/tx/" + v.Transaction
 	v.Receipt, v.Thanks, v.BackURL = "KN-2026-00418", "Show this page at the counter to pick up your beans.", "https://kiosk-nord.example/"
+	return v
+}
+
+// exampleTransfer is a purchase for which its buyer has sent one unit too little.
+func exampleTransfer(t *testing.T, status string) PurchaseView {
+	t.Helper()
+	v := examplePurchase(t, status, "")
+	token := "0x036CbD53842c5426634e7929541eC2318f3dCF7e"
+	code, err := NewQR("ethereum:" + token + "@84532/transfer?address=" + v.Payee.Address + "&uint256=12504711")
+	require.NoError(t, err)
+	v.Transfer = TransferView{
+		Offered: status == "open", Key: "3vQB7uYtRwExZs9LmKpHdG", Amount: 12_504_711, Token: token, Code: code,
+		Call: map[string]any{"chainId": 84532, "to": token, "data": "0xa9059cbb"}, Until: v.ExpiresAt, Kept: v.ExpiresAt.Add(24 * time.Hour),
+		Told: []string{"0x9d2fc1a07d3e5f2b8a6c4d1e0f9b7a5c3d2e1f0a9b8c7d6e5f4a3b2c1d0e1a2b"},
+		Hash: Field{Value: "0x12", Problem: "That is no transaction's number. It begins with 0x and has 64 more characters."},
+		Came: []CameView{{
+			Amount: 12_504_710, Missing: 1, Transaction: "0x4be1a9c07d3e5f2b8a6c4d1e0f9b7a5c3d2e1f0a9b8c7d6e5f4a3b2c1d0e77d0",
+		}},
+	}
 	return v
 }
 
