@@ -65,15 +65,15 @@ var damage = []struct{ rule, do, undo string }{
 	},
 	{
 		"the days' totals are those of the sales",
-		`CREATE TABLE lost_days AS SELECT * FROM sales_days; DELETE FROM sales_days`, `INSERT INTO sales_days SELECT * FROM lost_days`,
+		`CREATE TABLE lost_days AS SELECT * FROM sales_sums; DELETE FROM sales_sums`, `INSERT INTO sales_sums SELECT * FROM lost_days`,
 	},
 	{
 		"the days' totals are those of the sales",
-		`UPDATE sales_days SET day = day + 1`, `UPDATE sales_days SET day = day - 1`,
+		`UPDATE sales_sums SET start = start + 1 WHERE span = 'day' AND by = 'item'`, `UPDATE sales_sums SET start = start - 1 WHERE span = 'day' AND by = 'item'`,
 	},
 	{
 		"the days' totals are those of the sales",
-		`UPDATE sales_days SET amount = amount + 1`, `UPDATE sales_days SET amount = amount - 1`,
+		`UPDATE sales_sums SET amount = amount + 1 WHERE span = 'month' AND by = 'hour'`, `UPDATE sales_sums SET amount = amount - 1 WHERE span = 'month' AND by = 'hour'`,
 	},
 	{
 		"what is sold, held and free was put in",

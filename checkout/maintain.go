@@ -39,7 +39,7 @@ const sweepMost = 5000
 
 // Sweep gives a job to every row that should have one and lost it, and tells of links whose time is over.
 func (s *Service) Sweep(ctx context.Context) error {
-	return errors.Join(s.shop.EndLinks(ctx), s.shop.PurgeUploads(ctx), s.shop.PurgeCarts(ctx), s.shop.SweepCodes(ctx), s.sweepCallbacks(ctx), s.sweep(ctx))
+	return errors.Join(s.shop.EndLinks(ctx), s.shop.PurgeUploads(ctx), s.shop.PurgeCarts(ctx), s.shop.SweepCodes(ctx), s.sweepCallbacks(ctx), s.sweepRefunds(ctx), s.releaseAmounts(ctx), s.sweepZones(ctx), s.sweep(ctx))
 }
 
 func (s *Service) sweep(ctx context.Context) error {

@@ -58,10 +58,10 @@ func TestAPaymentIsOneSale(t *testing.T) {
 	require.EqualValues(t, 1, totals.Payments)
 	require.Equal(t, price, totals.Received)
 	today := s.clock.now().Truncate(24 * time.Hour)
-	days, err := s.checkout.Days(t.Context(), s.merchant, false, "", today.AddDate(0, 0, -1), today.AddDate(0, 0, 1))
+	days, err := s.checkout.Days(t.Context(), s.merchant, false, "", checkout.Span{Since: today.AddDate(0, 0, -1), Until: today.AddDate(0, 0, 1)})
 	require.NoError(t, err)
 	require.Len(t, days, 1)
-	require.EqualValues(t, 1, days[0].Sales)
+	require.EqualValues(t, 1, days[0].Payments)
 	require.Equal(t, price, days[0].Amount)
 }
 
@@ -420,7 +420,7 @@ func TestAShopNeverSeesAnothersBusiness(t *testing.T) {
 	attempts, err := s.checkout.AttemptsOfLink(ctx, stranger, s.link.ID, 10)
 	require.NoError(t, err)
 	require.Empty(t, attempts)
-	days, err := s.checkout.Days(ctx, stranger, false, "", s.clock.now().AddDate(0, 0, -2), s.clock.now().AddDate(0, 0, 2))
+	days, err := s.checkout.Days(ctx, stranger, false, "", checkout.Span{Since: s.clock.now().AddDate(0, 0, -2), Until: s.clock.now().AddDate(0, 0, 2)})
 	require.NoError(t, err)
 	require.Empty(t, days)
 	balances, err := s.books.Received(ctx, stranger)
@@ -429,7 +429,7 @@ func TestAShopNeverSeesAnothersBusiness(t *testing.T) {
 	require.NoError(t, s.checkout.Export(ctx, stranger, false, checkout.Filter{}, func(c checkout.Control) error {
 		require.Zero(t, c)
 		return nil
-	}, func(checkout.Sale) error { return errors.New("a sale of another shop") }))
+	}, func(checkout.SettledLine) error { return errors.New("a sale of another shop") }))
 
 	// The shop itself sees all of it, in its own mode.
 	sales, err = s.checkout.Sales(ctx, s.merchant, false, checkout.Filter{}, nil, nil, 10)
@@ -465,7 +465,7 @@ func TestAnExportAgreesWithItself(t *testing.T) {
 	var rows []id.Sale
 	require.NoError(t, s.checkout.Export(t.Context(), s.merchant, false, checkout.Filter{},
 		func(c checkout.Control) error { control = c; return nil },
-		func(sale checkout.Sale) error {
+		func(sale checkout.SettledLine) error {
 			rows = append(rows, sale.ID)
 			if !sale.Simulated {
 				sum += sale.Amount

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -44,6 +45,8 @@ type Sale struct {
 	FulfilmentNote   string     // such as a tracking number
 	Fee              money.USDC // what the platform kept of Amount
 	Refunded         money.USDC // of Amount, to the buyer; also what is under way
+	Paid             money.USDC // what came with the whole payment
+	Reversed         bool       // the chain took the money back
 }
 
 // salesOf makes sales of rows.
@@ -61,12 +64,15 @@ type Filter struct {
 	Channel      string
 	Network      string
 	ItemID       string
-	Search       string // in titles; or the beginning of a payer or transaction; or an id
+	Search       string // what [search] understands
 }
+
+// endOfTime is after all sales.
+var endOfTime = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func (f Filter) until() time.Time {
 	if f.Until.IsZero() {
-		return time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+		return endOfTime
 	}
 	return f.Until
 }
@@ -80,22 +86,24 @@ type Cursor struct {
 // Sales lists a shop's sales, newest first: those older than before, or newer than after, or the newest.
 // There is one more than limit where there are more.
 func (s *Service) Sales(ctx context.Context, merchant id.Merchant, livemode bool, f Filter, before, after *Cursor, limit int) ([]Sale, error) {
+	p, err := s.saleList(ctx, merchant, livemode, f, limit)
+	if err != nil {
+		return nil, err
+	}
 	q := queries.New()
 	if after != nil {
-		rows, err := q.SaleListAfter(ctx, s.pool, queries.SaleListAfterParams{
-			MerchantID: merchant, Livemode: livemode, Since: f.Since, Until: f.until(), AfterTime: after.At, AfterID: string(after.ID),
-			Channel: f.Channel, Network: f.Network, ItemID: f.ItemID, Search: f.Search, Most: int32(limit + 1),
+		rows, err := q.SaleListAfter(ctx, planned{s.pool}, queries.SaleListAfterParams{
+			MerchantID: p.MerchantID, Livemode: p.Livemode, Since: p.Since, Until: p.Until, AfterTime: after.At, AfterID: string(after.ID),
+			Channel: p.Channel, Network: p.Network, ItemID: p.ItemID, Sale: p.Sale, Attempt: p.Attempt, Paid: p.Paid,
+			Address: p.Address, Hash: p.Hash, Prefix: p.Prefix, Suffix: p.Suffix, Ref: p.Ref, Items: p.Items, Most: p.Most,
 		})
 		slices.Reverse(rows)
 		return salesOf(rows), wrapList("sales", merchant, err)
 	}
-	if before == nil {
-		before = &Cursor{At: f.until(), ID: "~"}
+	if before != nil {
+		p.BeforeTime, p.BeforeID = before.At, string(before.ID)
 	}
-	rows, err := q.SaleList(ctx, s.pool, queries.SaleListParams{
-		MerchantID: merchant, Livemode: livemode, Since: f.Since, Until: f.until(), BeforeTime: before.At, BeforeID: string(before.ID),
-		Channel: f.Channel, Network: f.Network, ItemID: f.ItemID, Search: f.Search, Most: int32(limit + 1),
-	})
+	rows, err := q.SaleList(ctx, planned{s.pool}, p)
 	return salesOf(rows), wrapList("sales", merchant, err)
 }
 
@@ -104,28 +112,6 @@ func wrapList(what string, merchant id.Merchant, err error) error {
 		return fmt.Errorf("%s of %s: %w", what, merchant, err)
 	}
 	return nil
-}
-
-// Day is what a shop sold on one day (UTC), simulated sales left out.
-type Day struct {
-	Date   time.Time
-	Sales  int64
-	Amount money.USDC
-}
-
-// Days sums a shop's sales by day, from since up to but without until; days without sales are missing.
-func (s *Service) Days(ctx context.Context, merchant id.Merchant, livemode bool, channel string, since, until time.Time) ([]Day, error) {
-	rows, err := queries.New().SalesDays(ctx, s.pool, queries.SalesDaysParams{
-		MerchantID: merchant, Livemode: livemode, Channel: channel, Since: since.UTC(), Until: until.UTC(),
-	})
-	if err != nil {
-		return nil, fmt.Errorf("days of %s: %w", merchant, err)
-	}
-	out := make([]Day, len(rows))
-	for i, r := range rows {
-		out[i] = Day{Date: r.Day, Sales: r.Sales, Amount: money.USDC(r.Amount)}
-	}
-	return out, nil
 }
 
 // Control is the row count and the sum of an export, from the same snapshot as its rows.
@@ -137,12 +123,22 @@ type Control struct {
 // exportPage is how many rows an export reads at a time.
 const exportPage = 1000
 
+// SettledLine is a sale with what its accountant asks of it.
+type SettledLine struct {
+	Sale
+	Block     int64     // 0: there is none
+	BlockTime time.Time // zero: not known
+	LogIndex  int32     // of the transfer, in its block
+	Gas       int64     // wei that our relayer paid for the payment; said at its first line only, so that a sum is right
+	Refunds   []string  // ids of the refunds that gave some of it back
+}
+
 // Export reads all sales of a filter, newest first, in one snapshot: begin hears the control figures
 // before any row. Search is not used.
-func (s *Service) Export(ctx context.Context, merchant id.Merchant, livemode bool, f Filter, begin func(Control) error, row func(Sale) error) error {
+func (s *Service) Export(ctx context.Context, merchant id.Merchant, livemode bool, f Filter, begin func(Control) error, row func(SettledLine) error) error {
 	q := queries.New()
 	err := pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		c, err := q.SaleControl(ctx, tx, queries.SaleControlParams{
+		c, err := q.SaleControl(ctx, planned{tx}, queries.SaleControlParams{
 			MerchantID: merchant, Livemode: livemode, Since: f.Since, Until: f.until(), Channel: f.Channel, Network: f.Network, ItemID: f.ItemID,
 		})
 		if err != nil {
@@ -151,7 +147,7 @@ func (s *Service) Export(ctx context.Context, merchant id.Merchant, livemode boo
 		if err := begin(Control{Rows: c.Sales, Amount: money.USDC(c.Amount)}); err != nil {
 			return err
 		}
-		return exportTx(ctx, tx, queries.SaleListParams{
+		return exportTx(ctx, tx, queries.SaleExportParams{
 			MerchantID: merchant, Livemode: livemode, Since: f.Since, Until: f.until(), BeforeTime: f.until(), BeforeID: "~",
 			Channel: f.Channel, Network: f.Network, ItemID: f.ItemID, Most: exportPage,
 		}, row)
@@ -159,23 +155,40 @@ func (s *Service) Export(ctx context.Context, merchant id.Merchant, livemode boo
 	return wrapList("export sales", merchant, err)
 }
 
-func exportTx(ctx context.Context, tx pgx.Tx, page queries.SaleListParams, row func(Sale) error) error {
+func exportTx(ctx context.Context, tx pgx.Tx, page queries.SaleExportParams, row func(SettledLine) error) error {
 	for {
-		rows, err := queries.New().SaleList(ctx, tx, page)
+		rows, err := queries.New().SaleExport(ctx, planned{tx}, page)
 		if err != nil {
 			return err
 		}
 		for _, r := range rows {
-			if err := row(Sale(r)); err != nil {
+			if err := row(settledOf(r)); err != nil {
 				return err
 			}
 		}
 		if len(rows) < exportPage {
 			return nil
 		}
-		last := rows[len(rows)-1]
+		last := rows[len(rows)-1].Sale
 		page.BeforeTime, page.BeforeID = last.CreatedAt, string(last.ID)
 	}
+}
+
+func settledOf(r queries.SaleExportRow) SettledLine {
+	out := SettledLine{Sale: Sale(r.Sale), Refunds: strings.Fields(r.RefundIds)}
+	if r.BlockNumber != nil {
+		out.Block = *r.BlockNumber
+	}
+	if r.BlockTime != nil {
+		out.BlockTime = *r.BlockTime
+	}
+	if r.LogIndex != nil {
+		out.LogIndex = *r.LogIndex
+	}
+	if r.Sale.Line == 0 {
+		out.Gas = r.Gas
+	}
+	return out
 }
 
 // SalesOf lists the sales of one purchase, line by line.

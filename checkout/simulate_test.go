@@ -37,7 +37,7 @@ func TestSimulatedMoneyIsInNoTotal(t *testing.T) {
 			totals, err := s.shop.Totals(t.Context(), s.link.ID)
 			require.NoError(t, err)
 			require.Zero(t, totals)
-			require.Zero(t, s.count(t, `SELECT count(*) FROM sales_days`))
+			require.Zero(t, s.count(t, `SELECT count(*) FROM sales_sums`))
 			require.Zero(t, s.count(t, `SELECT count(*) FROM entries WHERE account IN ('wallet', 'sales') OR asset <> 'SIM'`))
 			require.Equal(t, 1, s.offer(t).Link.PaymentsTaken)
 

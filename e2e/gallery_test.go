@@ -87,10 +87,10 @@ func (g *gallery) exec(sql string, args ...any) {
 // spreadOverDays makes two weeks of business out of one minute's.
 func (g *gallery) spreadOverDays() {
 	g.exec(`UPDATE sales SET created_at = created_at - make_interval(days => abs(hashtext(id)) % 13, mins => abs(hashtext(attempt_id)) % 400)`)
-	g.exec(`DELETE FROM sales_days`)
-	g.exec(`INSERT INTO sales_days (merchant_id, livemode, day, channel, network, slot, sales, amount)
-		SELECT merchant_id, livemode, (created_at AT TIME ZONE 'UTC')::date, channel, network, 0, count(*), sum(amount)
-		FROM sales GROUP BY 1, 2, 3, 4, 5`)
+	g.exec(`DELETE FROM sales_sums`)
+	g.exec(`INSERT INTO sales_sums (merchant_id, livemode, zone, by, span, start, key, slot, payments, qty, amount, fee)
+		SELECT merchant_id, livemode, zone, by, span, start, key, 0, count(DISTINCT attempt_id), sum(qty), sum(amount), sum(fee)
+		FROM counted_sales WHERE NOT next GROUP BY 1, 2, 3, 4, 5, 6, 7`)
 }
 
 // purchase makes one of the state.

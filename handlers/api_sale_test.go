@@ -34,7 +34,8 @@ func TestTheSalesTable(t *testing.T) {
 	require.Equal(t, "3030000", answer.header.Get("X-Control-Total"))
 	require.True(t, strings.HasPrefix(string(answer.body),
 		"id,item_id,item_title,reservation_id,payment_attempt_id,settlement_id,qty,amount_cents,currency,purchaser_address,created_at,"+
-			"amount,network,transaction,channel,reference,late,simulated\r\n"))
+			"amount,network,transaction,channel,reference,late,simulated,"+
+			"link_id,net,fee,refunded,refund_ids,gas_wei,block_number,block_time,log_index,reversed\r\n"))
 
 	rows, err := csv.NewReader(strings.NewReader(string(answer.body))).ReadAll()
 	require.NoError(t, err)

@@ -24,6 +24,7 @@ const (
 var saleColumns = []string{
 	"id", "item_id", "item_title", "reservation_id", "payment_attempt_id", "settlement_id", "qty", "amount_cents", "currency",
 	"purchaser_address", "created_at", "amount", "network", "transaction", "channel", "reference", "late", "simulated",
+	"link_id", "net", "fee", "refunded", "refund_ids", "gas_wei", "block_number", "block_time", "log_index", "reversed",
 }
 
 const (
@@ -58,7 +59,7 @@ func (h *Handlers) writeCSV(c echo.Context, merchant id.Merchant, livemode bool,
 		return table.Write(saleColumns)
 	}
 	rows := 0
-	row := func(s checkout.Sale) error {
+	row := func(s checkout.SettledLine) error {
 		if rows++; rows%flushEvery == 0 {
 			table.Flush()
 			if err := errors.Join(table.Error(), extend()); err != nil {
@@ -77,17 +78,37 @@ func (h *Handlers) writeCSV(c echo.Context, merchant id.Merchant, livemode bool,
 	return err
 }
 
-func saleRecord(s checkout.Sale) []string {
-	var settlement string
-	if s.SettlementID != nil {
-		settlement = string(*s.SettlementID)
-	}
-	return []string{
-		inert(string(s.ID)), inert(s.ItemID), inert(s.ItemTitle), inert(s.ReservationID), inert(string(s.AttemptID)), inert(settlement),
+func saleRecord(s checkout.SettledLine) []string {
+	return append([]string{
+		inert(string(s.ID)), inert(s.ItemID), inert(s.ItemTitle), inert(s.ReservationID), inert(string(s.AttemptID)), inert(stringOr(s.SettlementID)),
 		strconv.Itoa(int(s.Qty)), strconv.FormatInt(s.Amount.Cents(), 10), inert(s.Currency), inert(s.PurchaserAddress),
 		s.CreatedAt.UTC().Format(time.RFC3339), s.Amount.Units(), inert(s.Network), inert(s.Transaction), inert(s.Channel),
 		inert(s.Reference), strconv.FormatBool(s.Late), strconv.FormatBool(s.Simulated),
+	}, accountRecord(s)...)
+}
+
+// accountRecord is what an accountant asks of a line, in base units. Sums over all lines are right: what belongs to a whole
+// payment stands with its first line.
+func accountRecord(s checkout.SettledLine) []string {
+	block, at, index := "", "", ""
+	if s.Block > 0 {
+		block, index = strconv.FormatInt(s.Block, 10), strconv.Itoa(int(s.LogIndex))
 	}
+	if !s.BlockTime.IsZero() {
+		at = s.BlockTime.UTC().Format(time.RFC3339)
+	}
+	return []string{
+		inert(stringOr(s.LinkID)), (s.Amount - s.Fee).Units(), s.Fee.Units(), s.Refunded.Units(), inert(strings.Join(s.Refunds, " ")),
+		strconv.FormatInt(s.Gas, 10), block, at, index, strconv.FormatBool(s.Reversed),
+	}
+}
+
+// stringOr is an id, or nothing where there is none.
+func stringOr[T ~string](p *T) string {
+	if p == nil {
+		return ""
+	}
+	return string(*p)
 }
 
 // inert keeps a spreadsheet from running a text as a formula.

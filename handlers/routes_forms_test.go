@@ -82,7 +82,8 @@ var carried = map[string]func(*accessWorld, rows) content{
 	"POST /account/confirm/codes":              filled("code", "0000-0000-0000-0000"),
 	"POST /account/shop":                       func(_ *accessWorld, ids rows) content { return fields("shop", ids("shop")) },
 
-	"POST /pay/:attempt/tip": filled("tip", "1.00"),
+	"POST /pay/:attempt/tip":      filled("tip", "1.00"),
+	"POST /pay/:attempt/transfer": filled("hash", ""),
 
 	"POST /s/:slug/cart/lines":         func(_ *accessWorld, ids rows) content { return fields("item", ids("item"), "qty", "2") },
 	"POST /s/:slug/cart/lines/:number": filled("qty", "2"),
@@ -128,6 +129,7 @@ var carried = map[string]func(*accessWorld, rows) content{
 	"POST /dashboard/settings/name":   filled("was", "cafe", "name", "cafe"),
 	"POST /dashboard/settings/domain": filled("was", "", "domain", "cafe.example"),
 	"POST /dashboard/settings/slug":   filled("was", "cafe", "slug", "cafe"),
+	"POST /dashboard/settings/zone":   filled("was", "UTC", "zone", "UTC"),
 	"POST /dashboard/settings/keys": func(*accessWorld, rows) content {
 		return fields("name", id.NewToken(), "scope", "links:read", "expires", "90")
 	},

@@ -15,80 +15,19 @@ import (
 	"xsynesis/views"
 )
 
-// What the overview shows.
-const (
-	chartDays  = 14
-	latestRows = 8
-)
-
-func (h *Handlers) overview(c echo.Context, s seller) error {
-	ctx, today := c.Request().Context(), day(h.Now())
-	days, err := h.Checkout.Days(ctx, s.Merchant, s.livemode, "", time.Unix(0, 0), today.AddDate(0, 0, 1))
-	if err != nil {
-		return err
-	}
-	received, err := h.Books.Received(ctx, s.Merchant)
-	if err != nil {
-		return err
-	}
-	rows, under, err := h.newestRows(c, s, checkout.Filter{}, latestRows)
-	if err != nil {
-		return err
-	}
-	left, err := h.checklist(c, s)
-	if err != nil {
-		return err
-	}
-	v := views.OverviewView{
-		DashboardView: h.frame(c, s, "Overview", views.SectionOverview, true), Chart: chart(days, today), Checklist: left,
-		Today: sumDays(days, today), Week: sumDays(days, today.AddDate(0, 0, -6)), Latest: rows, Attention: under,
-		Sales: sumDays(days, time.Time{}).Sales,
-	}
-	for _, b := range received {
-		if n, err := h.Networks.Network(b.Network); err == nil && n.Test != s.livemode {
-			v.Received += b.Amount
-		}
-	}
-	return h.livePage(c, views.Overview(v))
-}
-
-func chart(days []checkout.Day, today time.Time) views.ChartView {
-	sold := map[string]checkout.Day{}
-	for _, d := range days {
-		sold[d.Date.Format(time.DateOnly)] = d
-	}
-	var v views.ChartView
-	for back := chartDays - 1; back >= 0; back-- {
-		at := today.AddDate(0, 0, -back)
-		d := sold[at.Format(time.DateOnly)]
-		v.Days = append(v.Days, views.DayTotal{Day: at, Amount: d.Amount, Sales: int(d.Sales)})
-	}
-	return v
-}
-
-func sumDays(days []checkout.Day, since time.Time) (sum views.SumView) {
-	for _, d := range days {
-		if !d.Date.Before(since) {
-			sum.Amount += d.Amount
-			sum.Sales += int(d.Sales)
-		}
-	}
-	return sum
-}
-
 // newestRows lists payments under way, then the newest sales. unknown counts outcomes being checked.
-func (h *Handlers) newestRows(c echo.Context, s seller, f checkout.Filter, limit int) (rows []views.SaleRow, unknown int, err error) {
+func (h *Handlers) newestRows(c echo.Context, s seller, zone *time.Location, limit int) (rows []views.SaleRow, unknown int, err error) {
 	ctx := c.Request().Context()
-	rows, unknown, err = h.underWayRows(c, s)
+	rows, unknown, err = h.underWayRows(c, s, zone)
 	if err != nil {
 		return nil, 0, err
 	}
-	sales, err := h.Checkout.Sales(ctx, s.Merchant, s.livemode, f, nil, nil, limit)
+	sales, err := h.Checkout.Sales(ctx, s.Merchant, s.livemode, checkout.Filter{}, nil, nil, limit)
 	if err != nil {
 		return nil, 0, err
 	}
 	for _, sale := range sales[:min(limit, len(sales))] {
-		rows = append(rows, saleRow(sale))
+		rows = append(rows, saleRow(sale, zone))
 	}
 	return rows[:min(limit, len(rows))], unknown, nil
 }
@@ -96,7 +35,7 @@ func (h *Handlers) newestRows(c echo.Context, s seller, f checkout.Filter, limit
 // underWayMost bounds what is shown above the sales.
 const underWayMost = 20
 
-func (h *Handlers) underWayRows(c echo.Context, s seller) (rows []views.SaleRow, unknown int, err error) {
+func (h *Handlers) underWayRows(c echo.Context, s seller, zone *time.Location) (rows []views.SaleRow, unknown int, err error) {
 	under, err := h.Checkout.UnderWay(c.Request().Context(), s.Merchant, s.livemode, underWayMost)
 	if err != nil {
 		return nil, 0, err
@@ -106,7 +45,7 @@ func (h *Handlers) underWayRows(c echo.Context, s seller) (rows []views.SaleRow,
 			unknown++
 		}
 		rows = append(rows, views.SaleRow{
-			Attempt: a.ID, Time: a.UpdatedAt.UTC(), Title: a.Title, Channel: channelName(a.Channel), State: string(a.Status),
+			Attempt: a.ID, Time: a.UpdatedAt.In(zone), Title: a.Title, Channel: channelName(a.Channel), State: string(a.Status),
 			Payer: payer(a.Payer), Amount: a.Amount, Pending: true, Simulated: a.Simulated,
 		})
 	}
@@ -121,12 +60,17 @@ func payer(address string) string {
 	return checksum(address)
 }
 
-func saleRow(s checkout.Sale) views.SaleRow {
+func saleRow(s checkout.Sale, zone *time.Location) views.SaleRow {
 	row := views.SaleRow{
-		Sale: s.ID, Attempt: s.AttemptID, Time: s.CreatedAt.UTC(), Title: s.ItemTitle, Channel: channelName(s.Channel),
+		Sale: s.ID, Attempt: s.AttemptID, Time: s.CreatedAt.In(zone), Title: s.ItemTitle, Channel: channelName(s.Channel),
 		Payer: checksum(s.PurchaserAddress), State: string(checkout.Settled), Amount: s.Amount, Simulated: s.Simulated, Detail: s.Reference,
 	}
-	if s.Late {
+	switch {
+	case s.Reversed:
+		row.State, row.Pending = string(checkout.Reversed), true
+	case s.Amount > 0 && s.Refunded == s.Amount:
+		row.State, row.Pending = "refunded", true
+	case s.Late:
 		row.State = string(checkout.SettledLate)
 	}
 	if s.Qty > 1 {
@@ -147,27 +91,30 @@ func channelName(channel string) string {
 }
 
 func (h *Handlers) sales(c echo.Context, s seller) error {
-	filter, f, period := h.salesFilter(c)
+	filter, f, p, err := h.salesFilter(c, s)
+	if err != nil {
+		return err
+	}
 	before, after := saleCursor(c.QueryParam("before")), saleCursor(c.QueryParam("after"))
 	rows, err := h.Checkout.Sales(c.Request().Context(), s.Merchant, s.livemode, f, before, after, pageSize)
 	if err != nil {
 		return err
 	}
 	rows, more := trim(rows, after != nil)
-	v := views.SalesView{DashboardView: h.frame(c, s, "Sales", views.SectionSales, true), Filter: filter, Period: period}
-	if v.Total, err = h.salesTotal(c, s, f); err != nil {
+	v := views.SalesView{DashboardView: h.frame(c, s, "Sales", views.SectionSales, true), Filter: filter, Period: salesWord(p)}
+	if v.Total, err = h.salesTotal(c, s, f.Channel, p); err != nil {
 		return err
 	}
 	list := make([]views.SaleRow, 0, len(rows))
 	if before == nil && after == nil && f.Search == "" {
-		under, _, err := h.underWayRows(c, s)
+		under, _, err := h.underWayRows(c, s, p.zone)
 		if err != nil {
 			return err
 		}
 		list = append(list, under...)
 	}
 	for _, r := range rows {
-		list = append(list, saleRow(r))
+		list = append(list, saleRow(r, p.zone))
 	}
 	v.Days = byDay(list)
 	if len(rows) > 0 {
@@ -182,46 +129,31 @@ func (h *Handlers) sales(c echo.Context, s seller) error {
 }
 
 // salesTotal sums the days of the filter; a search has no total, since only rows can tell it.
-func (h *Handlers) salesTotal(c echo.Context, s seller, f checkout.Filter) (views.SumView, error) {
-	until := f.Until
-	if until.IsZero() {
-		until = day(h.Now()).AddDate(0, 0, 1)
-	}
-	days, err := h.Checkout.Days(c.Request().Context(), s.Merchant, s.livemode, f.Channel, f.Since, until)
-	if err != nil {
-		return views.SumView{}, err
-	}
-	return sumDays(days, time.Time{}), nil
+func (h *Handlers) salesTotal(c echo.Context, s seller, channel string, p period) (views.SumView, error) {
+	sum, err := h.Checkout.Sold(c.Request().Context(), s.Merchant, s.livemode, channel, p.span)
+	return sumOf(sum), err
 }
 
-// salesFilter reads the form above the sales; days are UTC.
-func (h *Handlers) salesFilter(c echo.Context) (views.SalesFilter, checkout.Filter, string) {
+// salesFilter reads the form above the sales; days are the shop's.
+func (h *Handlers) salesFilter(c echo.Context, s seller) (views.SalesFilter, checkout.Filter, period, error) {
+	p, err := h.period(c, s, "7d")
 	v := views.SalesFilter{
-		Period: cmp.Or(c.QueryParam("period"), "7d"), Channel: c.QueryParam("channel"), Channels: channels, Search: strings.TrimSpace(c.QueryParam("q")),
-		From: views.Field{Value: c.QueryParam("from")}, To: views.Field{Value: c.QueryParam("to")},
+		Period: p.Value, Channel: c.QueryParam("channel"), Channels: channels, Search: strings.TrimSpace(c.QueryParam("q")), From: p.From, To: p.To,
 	}
-	f, today := checkout.Filter{Channel: v.Channel, Search: v.Search}, day(h.Now())
-	switch v.Period {
-	case "today":
-		f.Since = today
-	case "month":
-		f.Since = today.AddDate(0, 0, 1-today.Day())
-	case "all":
-	case "custom":
-		f.Since, v.From.Problem = formDay(v.From.Value, f.Since)
-		var to time.Time
-		if to, v.To.Problem = formDay(v.To.Value, today); v.To.Problem == "" {
-			f.Until = to.AddDate(0, 0, 1)
-		}
-	default:
-		v.Period, f.Since = "7d", today.AddDate(0, 0, -6)
+	if err != nil {
+		return v, checkout.Filter{}, p, err
 	}
-	for _, p := range views.SalesPeriods {
-		if p.Value == v.Period {
-			return v, f, p.Word
+	return v, p.filter(checkout.Filter{Channel: v.Channel, Search: v.Search}), p, nil
+}
+
+// salesWord names the days of the list as its buttons do.
+func salesWord(p period) string {
+	for _, o := range views.SalesPeriods {
+		if o.Value == p.Value && p.Value != "custom" {
+			return o.Word
 		}
 	}
-	return v, f, ""
+	return p.Word
 }
 
 func formDay(text string, otherwise time.Time) (time.Time, string) {
@@ -253,7 +185,7 @@ func saleCursor(text string) *checkout.Cursor {
 func byDay(rows []views.SaleRow) []views.SalesDay {
 	var days []views.SalesDay
 	for _, r := range rows {
-		at := day(r.Time)
+		at := dayOf(r.Time, r.Time.Location())
 		if len(days) == 0 || !days[len(days)-1].Day.Equal(at) {
 			days = append(days, views.SalesDay{Day: at})
 		}
@@ -264,7 +196,10 @@ func byDay(rows []views.SaleRow) []views.SalesDay {
 }
 
 func (h *Handlers) salesCSV(c echo.Context, s seller) error {
-	_, f, _ := h.salesFilter(c)
+	_, f, _, err := h.salesFilter(c, s)
+	if err != nil {
+		return err
+	}
 	f.Search = ""
 	return h.writeCSV(c, s.Merchant, s.livemode, f)
 }

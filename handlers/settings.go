@@ -19,6 +19,8 @@ func (h *Handlers) settingsRoutes(e *echo.Echo) {
 	e.POST(views.SettingsNamePath, h.may(access.ChangeSettings, h.amend("name", h.Shop.Rename)))
 	e.POST(views.SettingsDomainPath, h.may(access.ChangeSettings, h.amend("domain", h.Shop.SetDomain)))
 	e.POST(views.SettingsSlugPath, h.may(access.ChangeSettings, h.amend("slug", h.Shop.SetSlug)))
+	e.POST(views.SettingsZonePath, h.may(access.ChangeSettings, h.amend("zone", h.Checkout.SetZone)))
+	e.POST(views.SettingsLimitPath, h.may(access.ChangeSettings, h.amend("confirm_limit", h.Shop.SetConfirmLimit)))
 	e.POST(views.ModePath, h.may(access.SeeShop, h.setMode))
 	h.keyRoutes(e)
 	h.addressRoutes(e)
@@ -51,6 +53,10 @@ func (h *Handlers) showSettings(c echo.Context, s seller, status int, change fun
 	if err != nil {
 		return err
 	}
+	zone, err := h.Checkout.Zone(ctx, s.Merchant)
+	if err != nil {
+		return err
+	}
 	live := p.WentLiveAt != nil
 	ready := live
 	if !live {
@@ -62,6 +68,7 @@ func (h *Handlers) showSettings(c echo.Context, s seller, status int, change fun
 		DashboardView: h.frame(c, s, "Settings", views.SectionSettings, false), MayChange: s.May(access.ChangeSettings),
 		MayGoLive: live || s.May(access.GoLive), Ready: ready, WasName: p.Name, WasDomain: p.Domain, WasSlug: p.Slug,
 		Name: views.Field{Value: p.Name}, Domain: views.Field{Value: p.Domain}, Slug: views.Field{Value: p.Slug},
+		WasLimit: p.ConfirmLimit.String(), Limit: views.Field{Value: p.ConfirmLimit.String()}, WasZone: zone.String(), NextZone: zone.Next, Zone: views.Field{Value: or(zone.Next, zone.String())},
 	}
 	if change != nil {
 		change(&v)
@@ -90,7 +97,7 @@ func (h *Handlers) amend(
 		}
 		r, _ = replyTo(err)
 		return h.showSettings(c, s, status, func(v *views.SettingsView) {
-			fields := map[string]*views.Field{"name": &v.Name, "domain": &v.Domain, "slug": &v.Slug}
+			fields := map[string]*views.Field{"name": &v.Name, "domain": &v.Domain, "slug": &v.Slug, "zone": &v.Zone, "confirm_limit": &v.Limit}
 			*fields[name] = views.Field{Value: value, Problem: r.message}
 		})
 	}

@@ -3,21 +3,26 @@ package views
 import (
 	"slices"
 	"strconv"
-	"time"
 
 	"xsynesis/money"
 )
 
-// ChartView is what was received per day, oldest first; the last day is today.
+// ChartView is what was sold day by day, month by month or hour by hour, oldest first.
 type ChartView struct {
-	Days []DayTotal
+	ID     string // of its elements: "days"
+	Title  string // "Sales by day"
+	Column string // what a bar stands for: "Day"
+	Bars   []ChartBar
 }
 
-// DayTotal is one bar.
-type DayTotal struct {
-	Day    time.Time
+// ChartBar is one bar.
+type ChartBar struct {
+	Name   string // below it
+	Full   string // in the table
+	Time   string // Full for machines, or empty
 	Amount money.USDC
 	Sales  int
+	Now    bool // it is not over yet
 }
 
 // The drawing is laid out in whole pixels downwards and in thousandths of its width across,
@@ -33,21 +38,30 @@ const (
 	chartLetter = 8
 )
 
-// bar is one drawn day.
+// bar is one drawn bar.
 type bar struct {
 	x, width, middle string // across, in per cent
 	y, height        string
-	name, value      string
-	today            bool
+	name, value      string // name: empty where there is no room for it
+	now              bool
 }
+
+// Bars are named one by one as long as a phone has room for that, or for half of them.
+const (
+	namedMost = 14
+	namedFew  = 9
+)
 
 // bars gives every day its place; the tallest bar is at most as high as the axis says.
 func (v ChartView) bars() []bar {
-	top := v.top()
-	step := 100_000 / max(len(v.Days), 1)
-	bars := make([]bar, len(v.Days))
-	for i, d := range v.Days {
-		height := int(int64(d.Amount) * chartPlot / int64(top))
+	top, every := v.top(), 1
+	if len(v.Bars) > namedMost {
+		every = (len(v.Bars) + namedFew - 1) / namedFew
+	}
+	step := 100_000 / max(len(v.Bars), 1)
+	bars := make([]bar, len(v.Bars))
+	for i, d := range v.Bars {
+		height := int(int64(max(d.Amount, 0)) * chartPlot / int64(top))
 		drawn := 0
 		if d.Amount > 0 {
 			height = max(height, 2)      // a day with a sale never looks like a day without
@@ -60,19 +74,24 @@ func (v ChartView) bars() []bar {
 			middle: percent(left + step/2),
 			y:      strconv.Itoa(chartTop + chartPlot - height),
 			height: strconv.Itoa(drawn),
-			name:   strconv.Itoa(d.Day.Day()),
 			value:  written(d.Amount),
-			today:  i == len(v.Days)-1,
+			now:    d.Now,
+		}
+		if (len(v.Bars)-1-i)%every == 0 {
+			bars[i].name = d.Name
 		}
 	}
 	return bars
 }
 
+// half tells that a phone shows the newer half of the bars.
+func (v ChartView) half() bool { return len(v.Bars) == namedMost }
+
 // top is the amount at the topmost grid line: the smallest of 2, 4, 10, 20, 40, 100 … that holds every day.
 // All of them halve into a round number.
 func (v ChartView) top() money.USDC {
 	var highest money.USDC
-	for _, d := range v.Days {
+	for _, d := range v.Bars {
 		highest = max(highest, d.Amount)
 	}
 	for unit := money.One / 100; ; unit *= 10 {
@@ -106,16 +125,16 @@ func (v ChartView) axisWidth() string {
 }
 
 // newestFirst is the order of the table, which reads like the list of sales below it.
-func (v ChartView) newestFirst() []DayTotal {
-	days := slices.Clone(v.Days)
-	slices.Reverse(days)
-	return days
+func (v ChartView) newestFirst() []ChartBar {
+	bars := slices.Clone(v.Bars)
+	slices.Reverse(bars)
+	return bars
 }
 
-// total is the sum of all days, for the drawing's title.
+// total is the sum of all bars, for the drawing's title.
 func (v ChartView) total() money.USDC {
 	var sum money.USDC
-	for _, d := range v.Days {
+	for _, d := range v.Bars {
 		sum += d.Amount
 	}
 	return sum

@@ -1,6 +1,7 @@
 package views
 
 import (
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -10,7 +11,7 @@ func chartOf(t *testing.T, amounts ...string) ChartView {
 	t.Helper()
 	var v ChartView
 	for i, a := range amounts {
-		v.Days = append(v.Days, DayTotal{Day: at(8+i, 0, 0, 0), Amount: usdc(t, a)})
+		v.Bars = append(v.Bars, ChartBar{Amount: usdc(t, a), Now: i == len(amounts)-1})
 	}
 	return v
 }
@@ -42,8 +43,33 @@ func TestChartBarsStandOnZeroAndNoneReachesAboveTheAxis(t *testing.T) {
 	require.Equal(t, "5", bars[1].height, "a tiny day still shows: two pixels and the corners cut off below zero")
 	require.Equal(t, "175", bars[2].height)
 	require.Equal(t, "24", bars[2].y)
-	require.True(t, bars[2].today)
-	require.False(t, bars[1].today)
+	require.True(t, bars[2].now)
+	require.False(t, bars[1].now)
+}
+
+func TestAChartNamesAsManyBarsAsAPhoneHasRoomForAndAlwaysTheLast(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{1, 7, 14, 24, 31, 92} {
+		var v ChartView
+		for i := range n {
+			v.Bars = append(v.Bars, ChartBar{Name: strconv.Itoa(i + 1)})
+		}
+		bars, named := v.bars(), 0
+		for _, b := range bars {
+			if b.name != "" {
+				named++
+			}
+		}
+		require.LessOrEqual(t, named, 14, n)
+		require.Equal(t, strconv.Itoa(n), bars[n-1].name)
+	}
+}
+
+func TestARankingsBarsAreSharesOfTheBest(t *testing.T) {
+	t.Parallel()
+	rows := RankingView{Rows: []RankingRow{{Amount: usdc(t, "200")}, {Amount: usdc(t, "50")}, {Amount: 1}, {}}}.rows()
+
+	require.Equal(t, []string{"100.000%", "25.000%", "1.000%", "0.000%"}, []string{rows[0].share, rows[1].share, rows[2].share, rows[3].share})
 }
 
 func TestWordsOfTheDashboard(t *testing.T) {

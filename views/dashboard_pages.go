@@ -7,14 +7,20 @@ import (
 	"xsynesis/money"
 )
 
-// OverviewView is the first page of the dashboard: what came in, and what came last.
+// OverviewView is the first page of the dashboard: what was sold, in all and in the chosen period, and what came last.
 type OverviewView struct {
 	DashboardView
-	Received  money.USDC // in all
-	Sales     int        // in all
+	All       SumView // since the shop began
 	Today     SumView
 	Week      SumView
+	Period    PeriodField
+	Sold      SumView // in the chosen period, as all that follows
+	Refunded  SumView
+	Fee       money.USDC
 	Chart     ChartView
+	Hours     ChartView // no bars where Chart has them
+	Rankings  []RankingView
+	Midnight  time.Time // when today began for the shop
 	Latest    []SaleRow
 	Attention int           // payments whose outcome is being checked
 	Checklist ChecklistView // what is left before real money, for those who can do it

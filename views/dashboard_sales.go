@@ -16,5 +16,14 @@ func (v SalesView) shown() int {
 	return n
 }
 
+// showing says how many of all these are; how many a search would find in all, nobody counts.
+func (v SalesView) showing() string {
+	text := "Showing " + count(v.shown(), "sale", "sales")
+	if v.Filter.Search == "" {
+		text += " of " + thousands(v.Total.Sales)
+	}
+	return text
+}
+
 // key tells rows of one list apart: a purchase under way has no sale yet.
 func (r SaleRow) key() string { return cmp.Or(string(r.Sale), string(r.Attempt)) }

@@ -1,6 +1,7 @@
 package views
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -43,6 +44,7 @@ func TestDashboardPages(t *testing.T) {
 		"sales":            Sales(salesExample(t)),
 		"sales_none":       Sales(noSalesExample("all")),
 		"sales_no_match":   Sales(noSalesExample("custom")),
+		"sales_found":      Sales(foundSalesExample(t)),
 		"links":            Links(linksExample(t)),
 		"links_none":       Links(LinksView{DashboardView: shell("Links", SectionLinks)}),
 		"link":             Link(linkExample(t)),
@@ -101,17 +103,37 @@ func overviewExample(t *testing.T) OverviewView {
 	t.Helper()
 	v := OverviewView{
 		DashboardView: shell("Overview", SectionOverview),
-		Received:      usdc(t, "1842.35"), Sales: 412,
-		Today:     SumView{Amount: usdc(t, "35.74"), Sales: 5},
-		Week:      SumView{Amount: usdc(t, "699.84"), Sales: 94},
-		Latest:    salesOfToday(t),
+		All:           SumView{Amount: usdc(t, "1842.35"), Sales: 412},
+		Today:         SumView{Amount: usdc(t, "35.74"), Sales: 5},
+		Week:          SumView{Amount: usdc(t, "699.84"), Sales: 94},
+		Sold:          SumView{Amount: usdc(t, "1429.79"), Sales: 188}, Refunded: SumView{Amount: usdc(t, "12.50"), Sales: 1}, Fee: usdc(t, "7.14"),
+		Period: PeriodField{Value: "14d", Word: "Last 14 days", Zone: "Europe/Copenhagen", NextZone: "America/New_York"},
+		Latest: salesOfToday(t), Midnight: at(21, 0, 0, 0),
 		Attention: 1, Checklist: checklistExample(),
+		Chart: ChartView{ID: "days", Title: "Sales by day", Column: "Day"},
+		Hours: ChartView{ID: "hours", Title: "Sales by hour of the day", Column: "Hour"},
+		Rankings: []RankingView{
+			{ID: "channels", Title: "By channel", Column: "Channel", Counted: "Sales", Rows: []RankingRow{
+				{Key: "link", Name: "Link", Sales: 120, Amount: usdc(t, "1100")}, {Key: "till", Name: "Till", Sales: 68, Amount: usdc(t, "329.79")},
+			}},
+			{ID: "items", Title: "Best sellers", Column: "Item", Counted: "Sold", Rows: []RankingRow{
+				{Key: "itm_1", Name: "Coffee beans “Fjord”, 250 g", Path: "/dashboard/items/itm_1", Sales: 1204, Amount: usdc(t, "800")},
+			}},
+			{ID: "links", Title: "Best links", Column: "Link", Counted: "Sales"},
+		},
 	}
 	v.Live = OverviewPath
 	for i, amount := range []string{
 		"62.10", "88.00", "71.20", "96.50", "143", "178.25", "90.40", "58.90", "84", "79.30", "104.60", "151.70", "186.20", "35.74",
 	} {
-		v.Chart.Days = append(v.Chart.Days, DayTotal{Day: at(8+i, 0, 0, 0), Amount: usdc(t, amount), Sales: 7 + i%4})
+		day := at(8+i, 0, 0, 0)
+		v.Chart.Bars = append(v.Chart.Bars, ChartBar{
+			Name: strconv.Itoa(day.Day()), Full: day.Format("Mon 2 Jan"), Time: day.Format(time.DateOnly), Amount: usdc(t, amount), Sales: 7 + i%4, Now: i == 13,
+		})
+	}
+	v.Chart.Bars[13].Name = "Today"
+	for hour := range 24 {
+		v.Hours.Bars = append(v.Hours.Bars, ChartBar{Name: strconv.Itoa(hour), Full: strconv.Itoa(hour) + ":00", Amount: usdc(t, strconv.Itoa(hour)), Sales: hour})
 	}
 	return v
 }
@@ -146,6 +168,14 @@ func salesExample(t *testing.T) SalesView {
 		},
 	}
 	v.Live = SalesPath + "?period=7d"
+	return v
+}
+
+func foundSalesExample(t *testing.T) SalesView {
+	t.Helper()
+	v := salesExample(t)
+	v.Filter.Search = "0x12c4…9aB0"
+	v.Days = []SalesDay{{Day: at(21, 0, 0, 0), Rows: salesOfToday(t)[:1]}}
 	return v
 }
 

@@ -14,6 +14,8 @@ const (
 	SettingsNamePath   = SettingsPath + "/name"
 	SettingsDomainPath = SettingsPath + "/domain"
 	SettingsSlugPath   = SettingsPath + "/slug"
+	SettingsZonePath   = SettingsPath + "/zone"
+	SettingsLimitPath  = SettingsPath + "/confirm_limit"
 	ModePath           = "/dashboard/mode" // takes the field "livemode": true or false
 
 	KeysPath   = SettingsPath + "/keys"
@@ -50,6 +52,10 @@ type SettingsView struct {
 	DashboardView
 	Name, Domain, Slug          Field
 	WasName, WasDomain, WasSlug string
+	Zone                        Field
+	Limit                       Field  // up to which amount a payment counts at once
+	WasLimit                    string // in USDC
+	WasZone, NextZone           string // NextZone: for which figures are being counted anew, or empty
 	MayChange                   bool
 	MayGoLive                   bool // the person may
 	Ready                       bool // the shop may

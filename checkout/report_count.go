@@ -1,0 +1,111 @@
+package checkout
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"xsynesis/id"
+	"xsynesis/queries"
+)
+
+// slots spread a shop's counters over rows, so that simultaneous payments do not queue for one.
+const slots = 8
+
+// countTx counts real money for days, months and links; payments that come together share a slot. Their sales were written before.
+func countTx(ctx context.Context, tx pgx.Tx, now time.Time, all []paid) error {
+	attempts := make([]string, 0, len(all))
+	links := queries.LinkTotalsAddParams{PaidAt: now}
+	for _, p := range all {
+		a := p.attempt
+		if a.Simulated {
+			continue
+		}
+		attempts = append(attempts, string(a.ID))
+		if link := linkOf(a); link != "" {
+			links.Links = append(links.Links, string(link))
+			links.Amounts = append(links.Amounts, int64(a.Amount))
+		}
+	}
+	if len(attempts) == 0 {
+		return nil
+	}
+	links.Slot = slotOf(attempts[0])
+	if err := nameTx(ctx, tx, attempts); err != nil {
+		return err
+	}
+	if err := sumTx(ctx, tx, attempts, links.Slot, 1, merchantsOf(all)...); err != nil || len(links.Links) == 0 {
+		return err
+	}
+	if err := queries.New().LinkTotalsAdd(ctx, tx, links); err != nil {
+		return fmt.Errorf("count links: %w", err)
+	}
+	return nil
+}
+
+func slotOf(attempt string) int16 {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(attempt))
+	return int16(h.Sum32() % slots)
+}
+
+func merchantsOf(all []paid) []string {
+	out := make([]string, len(all))
+	for i, p := range all {
+		out[i] = string(p.attempt.MerchantID)
+	}
+	return out
+}
+
+// nameTx notes under which names things were sold, for who looks for words in them.
+func nameTx(ctx context.Context, tx pgx.Tx, attempts []string) error {
+	if err := queries.New().SoldTitlesAdd(ctx, tx, attempts); err != nil {
+		return fmt.Errorf("names of what was sold: %w", err)
+	}
+	return nil
+}
+
+// sumTx adds the sales of purchases to their days and months, or with the sign -1 takes them away. Whoever counts a shop anew
+// waits for that, and is waited for: then this sees the zone that it counted for.
+func sumTx(ctx context.Context, tx pgx.Tx, attempts []string, slot int16, sign int64, merchants ...string) error {
+	q := queries.New()
+	if err := q.CountingShared(ctx, tx, merchants); err != nil {
+		return fmt.Errorf("count days: %w", err)
+	}
+	if err := q.SumsAdd(ctx, tx, queries.SumsAddParams{Attempts: attempts, Slot: slot, Sign: sign}); err != nil {
+		return fmt.Errorf("count days: %w", err)
+	}
+	return nil
+}
+
+// uncountTx takes the sales of a shop's purchases out of its figures, because the chain took their money back. Doing it twice
+// changes nothing.
+func uncountTx(ctx context.Context, tx pgx.Tx, merchant id.Merchant, attempts ...id.Attempt) error {
+	names := make([]string, len(attempts))
+	for i, a := range attempts {
+		names[i] = string(a)
+	}
+	if err := sumTx(ctx, tx, names, slotOf(names[0]), -1, string(merchant)); err != nil {
+		return err
+	}
+	// What is marked is not counted: the other way round there would be nothing to take away.
+	if _, err := queries.New().SalesReverse(ctx, tx, names); err != nil {
+		return fmt.Errorf("mark reversed sales: %w", err)
+	}
+	return nil
+}
+
+// countRefundTx counts a completed refund of a shop for the day on which its money was back.
+func countRefundTx(ctx context.Context, tx pgx.Tx, merchant id.Merchant, refund id.Refund) error {
+	q := queries.New()
+	if err := q.CountingShared(ctx, tx, []string{string(merchant)}); err != nil {
+		return fmt.Errorf("count %s: %w", refund, err)
+	}
+	if err := q.SumsAddRefund(ctx, tx, string(refund)); err != nil {
+		return fmt.Errorf("count %s: %w", refund, err)
+	}
+	return nil
+}
