@@ -90,7 +90,7 @@ func linePayloads(lines []queries.AttemptLine) []webhook.LinePayload {
 
 // ofSettlement tells where a settlement stands now: its state is the last word of the event's name.
 func ofSettlement(row queries.Settlement, t webhook.Type) webhook.Event {
-	success := t != webhook.SettlementFailed
+	success := t != webhook.SettlementFailed && t != webhook.SettlementReversed
 	return webhook.Event{
 		Merchant: row.MerchantID, Livemode: row.Livemode, Type: t, ResourceType: webhook.ResourceSettlement, ResourceID: string(row.ID),
 		Payload: webhook.SettlementPayload{

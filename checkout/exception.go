@@ -1,41 +1,25 @@
 package checkout
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"xsynesis/evm"
 	"xsynesis/id"
+	"xsynesis/ledger"
 	"xsynesis/money"
 	"xsynesis/queries"
-	"xsynesis/shop"
 	"xsynesis/webhook"
 )
-
-// Exception is money that came for what could not be sold any more: the shop gives it back, or finds the goods.
-type Exception struct {
-	ID          id.Exception
-	Kind        string // late_sold_out
-	Livemode    bool
-	Attempt     id.Attempt
-	Title       string // of the purchase
-	Settlement  id.Settlement
-	Payer       string // lower-case hex
-	Amount      money.USDC
-	Network     string // CAIP-2
-	Transaction string
-	CreatedAt   time.Time
-}
 
 // lateSoldOut is money that came after its purchase had ended, when what it bought was sold to others.
 const lateSoldOut = "late_sold_out"
 
 // exceptionsPath is the page that lists them.
-const exceptionsPath = "/dashboard/orders/late"
+const exceptionsPath = "/dashboard/reconciliation"
 
 // exceptTx puts a payment on the list of those that somebody has to decide on, and says so in the bell.
 func (s *Service) exceptTx(ctx context.Context, tx pgx.Tx, p paid) error {
@@ -54,35 +38,81 @@ func (s *Service) exceptTx(ctx context.Context, tx pgx.Tx, p paid) error {
 	})
 }
 
-// Exceptions lists the payments of a shop that somebody has to decide on, newest first, with one more than the page's
-// limit where there are more.
-func (s *Service) Exceptions(ctx context.Context, merchant id.Merchant, livemode bool, p shop.Page) ([]Exception, error) {
-	q := queries.New()
-	var rows []queries.ExceptionListRow
-	var err error
-	if p.After != "" {
-		var up []queries.ExceptionListAfterRow
-		up, err = q.ExceptionListAfter(ctx, s.pool, queries.ExceptionListAfterParams{
-			MerchantID: merchant, Livemode: livemode, After: p.After, Most: int32(p.Limit + 1),
-		})
-		for _, r := range slices.Backward(up) {
-			rows = append(rows, queries.ExceptionListRow(r))
-		}
-	} else {
-		rows, err = q.ExceptionList(ctx, s.pool, queries.ExceptionListParams{
-			MerchantID: merchant, Livemode: livemode, Before: cmp.Or(p.Before, "~"), Most: int32(p.Limit + 1),
-		})
-	}
+// unexplained is money that came and pays for nothing, or not for what it was meant for.
+type unexplained struct {
+	Merchant   id.Merchant
+	Livemode   bool
+	Kind       string
+	Attempt    *id.Attempt    // that it was likely meant for
+	Settlement *id.Settlement // nil: no settlement names it
+	At         evm.Proof
+	Network    string     // CAIP-2
+	Amount     money.USDC // to decide on
+}
+
+// listTx lists money for its shop to decide on. Where it lies at an address that is kept for the shop, and no settlement has
+// entered it, the books have it as an exception until then. Money that is listed already stays as it is.
+func (s *Service) listTx(ctx context.Context, tx pgx.Tx, x unexplained) (id.Exception, error) {
+	q, now, place := queries.New(), s.now(), int32(x.At.LogIndex)
+	rows, err := q.UnexplainedInsert(ctx, tx, queries.UnexplainedInsertParams{
+		ID: id.New[id.Exception](now), MerchantID: x.Merchant, Livemode: x.Livemode, Kind: x.Kind, AttemptID: x.Attempt, SettlementID: x.Settlement,
+		Payer: lower(x.At.Payer), PayTo: lower(x.At.Payee), Amount: x.Amount, Network: x.Network, Transaction: x.At.Transaction.Hex(), LogIndex: &place,
+		BlockTime: timeOrNil(x.At.Time), CreatedAt: now,
+	})
 	if err != nil {
-		return nil, wrapList("exceptions", merchant, err)
+		return "", fmt.Errorf("list %s: %w", x.At.Transaction, err)
 	}
-	out := make([]Exception, len(rows))
-	for i, r := range rows {
-		e := r.Exception
-		out[i] = Exception{
-			ID: e.ID, Kind: e.Kind, Livemode: e.Livemode, Attempt: *e.AttemptID, Title: r.Title, Settlement: *e.SettlementID, Payer: e.Payer,
-			Amount: e.Amount, Network: e.Network, Transaction: e.Transaction, CreatedAt: e.CreatedAt,
-		}
+	if len(rows) == 0 {
+		return x.knownTx(ctx, tx, place)
 	}
-	return out, nil
+	listed := rows[0].ID
+	if err := s.o.Webhooks.NoticeTx(ctx, tx, now, webhook.Notice{
+		Merchant: x.Merchant, Livemode: x.Livemode, Kind: x.Kind, Text: x.text(), Link: exceptionsPath + "/" + string(listed),
+	}); err != nil || x.Settlement != nil {
+		return listed, err
+	}
+	deposit, err := q.IsDeposit(ctx, tx, queries.IsDepositParams{Network: x.Network, Address: lower(x.At.Payee)})
+	if err != nil || !deposit {
+		return listed, err
+	}
+	network, err := s.networks.Network(x.Network)
+	if err != nil {
+		return listed, err
+	}
+	asset := lower(network.Token.Address)
+	return listed, ledger.PostTx(ctx, tx, now, ledger.Posting{Merchant: x.Merchant, Kind: ledger.Exceptional, Source: string(listed), Entries: []ledger.Entry{
+		{Account: ledger.Deposit, Network: x.Network, Asset: asset, Amount: x.Amount},
+		{Account: ledger.Exceptions, Network: x.Network, Asset: asset, Amount: -x.Amount},
+	}})
+}
+
+// knownTx is what stands in the list already.
+func (x unexplained) knownTx(ctx context.Context, tx pgx.Tx, place int32) (id.Exception, error) {
+	q := queries.New()
+	if x.Settlement != nil {
+		return q.ExceptionOfSettlement(ctx, tx, queries.ExceptionOfSettlementParams{Kind: x.Kind, SettlementID: x.Settlement})
+	}
+	return q.ExceptionOfLog(ctx, tx, queries.ExceptionOfLogParams{Network: x.Network, Transaction: x.At.Transaction.Hex(), LogIndex: &place})
+}
+
+// text tells a shop of it.
+func (x unexplained) text() string {
+	amount := x.Amount.Grouped() + " USDC"
+	switch x.Kind {
+	case underpaid:
+		return amount + " came for a purchase, and it is less than the price. Keep it, or give it back."
+	case overpaid:
+		return amount + " came that is more than a purchase costs. Keep it, or give it back."
+	case paidTwice:
+		return amount + " came for a purchase that is paid already. Give it back."
+	default:
+		return amount + " came that no purchase explains. Decide what it is for."
+	}
+}
+
+func timeOrNil(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
 }

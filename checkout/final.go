@@ -10,12 +10,13 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"xsynesis/evm"
+	"xsynesis/id"
 	"xsynesis/queries"
 	"xsynesis/webhook"
 )
 
 // Finalize turns confirmed settlements final in blocks that the chain has sealed for good. One whose block is gone is
-// looked for: it stays confirmed, in another block or as something that the audit finds.
+// looked for, and stays confirmed until [Service.Find] knows more.
 func (s *Service) Finalize(ctx context.Context) error {
 	var problems []error
 	for network, chain := range s.chains {
@@ -41,10 +42,8 @@ func (s *Service) finalize(ctx context.Context, network string, chain *evm.Chain
 		if err != nil {
 			return err
 		}
-		for _, row := range gone {
-			if err := s.find(ctx, chain, row); err != nil {
-				return err
-			}
+		if err := s.haveFound(ctx, gone); err != nil {
+			return err
 		}
 		last := rows[len(rows)-1]
 		page.AfterBlock, page.AfterID = *last.BlockNumber, string(last.ID)
@@ -55,7 +54,7 @@ func (s *Service) finalize(ctx context.Context, network string, chain *evm.Chain
 const finalMost = 500
 
 // finalizeAll returns those whose blocks are not the chain's any more.
-func (s *Service) finalizeAll(ctx context.Context, chain *evm.Chain, rows []queries.Settlement) (gone []queries.Settlement, err error) {
+func (s *Service) finalizeAll(ctx context.Context, chain *evm.Chain, rows []queries.Settlement) (gone []id.Settlement, err error) {
 	numbers := make([]uint64, len(rows))
 	for i, row := range rows {
 		numbers[i] = uint64(*row.BlockNumber)
@@ -67,7 +66,7 @@ func (s *Service) finalizeAll(ctx context.Context, chain *evm.Chain, rows []quer
 	p := queries.SettlementsFinalParams{Now: s.now()}
 	for _, row := range rows {
 		if hashes[uint64(*row.BlockNumber)].Hex() != *row.BlockHash {
-			gone = append(gone, row)
+			gone = append(gone, row.ID)
 			continue
 		}
 		p.Ids, p.BlockHashes = append(p.Ids, string(row.ID)), append(p.BlockHashes, *row.BlockHash)
@@ -90,33 +89,12 @@ func (s *Service) finalizeAll(ctx context.Context, chain *evm.Chain, rows []quer
 	})
 }
 
-// find notes where a payment is whose block is gone.
-func (s *Service) find(ctx context.Context, chain *evm.Chain, row queries.Settlement) error {
-	if row.ClaimID == nil {
-		slog.ErrorContext(ctx, "a confirmed payment left the chain", "settlement", row.ID, "tx", row.Transaction)
-		return nil
-	}
-	claim, err := queries.New().ClaimByID(ctx, s.pool, *row.ClaimID)
-	if err != nil {
-		return fmt.Errorf("claim of %s: %w", row.ID, err)
-	}
-	proof, err := chain.Resolve(ctx, unpack(claim))
-	if errors.Is(err, evm.ErrOpen) || errors.Is(err, evm.ErrVoid) {
-		slog.ErrorContext(ctx, "a confirmed payment left the chain", "settlement", row.ID, "attempt", claim.AttemptID, "tx", row.Transaction, "error", err)
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("find %s: %w", row.ID, err)
-	}
-	return s.moved(ctx, row, proof)
-}
-
 // moved writes down that a payment stands in another block.
 func (s *Service) moved(ctx context.Context, row queries.Settlement, proof evm.Proof) error {
 	c := proven(row.ID, proof)
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		moved, err := queries.New().SettlementMove(ctx, tx, queries.SettlementMoveParams{
-			ID: row.ID, Was: *row.BlockHash, Transaction: c.transaction, BlockNumber: c.block, BlockHash: c.blockHash, LogIndex: c.logIndex, Now: s.now(),
+			ID: row.ID, Was: *row.BlockHash, Transaction: c.transaction, BlockNumber: c.block, BlockHash: c.blockHash, LogIndex: c.logIndex, BlockTime: c.blockTime, Now: s.now(),
 		})
 		if err != nil {
 			return err

@@ -1,6 +1,7 @@
 package checkout_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"errors"
@@ -206,6 +207,7 @@ type role struct {
 
 	facilitators []x402.Facilitator // who moves payments; the relayer if none
 	settler      checkout.Settler   // in the relayer's place
+	habits       evm.RelayerOptions // of the relayer
 }
 
 // process is one running program: it shares the database and the chain with the others, and nothing else.
@@ -252,7 +254,8 @@ func (s *testShop) start(t *testing.T, r role) *process {
 	t.Cleanup(func() { p.stop(t) })
 	settlers := map[string]checkout.Settler{}
 	if r.settles {
-		relayer := evm.NewRelayer(p.pool, chain, r.relayer, evm.RelayerOptions{Now: r.clock.now, Beat: time.Second})
+		r.habits.Now, r.habits.Beat = r.clock.now, cmp.Or(r.habits.Beat, time.Second)
+		relayer := evm.NewRelayer(p.pool, chain, r.relayer, r.habits)
 		settlers[sepolia] = relayer
 		if r.settler != nil {
 			settlers[sepolia] = r.settler

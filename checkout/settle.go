@@ -115,6 +115,9 @@ func (s *Service) conclude(ctx context.Context, row queries.Settlement, claim qu
 	var invalid *x402.Invalid
 	switch {
 	case err == nil:
+		if err := s.certain(ctx, row.MerchantID, row.Network, row.Amount, proof); err != nil {
+			return s.leave(ctx, row, lease, err)
+		}
 		return s.record(ctx, row, proof)
 	case errors.As(err, &invalid):
 		return s.refuse(ctx, row, claim, lease, invalid)
@@ -139,7 +142,7 @@ func (s *Service) leave(ctx context.Context, row queries.Settlement, lease []byt
 			return err
 		}
 		current, err := q.SettlementByID(ctx, tx, row.ID)
-		if err != nil || current.Status == "queued" {
+		if err != nil || current.Status == "queued" || errors.Is(cause, errShallow) { // that it is there is known
 			return err
 		}
 		_, err = q.AttemptMove(ctx, tx, queries.AttemptMoveParams{ID: *row.AttemptID, Was: []string{string(Settling)}, Next: string(Unknown), Now: now})
@@ -164,6 +167,10 @@ func reason(err error) string {
 	switch {
 	case errors.Is(err, errFacilitators):
 		return "No facilitator could be asked."
+	case errors.Is(err, errShallow):
+		return "On the chain. A payment of this size counts once its block is safe."
+	case errors.Is(err, evm.ErrDisagree):
+		return "The network's nodes do not agree on it yet."
 	case errors.Is(err, evm.ErrUnavailable):
 		return "The network does not answer."
 	case errors.Is(err, evm.ErrUnknown):

@@ -347,7 +347,7 @@ func TestLateMoneyTakesStockAnewOrIsListed(t *testing.T) {
 	sales, err := s.checkout.SalesOf(t.Context(), first.ID)
 	require.NoError(t, err)
 	require.NotEmpty(t, sales[0].ReservationID)
-	listed, err := s.checkout.Exceptions(t.Context(), s.merchant, false, shop.Page{Limit: 10})
+	listed, err := s.checkout.UnresolvedList(t.Context(), s.merchant, false, false, shop.Page{Limit: 10})
 	require.NoError(t, err)
 	require.Empty(t, listed)
 
@@ -360,7 +360,7 @@ func TestLateMoneyTakesStockAnewOrIsListed(t *testing.T) {
 	require.NoError(t, s.checkout.Look(t.Context(), claim))
 	require.Equal(t, checkout.SettledLate, s.status(t, a.ID))
 	require.Equal(t, 1, s.stock(t, beans).Free(), "all of it, or nothing")
-	listed, err = s.checkout.Exceptions(t.Context(), s.merchant, false, shop.Page{Limit: 10})
+	listed, err = s.checkout.UnresolvedList(t.Context(), s.merchant, false, false, shop.Page{Limit: 10})
 	require.NoError(t, err)
 	require.Len(t, listed, 1)
 	require.Equal(t, a.ID, listed[0].Attempt)

@@ -70,7 +70,7 @@ func TestMoneyAfterACancellationIsDecidedOnAtTheTill(t *testing.T) {
 		return len(rows)
 	}
 	listed := func() int {
-		rows, err := s.checkout.Exceptions(t.Context(), s.merchant, false, shop.Page{Limit: 10})
+		rows, err := s.checkout.UnresolvedList(t.Context(), s.merchant, false, false, shop.Page{Limit: 10})
 		require.NoError(t, err)
 		return len(rows)
 	}
