@@ -2,7 +2,6 @@ package handlers
 
 import (
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -10,7 +9,6 @@ import (
 	"xsynesis/access"
 	"xsynesis/checkout"
 	"xsynesis/id"
-	"xsynesis/money"
 	"xsynesis/shop"
 )
 
@@ -176,39 +174,6 @@ func (a api) listSettlements(c echo.Context, who access.Caller) error {
 	return c.JSON(http.StatusOK, list(rows, page.Limit, func(s checkout.Settlement) string { return string(s.ID) }, a.settlementJSON))
 }
 
-// balanceJSON is what a shop's sales brought in on one network. The buyers pay the shop's own address, so there
-// is nothing that could be paid out.
-type balanceJSON struct {
-	Network   string `json:"network"`
-	Asset     string `json:"asset"`
-	Currency  string `json:"currency"`
-	Available string `json:"available"`
-	Pending   string `json:"pending"`
-	Received  string `json:"received"`
-}
-
-func (a api) balance(c echo.Context, who access.Caller) error {
-	received, err := a.Books.Received(c.Request().Context(), who.Merchant)
-	if err != nil {
-		return err
-	}
-	out := listJSON[balanceJSON]{Data: []balanceJSON{}}
-	for _, b := range received {
-		n, err := a.Networks.Network(b.Network)
-		if err != nil {
-			return err
-		}
-		if n.Test == who.Livemode || strings.EqualFold(b.Asset, checkout.Simulated) {
-			continue
-		}
-		none := money.USDC(0).Units()
-		out.Data = append(out.Data, balanceJSON{
-			Network: b.Network, Asset: checksum(b.Asset), Currency: usdc, Available: none, Pending: none, Received: b.Amount.Units(),
-		})
-	}
-	return c.JSON(http.StatusOK, out)
-}
-
 type fulfilRequest struct {
 	rowRequest
 	Note string `json:"note"`
@@ -230,20 +195,20 @@ func (a api) fulfil(c echo.Context, who access.Caller) error {
 	return c.JSON(http.StatusOK, saleOf(s))
 }
 
-// exceptionJSON is a payment that somebody has to decide on.
+// exceptionJSON is money, or a difference, that somebody has to decide on.
 type exceptionJSON struct {
-	ID               id.Exception  `json:"id"`
-	Kind             string        `json:"kind"`
-	PaymentAttemptID id.Attempt    `json:"payment_attempt_id"`
-	Title            string        `json:"title"`
-	SettlementID     id.Settlement `json:"settlement_id"`
-	Payer            string        `json:"payer"`
-	Amount           string        `json:"amount"`
-	AmountCents      int64         `json:"amount_cents"`
-	Network          string        `json:"network"`
-	Transaction      string        `json:"transaction"`
-	Livemode         bool          `json:"livemode"`
-	CreatedAt        time.Time     `json:"created_at"`
+	ID               id.Exception   `json:"id"`
+	Kind             string         `json:"kind"`
+	PaymentAttemptID *id.Attempt    `json:"payment_attempt_id"` // null: nobody knows what it came for
+	Title            string         `json:"title"`
+	SettlementID     *id.Settlement `json:"settlement_id"` // null: no settlement names it
+	Payer            string         `json:"payer"`
+	Amount           string         `json:"amount"`
+	AmountCents      int64          `json:"amount_cents"`
+	Network          string         `json:"network"`
+	Transaction      string         `json:"transaction"`
+	Livemode         bool           `json:"livemode"`
+	CreatedAt        time.Time      `json:"created_at"`
 }
 
 func (a api) listExceptions(c echo.Context, who access.Caller) error {
@@ -251,17 +216,23 @@ func (a api) listExceptions(c echo.Context, who access.Caller) error {
 	if err != nil {
 		return err
 	}
-	rows, err := a.Checkout.Exceptions(c.Request().Context(), who.Merchant, who.Livemode, page)
+	rows, err := a.Checkout.UnresolvedList(c.Request().Context(), who.Merchant, who.Livemode, false, page)
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, list(rows, page.Limit, func(e checkout.Exception) string { return string(e.ID) }, exceptionOf))
+	return c.JSON(http.StatusOK, list(rows, page.Limit, func(u checkout.Unresolved) string { return string(u.ID) }, exceptionOf))
 }
 
-func exceptionOf(e checkout.Exception) exceptionJSON {
-	return exceptionJSON{
-		ID: e.ID, Kind: e.Kind, PaymentAttemptID: e.Attempt, Title: e.Title, SettlementID: e.Settlement, Payer: checksum(e.Payer),
-		Amount: e.Amount.Units(), AmountCents: e.Amount.Cents(), Network: e.Network, Transaction: e.Transaction, Livemode: e.Livemode,
-		CreatedAt: e.CreatedAt.UTC(),
+func exceptionOf(u checkout.Unresolved) exceptionJSON {
+	e := exceptionJSON{
+		ID: u.ID, Kind: u.Kind, Title: u.Title, Payer: checksum(u.Payer), Amount: u.Amount.Units(), AmountCents: u.Amount.Cents(),
+		Network: u.Network.ID, Transaction: u.Transaction, Livemode: u.Livemode, CreatedAt: u.ListedAt.UTC(),
 	}
+	if u.Attempt != "" {
+		e.PaymentAttemptID = &u.Attempt
+	}
+	if u.Settlement != "" {
+		e.SettlementID = &u.Settlement
+	}
+	return e
 }

@@ -11,6 +11,7 @@ import (
 	"xsynesis/checkout"
 	"xsynesis/evm"
 	"xsynesis/id"
+	"xsynesis/ledger"
 	"xsynesis/money"
 	"xsynesis/postgres"
 	"xsynesis/shop"
@@ -80,12 +81,21 @@ var replies = []reply{
 	{checkout.ErrAlreadyUsed, 409, "payment_already_used", "This payment was used for something else."},
 	{checkout.ErrPending, 503, "settlement_pending", "The network has not answered yet. Do not pay again."},
 	{checkout.ErrReversed, 409, "reversed", "The network took this payment back."},
+	{checkout.ErrNoTransfer, 409, "no_transfer", "This purchase cannot be paid by a transfer of your own. Pay it with your wallet."},
+	{checkout.ErrCrowded, 503, "transfers_crowded", "Too many transfers of this amount are awaited. Pay with your wallet, or try again later."},
+	{errNoTransaction, 400, "invalid_hash", "That is no transaction's number. It begins with 0x and has 64 more characters."},
 	{checkout.ErrNotOpen, 409, "not_open", "This purchase is no longer open."},
 	{checkout.ErrCharged, 409, "charged", "This sale is being paid, or is paid."},
 	{checkout.ErrTicketChanged, 409, "changed_meanwhile", "This sale was changed meanwhile. Look at it, and charge again."},
 	{checkout.ErrTotal, 409, "price_changed", "A price has changed. Look at the total, and charge again."},
 	{checkout.ErrCartChanged, 409, "cart_changed", "The cart was changed meanwhile. Look at it, and pay again."},
+	{checkout.ErrOverRefund, 409, "refund_above_paid", "That is more than what is left of what was paid. Nothing was given back."},
+	{checkout.ErrNothingToRefund, 409, "nothing_to_refund", "Nothing is left to give back."},
+	{checkout.ErrRefundUnderWay, 409, "refund_under_way", "This is being given back already. Wait for what becomes of it."},
+	{checkout.ErrRefundLimit, 403, "refund_limit", "That is more than you may give back on one day. Ask an owner to do it."},
+	{checkout.ErrBlockedPayer, 409, "wallet_blocked", "The issuer of USDC has blocked the wallet that paid, so nothing can be sent there."},
 	{checkout.ErrDecided, 409, "decided", "Somebody has decided about this payment already."},
+	{checkout.ErrUndecidable, 409, "undecidable", "That cannot be decided about this payment."},
 	{checkout.ErrTooManyUnpaid, 429, "too_many_unpaid", "Too many unpaid purchases hold this offer. Pay one of them, or try again later."},
 	{checkout.ErrUpstreamSlow, 504, "upstream_timeout", "The seller's server took too long."},
 	{checkout.ErrUpstreamLarge, 502, "upstream_too_large", "The seller's server answered more than may be handed on."},
@@ -97,6 +107,12 @@ var replies = []reply{
 	{checkout.ErrUnidentified, 400, "payment_identifier_required", "Every payment here carries an identifier of its own."},
 	{shop.ErrEndpointDisabled, 409, "endpoint_disabled", "The seller has switched this off."},
 	{checkout.ErrUnfunded, 503, "relayer_unfunded", "Payments are paused for a moment. Nothing was charged."},
+	{ledger.ErrNotFound, 404, "not_found", "There is nothing at this address."},
+	{ledger.ErrNothingCollected, 409, "nothing_collected", "Buyers pay your own address, so there is nothing to pay out."},
+	{ledger.ErrInsufficient, 409, "insufficient_balance", "That is more than is available. Nothing was taken."},
+	{ledger.ErrDailyLimit, 409, "daily_limit", "That is more than programs may pay out within 24 hours. Pay it out on the page of payouts, or raise the limit there."},
+	{ledger.ErrReadOnly, 503, "read_only", "Nothing leaves for now: the network shows payouts that the books do not know of. Somebody has to enter them first."},
+	{ledger.ErrNoDeposit, 503, "no_deposit_address", "No address is ready to keep your money at. Try again in a minute."},
 	{evm.ErrUnavailable, 503, "network_unavailable", "The payment network does not answer. Nothing was charged."},
 	{evm.ErrNetwork, 400, "unknown_network", "This network is not known here."},
 	{webhook.ErrRotating, 409, "rotation_under_way", "The secret before still signs beside the newest. End it first, or wait until it ends."},
@@ -167,6 +183,14 @@ func replyTo(err error) (r reply, field string) {
 	if errors.As(err, &refused) {
 		return reply{err, 400, "invalid_field", refused.Message}, refused.Field
 	}
+	var mistaken *ledger.FieldError
+	if errors.As(err, &mistaken) {
+		return reply{err, 400, "invalid_field", mistaken.Message}, mistaken.Field
+	}
+	var unknown *ledger.NewDestinationError
+	if errors.As(err, &unknown) {
+		return reply{err, 409, "destination_new", newDestination(unknown)}, "destination_wallet"
+	}
 	var lacks *lacksError
 	if errors.As(err, &lacks) {
 		return reply{err, 403, "role_forbids", lacks.sentence()}, ""
@@ -200,6 +224,14 @@ func replyTo(err error) (r reply, field string) {
 		return reply{err, 503, "unavailable", "The shop cannot answer right now. If you were paying, do not pay again: look here in a moment."}, ""
 	}
 	return reply{err, 500, "internal", "Something went wrong on our side. If you were paying, look here again before you pay anew."}, ""
+}
+
+// newDestination says why money does not go to an address yet.
+func newDestination(e *ledger.NewDestinationError) string {
+	if e.From.IsZero() {
+		return "This address is not one of your payout addresses. Add it on the page of payouts: 24 hours later money can go there."
+	}
+	return "This payout address is new: money can go there from " + e.From.UTC().Format("2 January 2006, 15:04") + " UTC on."
 }
 
 // messageRefusal says what is wrong with a signed message.

@@ -68,7 +68,7 @@ func (h *Handlers) lacks(c echo.Context, s seller, p access.Permission) error {
 
 // reaches says what one has to be permitted to open each part of the dashboard.
 var reaches = map[views.Section]access.Permission{
-	views.SectionOverview: access.SeeShop, views.SectionSales: access.SeeSales, views.SectionSettlements: access.SeeSales,
+	views.SectionOverview: access.SeeShop, views.SectionSales: access.SeeSales, views.SectionBalance: access.SeeMoney, views.SectionSettlements: access.SeeSales, views.SectionReconciliation: access.SeeMoney,
 	views.SectionLinks: access.SeeLinks, views.SectionItems: access.SeeItems, views.SectionOrders: access.SeeSales, views.SectionCodes: access.SeeCodes,
 	views.SectionEndpoints: access.SeeEndpoints,
 	views.SectionWebhooks:  access.SeeWebhooks, views.SectionStaff: access.SeeStaff,
@@ -80,7 +80,7 @@ var leads = []struct {
 	path  string
 	needs access.Permission
 }{
-	{views.LinksPath, access.SeeLinks}, {views.ItemsPath, access.SeeItems}, {views.OrdersPath, access.SeeSales}, {views.CodesPath, access.SeeCodes},
+	{views.RefundsPath, access.SeeMoney}, {views.BalancePath, access.SeeMoney}, {views.PayoutsPath, access.SeeMoney}, {views.LinksPath, access.SeeLinks}, {views.ItemsPath, access.SeeItems}, {views.OrdersPath, access.SeeSales}, {views.ReconciliationPath, access.SeeMoney}, {views.CodesPath, access.SeeCodes},
 	{views.EndpointsPath, access.SeeEndpoints},
 	{views.WebhooksPath, access.SeeWebhooks}, {views.StaffPath, access.SeeStaff},
 	{views.SettingsPath, access.SeeSettings},

@@ -38,11 +38,14 @@ func (h *Handlers) sellerRoutes(e *echo.Echo) {
 	e.GET(views.LinksPath+"/:link/poster", h.may(access.SeeLinks, h.poster))
 	h.itemRoutes(e)
 	h.orderRoutes(e)
+	h.reconciliationRoutes(e)
+	h.refundRoutes(e)
 	h.endpointRoutes(e)
 	h.codeRoutes(e)
 	h.webhookRoutes(e)
 	h.noticeRoutes(e)
 	h.settingsRoutes(e)
+	h.balanceRoutes(e)
 	if h.DevSettle {
 		e.POST("/dashboard/attempts/:attempt/simulations", h.may(access.Simulate, h.simulate))
 	}

@@ -17,7 +17,7 @@ import (
 func (h *Handlers) orderRoutes(e *echo.Echo) {
 	const one = views.OrdersPath + "/:sale"
 	e.GET(views.OrdersPath, h.may(access.SeeSales, h.orders))
-	e.GET(views.ExceptionsPath, h.may(access.SeeSales, h.exceptions))
+	e.GET(views.ExceptionsPath, h.may(access.SeeSales, h.exceptionsMoved))
 	e.GET(views.OrdersPrintPath, h.may(access.SendOrders, h.packing))
 	e.GET(one, h.may(access.SeeSales, h.showOrder))
 	e.POST(one+"/fulfilment", h.may(access.SendOrders, h.fulfilOrder))
@@ -40,11 +40,11 @@ func (h *Handlers) orders(c echo.Context, s seller) error {
 	if len(rows) > 0 {
 		v.Pages = pager(c, more, string(rows[0].ID), string(rows[len(rows)-1].ID), len(rows))
 	}
-	undecided, err := h.Checkout.Exceptions(ctx, s.Merchant, s.livemode, shop.Page{})
+	undecided, err := h.Checkout.UnresolvedList(ctx, s.Merchant, s.livemode, false, shop.Page{})
 	if err != nil {
 		return err
 	}
-	v.Undecided = len(undecided) > 0
+	v.Undecided = len(undecided) > 0 && s.May(access.SeeMoney)
 	return h.livePage(c, views.Orders(v))
 }
 
@@ -218,23 +218,4 @@ func slips(orders []checkout.Order) (out []views.PackingSlip) {
 		out[i].Lines = append(out[i].Lines, views.PackingLine{Qty: int(o.Qty), Title: o.ItemTitle, SKU: o.SKU})
 	}
 	return out
-}
-
-func (h *Handlers) exceptions(c echo.Context, s seller) error {
-	before, after := c.QueryParam("before"), c.QueryParam("after")
-	rows, err := h.Checkout.Exceptions(c.Request().Context(), s.Merchant, s.livemode, shop.Page{Before: before, After: after, Limit: pageSize})
-	if err != nil {
-		return err
-	}
-	rows, more := trim(rows, after != "")
-	v := views.ExceptionsView{DashboardView: h.frame(c, s, "To decide on", views.SectionOrders, true)}
-	for _, e := range rows {
-		v.Rows = append(v.Rows, views.ExceptionRow{
-			Exception: e.ID, Time: e.CreatedAt.UTC(), Title: e.Title, Attempt: e.Attempt, Payer: checksum(e.Payer), Amount: e.Amount,
-		})
-	}
-	if len(rows) > 0 {
-		v.Pages = pager(c, more, string(rows[0].ID), string(rows[len(rows)-1].ID), len(rows))
-	}
-	return h.livePage(c, views.Exceptions(v))
 }

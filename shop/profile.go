@@ -14,6 +14,7 @@ import (
 
 	"xsynesis/audit"
 	"xsynesis/id"
+	"xsynesis/money"
 	"xsynesis/queries"
 )
 
@@ -26,6 +27,8 @@ type Profile struct {
 	Domain     string // its own site; empty for none
 	Slug       string // in the address of its storefront
 	WentLiveAt *time.Time
+	// ConfirmLimit is up to which amount a payment counts in its first block.
+	ConfirmLimit money.USDC
 }
 
 // Profile returns what a shop says of itself.
@@ -34,7 +37,7 @@ func (s *Service) Profile(ctx context.Context, merchant id.Merchant) (Profile, e
 	if err != nil {
 		return Profile{}, fmt.Errorf("shop %s: %w", merchant, notFound(err))
 	}
-	return Profile{Name: m.Name, Domain: m.Domain, Slug: m.Slug, WentLiveAt: m.WentLiveAt}, nil
+	return Profile{Name: m.Name, Domain: m.Domain, Slug: m.Slug, WentLiveAt: m.WentLiveAt, ConfirmLimit: m.ConfirmLimit}, nil
 }
 
 const (
@@ -87,6 +90,21 @@ func (s *Service) SetSlug(ctx context.Context, merchant id.Merchant, was, slug s
 		return &FieldError{"slug", "Another shop here has this name. Choose another one."}
 	}
 	return err
+}
+
+// SetConfirmLimit changes up to which amount a payment counts in its first block. Errors: [*FieldError], [ErrChanged].
+func (s *Service) SetConfirmLimit(ctx context.Context, merchant id.Merchant, was, limit string, by audit.By) error {
+	most, err := money.ParseUSDC(strings.TrimSpace(limit))
+	if err != nil || most < 0 {
+		return &FieldError{"confirm_limit", "Give an amount such as 1000."}
+	}
+	before, err := money.ParseUSDC(was)
+	if err != nil {
+		return ErrChanged
+	}
+	return s.amend(ctx, merchant, by, amendment{"confirm_limit", before.String(), most.String()}, func(tx pgx.Tx) (int64, error) {
+		return queries.New().MerchantSetConfirmLimit(ctx, tx, queries.MerchantSetConfirmLimitParams{ID: merchant, Was: before, ConfirmLimit: most})
+	})
 }
 
 // amendment is one field of a shop, as a form showed it and as it is to be.
