@@ -24,34 +24,32 @@ func itemExamples(t *testing.T) map[string]templ.Component {
 	leading := poster
 	leading.Leads = "maps.kaffe-nord.example"
 	return map[string]templ.Component{
-		"items":               Items(itemsExample(t)),
-		"items_none":          Items(ItemsView{DashboardView: shell("Items", SectionItems), MayChange: true}),
-		"items_no_match":      Items(ItemsView{DashboardView: shell("Items", SectionItems), Search: `"><b>`}),
-		"item":                ItemPage(itemExample(t)),
-		"item_keys":           ItemPage(keyItemExample(t)),
-		"item_viewer":         ItemPage(watchedItemExample(t)),
-		"item_new":            ItemForm(ItemFormView{DashboardView: shell("New item", SectionItems), Once: "7yGm2QwErTzUiPaSdFgHjK"}),
-		"item_new_refused":    ItemForm(refusedItemExample(t)),
-		"item_edit":           ItemForm(editItemExample(t)),
-		"link_form_amount":    LinkForm(LinkFormView{DashboardView: shell("New link", SectionLinks), Zone: "Copenhagen time", Offer: LinkOffer{Sells: Field{Value: "amount"}}}),
-		"link_form_items":     LinkForm(itemsLinkExample(t)),
-		"link_form_open":      LinkForm(openLinkExample()),
-		"link_form_short":     LinkForm(shortLinkExample()),
-		"link_items":          Link(itemsLinkViewExample(t)),
-		"link_short":          Link(shortLinkViewExample(t)),
-		"link_pause":          LinkPause(LinkPauseView{DashboardView: shell("Pause this link?", SectionLinks), Link: "lnk_3", Subject: "Reading night, one seat"}),
-		"poster":              Poster(poster),
-		"poster_small":        Poster(small),
-		"poster_leads":        Poster(leading),
-		"orders":              Orders(ordersExample(t)),
-		"orders_none":         Orders(OrdersView{DashboardView: shell("Orders", SectionOrders)}),
-		"orders_sent_none":    Orders(OrdersView{DashboardView: shell("Orders", SectionOrders), Sent: true}),
-		"order":               Order(orderExample(t)),
-		"order_sent":          Order(sentOrderExample(t)),
-		"order_reversed":      Order(reversedOrderExample(t)),
-		"order_packing":       Packing(packingExample()),
-		"order_exceptions":    Exceptions(exceptionsExample(t)),
-		"order_no_exceptions": Exceptions(ExceptionsView{DashboardView: shell("To decide on", SectionOrders)}),
+		"items":            Items(itemsExample(t)),
+		"items_none":       Items(ItemsView{DashboardView: shell("Items", SectionItems), MayChange: true}),
+		"items_no_match":   Items(ItemsView{DashboardView: shell("Items", SectionItems), Search: `"><b>`}),
+		"item":             ItemPage(itemExample(t)),
+		"item_keys":        ItemPage(keyItemExample(t)),
+		"item_viewer":      ItemPage(watchedItemExample(t)),
+		"item_new":         ItemForm(ItemFormView{DashboardView: shell("New item", SectionItems), Once: "7yGm2QwErTzUiPaSdFgHjK"}),
+		"item_new_refused": ItemForm(refusedItemExample(t)),
+		"item_edit":        ItemForm(editItemExample(t)),
+		"link_form_amount": LinkForm(LinkFormView{DashboardView: shell("New link", SectionLinks), Zone: "Copenhagen time", Offer: LinkOffer{Sells: Field{Value: "amount"}}}),
+		"link_form_items":  LinkForm(itemsLinkExample(t)),
+		"link_form_open":   LinkForm(openLinkExample()),
+		"link_form_short":  LinkForm(shortLinkExample()),
+		"link_items":       Link(itemsLinkViewExample(t)),
+		"link_short":       Link(shortLinkViewExample(t)),
+		"link_pause":       LinkPause(LinkPauseView{DashboardView: shell("Pause this link?", SectionLinks), Link: "lnk_3", Subject: "Reading night, one seat"}),
+		"poster":           Poster(poster),
+		"poster_small":     Poster(small),
+		"poster_leads":     Poster(leading),
+		"orders":           Orders(ordersExample(t)),
+		"orders_none":      Orders(OrdersView{DashboardView: shell("Orders", SectionOrders)}),
+		"orders_sent_none": Orders(OrdersView{DashboardView: shell("Orders", SectionOrders), Sent: true}),
+		"order":            Order(orderExample(t)),
+		"order_sent":       Order(sentOrderExample(t)),
+		"order_reversed":   Order(reversedOrderExample(t)),
+		"order_packing":    Packing(packingExample()),
 	}
 }
 
@@ -228,16 +226,6 @@ func packingExample() PackingView {
 	second := slip
 	second.Receipt, second.BuyerNote = "7aB3-09", ""
 	return PackingView{Shop: "Kaffe Nord", Slips: []PackingSlip{slip, second}, Back: OrdersPath, Test: true}
-}
-
-func exceptionsExample(t *testing.T) ExceptionsView {
-	t.Helper()
-	return ExceptionsView{
-		DashboardView: shell("To decide on", SectionOrders),
-		Rows: []ExceptionRow{
-			{Exception: "exc_1", Time: at(21, 14, 32, 9), Title: "The last muffin", Attempt: "pa_1", Payer: "0x12c4A0b3f8D7e6C5b4A39281706f5E4d3C2b9aB0", Amount: usdc(t, "3.40")},
-		},
-	}
 }
 
 func TestPagesOfItemsAndOrders(t *testing.T) {

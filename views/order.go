@@ -102,28 +102,6 @@ type PackingLine struct {
 	SKU   string
 }
 
-// ExceptionsPath lists the payments that somebody has to decide on.
-const ExceptionsPath = "/dashboard/orders/late"
-
-// ExceptionsView is money that came for what could not be sold any more.
-//
-// Shown by GET /dashboard/orders/late. It posts nothing: what is given back is given back from the buyer's purchase.
-type ExceptionsView struct {
-	DashboardView
-	Rows  []ExceptionRow
-	Pages Pages
-}
-
-// ExceptionRow is one such payment.
-type ExceptionRow struct {
-	Exception id.Exception
-	Time      time.Time
-	Title     string
-	Attempt   id.Attempt
-	Payer     string
-	Amount    money.USDC
-}
-
 // Place writes a town and its country as a list has them: "London GB".
 func Place(city, country string) string { return strings.TrimSpace(city + " " + country) }
 
