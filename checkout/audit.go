@@ -144,6 +144,9 @@ func (s *Service) auditChain(ctx context.Context, network string, chain *evm.Cha
 	}
 	findings, unexplained := compare(settlements, transfers)
 	unexplained = slices.DeleteFunc(unexplained, func(t evm.Proof) bool { return !slices.Contains(addresses[:watched], t.Payee) })
+	if unexplained, err = s.withoutOurs(ctx, network, unexplained); err != nil {
+		return nil, err
+	}
 	more, err := s.auditUnexplained(ctx, network, unexplained)
 	return append(findings, more...), err
 }

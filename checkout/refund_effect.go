@@ -24,26 +24,42 @@ func (r refundSendings) SentTx(ctx context.Context, tx pgx.Tx, now time.Time, se
 	if err != nil {
 		return fmt.Errorf("send %s: %w", sent.ID, err)
 	}
-	r.s.refundChanged(row)
-	return nil
+	return refundChangedTx(ctx, tx, row)
 }
 
 // CompletedTx writes down that the chain shows it.
 func (r refundSendings) CompletedTx(ctx context.Context, tx pgx.Tx, now time.Time, sent ledger.Sending) error {
 	block := int64(sent.Block)
 	row, err := r.s.completeRefundTx(ctx, tx, now, queries.RefundCompleteParams{ID: id.Refund(sent.ID), Transaction: sent.Transaction, BlockNumber: &block})
-	if err == nil {
-		r.s.refundChanged(row)
+	if err != nil {
+		return fmt.Errorf("complete %s: %w", sent.ID, err)
 	}
-	return err
+	return refundChangedTx(ctx, tx, row)
 }
 
 // FailedTx gives the money back to the balance that it was taken from.
 func (r refundSendings) FailedTx(ctx context.Context, tx pgx.Tx, now time.Time, sent ledger.Sending, why string) error {
 	row, err := r.s.failRefundTx(ctx, tx, now, id.Refund(sent.ID), why)
-	if err == nil {
-		r.s.refundChanged(row)
+	if err != nil {
+		return fmt.Errorf("fail %s: %w", sent.ID, err)
 	}
+	return refundChangedTx(ctx, tx, row)
+}
+
+// refundChangedTx tells the pages that show a refund, once this is committed.
+func refundChangedTx(ctx context.Context, tx pgx.Tx, r queries.Refund) error {
+	_, err := tx.Exec(ctx, "SELECT pg_notify($1, $2)", channel, string(r.AttemptID)+" "+string(r.MerchantID))
+	return err
+}
+
+// lockRefundTx reads a refund, and locks the purchase that it is of before anything else is, as where refunds begin.
+func lockRefundTx(ctx context.Context, tx pgx.Tx, refund id.Refund) error {
+	q := queries.New()
+	row, err := q.RefundByID(ctx, tx, refund)
+	if err != nil || row.AttemptID == "" {
+		return err
+	}
+	_, err = q.RefundAttempt(ctx, tx, queries.RefundAttemptParams{ID: row.AttemptID, MerchantID: row.MerchantID, Livemode: row.Livemode})
 	return err
 }
 
@@ -51,6 +67,9 @@ func (r refundSendings) FailedTx(ctx context.Context, tx pgx.Tx, now time.Time, 
 // asked hears of it. It returns [pgx.ErrNoRows] for one that had ended.
 func (s *Service) completeRefundTx(ctx context.Context, tx pgx.Tx, now time.Time, p queries.RefundCompleteParams) (queries.Refund, error) {
 	q := queries.New()
+	if err := lockRefundTx(ctx, tx, p.ID); err != nil {
+		return queries.Refund{}, err
+	}
 	p.Now = now
 	row, err := q.RefundComplete(ctx, tx, p)
 	if err != nil {
@@ -85,16 +104,11 @@ func (s *Service) completeRefundTx(ctx context.Context, tx pgx.Tx, now time.Time
 // failRefundTx gives back what a refund took: nothing went. It returns [pgx.ErrNoRows] for one that had ended.
 func (s *Service) failRefundTx(ctx context.Context, tx pgx.Tx, now time.Time, refund id.Refund, why string) (queries.Refund, error) {
 	q := queries.New()
-	row, err := q.RefundByID(ctx, tx, refund)
+	if err := lockRefundTx(ctx, tx, refund); err != nil {
+		return queries.Refund{}, err
+	}
+	row, err := q.RefundFail(ctx, tx, queries.RefundFailParams{ID: refund, LastError: why, Now: now})
 	if err != nil {
-		return row, err
-	}
-	if row.AttemptID != "" { // the purchase's row comes first, as where refunds begin
-		if _, err := q.RefundAttempt(ctx, tx, queries.RefundAttemptParams{ID: row.AttemptID, MerchantID: row.MerchantID, Livemode: row.Livemode}); err != nil {
-			return row, err
-		}
-	}
-	if row, err = q.RefundFail(ctx, tx, queries.RefundFailParams{ID: refund, LastError: why, Now: now}); err != nil {
 		return row, err
 	}
 	lines, err := refundLines(ctx, tx, row.ID)

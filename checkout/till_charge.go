@@ -364,8 +364,9 @@ func (s *Service) declineTx(ctx context.Context, tx pgx.Tx, p Purchase) error {
 	if err != nil || listed || p.Settlement == nil {
 		return err
 	}
+	exception := id.New[id.Exception](now)
 	err = q.ExceptionInsert(ctx, tx, queries.ExceptionInsertParams{
-		ID: id.New[id.Exception](now), MerchantID: p.Merchant, Livemode: p.Livemode, Kind: lateDeclined, AttemptID: &p.ID, SettlementID: &p.Settlement.ID,
+		ID: exception, MerchantID: p.Merchant, Livemode: p.Livemode, Kind: lateDeclined, AttemptID: &p.ID, SettlementID: &p.Settlement.ID,
 		Payer: p.Settlement.Payer, Amount: p.Settlement.Amount, Network: p.Network.ID, Transaction: p.Settlement.Transaction, CreatedAt: now,
 	})
 	if err != nil {
@@ -374,6 +375,6 @@ func (s *Service) declineTx(ctx context.Context, tx pgx.Tx, p Purchase) error {
 	return s.o.Webhooks.NoticeTx(ctx, tx, now, webhook.Notice{
 		Merchant: p.Merchant, Livemode: p.Livemode, Kind: lateDeclined,
 		Text: fmt.Sprintf("The till does not keep %s USDC that came late for “%s”. Give it back.", p.Settlement.Amount.Grouped(), p.Title),
-		Link: exceptionsPath,
+		Link: exceptionsPath + "/" + string(exception) + "/refund",
 	})
 }

@@ -119,7 +119,7 @@ func noSimulation(h *Handlers) bool { return !h.DevSettle }
 
 // apiCalls is every call under /api.
 func apiCalls() []apiCall {
-	return slices.Concat(linkCalls(), itemCalls(), endpointCalls(), purchaseCalls(), moneyCalls(), codeCalls(), webhookCalls(), eventCalls(), facilitatorCalls(), authCalls())
+	return slices.Concat(linkCalls(), itemCalls(), endpointCalls(), purchaseCalls(), moneyCalls(), payoutCalls(), refundCalls(), codeCalls(), webhookCalls(), eventCalls(), facilitatorCalls(), authCalls())
 }
 
 func linkCalls() []apiCall {
@@ -217,11 +217,11 @@ func moneyCalls() []apiCall {
 		},
 		{
 			method: http.MethodGet, path: "/api/exceptions/list", scope: access.SalesRead,
-			summary: "List payments that came for what could not be sold any more, newest first: somebody has to give them back, or find the goods.",
+			summary: "List money that somebody has to decide on, newest first: it came late, is not explained, or differs from the books.",
 			query:   listParams(), status: 200, answer: listJSON[exceptionJSON]{}, refusals: []int{400, 401, 403}, run: api.listExceptions,
 		},
 		{
-			method: http.MethodGet, path: "/api/balance", scope: access.SalesRead, summary: "What the shop's sales brought in, by network.",
+			method: http.MethodGet, path: "/api/balance", scope: access.SalesRead, permission: access.SeeMoney, summary: "How the shop's money stands, by network: what is kept for it, and what its own address was paid.",
 			status: 200, answer: listJSON[balanceJSON]{}, refusals: []int{401, 403}, run: api.balance,
 		},
 	}

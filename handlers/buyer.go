@@ -30,6 +30,7 @@ func (h *Handlers) buyerRoutes(e *echo.Echo) {
 	g.GET("/pay/:attempt/events", h.purchaseEvents)
 	e.POST("/pay/:attempt/openings", h.openPurchase)
 	e.POST("/pay/:attempt/tip", h.tip)
+	e.POST("/pay/:attempt/transfer", h.transfer)
 	g.Match([]string{http.MethodGet, http.MethodHead}, "/pay/:attempt/files/:line", h.download)
 }
 
@@ -244,12 +245,14 @@ func (h *Handlers) purchasePage(c echo.Context, purchase checkout.Purchase) erro
 	if next != "" {
 		return c.Redirect(http.StatusSeeOther, views.PurchasePath(string(next), ""))
 	}
-	return h.purchasePageWith(c, http.StatusOK, purchase, views.Field{})
+	return h.purchasePageOf(c, http.StatusOK, purchase, c.QueryParam("k"), refusedFields{})
 }
 
-// purchasePageWith is a purchase's page; tip is a refused one as it was typed.
-func (h *Handlers) purchasePageWith(c echo.Context, status int, purchase checkout.Purchase, tip views.Field) error {
-	k := c.QueryParam("k")
+// refusedFields are what a buyer typed that was refused.
+type refusedFields struct{ tip, hash views.Field }
+
+// purchasePageOf is a purchase's page, for whoever has the buyer's token k, with what was refused.
+func (h *Handlers) purchasePageOf(c echo.Context, status int, purchase checkout.Purchase, k string, refused refusedFields) error {
 	if !purchase.IsBuyer(k) {
 		k = ""
 	}
@@ -257,11 +260,18 @@ func (h *Handlers) purchasePageWith(c echo.Context, status int, purchase checkou
 	if err != nil {
 		return err
 	}
-	if k != "" {
+	if v.Tip.Field = refused.tip; k != "" {
 		if err := h.viewBuyers(c, &v, purchase, k); err != nil {
 			return err
 		}
 	}
+	if err := h.viewTransfer(c, &v, purchase, k); err != nil {
+		return err
+	}
+	if err := h.viewRefunds(c, &v, purchase); err != nil {
+		return err
+	}
+	v.Transfer.Hash = refused.hash
 	c.Response().Header().Set("Cache-Control", "private, no-cache")
 	if purchase.Status == checkout.Open {
 		c.Response().Header().Set(x402.HeaderRequired, x402.Header("Payment required", h.Checkout.Requirement(purchase.Attempt)))

@@ -44,8 +44,9 @@ func unknown() rows {
 		"endpoint": string(id.New[id.Endpoint](now)), "pass": string(id.New[id.Pass](now)),
 		"passkey": base64.RawURLEncoding.EncodeToString([]byte(id.NewToken())[:20]), "address": "0x00000000000000000000000000000000000000aA",
 		"item": string(id.New[id.Item](now)), "list of keys": string(id.New[id.Item](now)), "picture": string(id.New[id.Upload](now)),
-		"file": string(id.New[id.Upload](now)), "sale": string(id.New[id.Sale](now)), "line": "0", "slug": "nobody-here",
+		"file": string(id.New[id.Upload](now)), "sale": string(id.New[id.Sale](now)), "refund": string(id.New[id.Refund](now)), "line": "0", "slug": "nobody-here",
 		"code": string(id.New[id.Code](now)), "code batch": string(id.New[id.CodeBatch](now)), "code word": "NO-SUCH-CODE",
+		"payout": string(id.New[id.Payout](now)),
 	}
 	return func(kind string) string { return ids[kind] }
 }
@@ -92,6 +93,13 @@ func (w *accessWorld) make(kind string, p somebody) string {
 		w.exec(`INSERT INTO payee_changes (id, merchant_id, network, address, created_at, effective_at) VALUES ($1, $2, $3, $4, now(), now() + '1 day')`,
 			change, w.shop, sepolia, "0x15d34aaf54267db7d7c367839aaf71a00a2c6a65")
 		return string(change)
+	case "payout":
+		payout := id.New[id.Payout](time.Now())
+		w.exec(`INSERT INTO sendings (id, merchant_id, network, asset, pay_from, pay_to, amount, nonce, status, created_at, updated_at)
+			VALUES ($1, $2, $3, '', '', $4, 1, $1, 'failed', now(), now())`, payout, w.shop, sepolia, payTo)
+		w.exec(`INSERT INTO payouts (id, merchant_id, livemode, network, amount, destination, actor, by_key, created_at)
+			VALUES ($1, $2, false, $3, 1, $4, 'Ada', false, now())`, payout, w.shop, sepolia, payTo)
+		return string(payout)
 	case "endpoint":
 		e, err := w.endpoints.Create(ctx, w.shop, false, shop.EndpointForm{URL: "http://127.0.0.1:1/" + id.NewToken(), Price: 10_000}, actorOfTests)
 		require.NoError(w.t, err)
@@ -101,6 +109,11 @@ func (w *accessWorld) make(kind string, p somebody) string {
 		w.exec(`INSERT INTO passes (id, merchant_id, livemode, endpoint_id, payer, token_hash, paid_at, payments, created_at) VALUES ($1, $2, false, $3, $4, '', now(), 1, now())`,
 			pass, w.shop, w.make("endpoint", p), payTo)
 		return string(pass)
+	case "refund":
+		refund, attempt := id.New[id.Refund](time.Now()), w.make("attempt", p)
+		w.exec(`INSERT INTO refunds (id, merchant_id, livemode, attempt_id, title, status, collected, booked, network, asset, pay_from, pay_to, amount, actor, created_at, updated_at, ended_at)
+			VALUES ($1, $2, false, $3, 'Tea', 'failed', false, false, $4, $5, $5, $5, 1, 'Ada', now(), now(), now())`, refund, w.shop, attempt, sepolia, payTo)
+		return string(refund)
 	case "item", "list of keys", "picture", "file", "sale", "line":
 		return w.makeOfShelf(kind)
 	default:

@@ -20,8 +20,10 @@ func (h *Handlers) refundRoutes(e *echo.Echo) {
 	const one = views.RefundsPath + "/:refund"
 	e.GET(views.SalesPath+"/:sale", h.may(access.SeeSales, h.showSale))
 	e.GET(views.RefundsPath, h.may(access.SeeMoney, h.refunds))
-	e.GET(views.RefundNewPath, h.may(access.GiveRefunds, h.newRefund))
-	e.POST(views.RefundsPath, h.may(access.GiveRefunds, h.createRefund))
+	for _, of := range []string{views.SalesPath + "/:sale", views.ReconciliationPath + "/:exception"} {
+		e.GET(of+"/refund", h.may(access.GiveRefunds, h.newRefund))
+		e.POST(of+"/refund", h.may(access.GiveRefunds, h.createRefund))
+	}
 	e.GET(one, h.may(access.SeeMoney, h.showRefund))
 	e.POST(one+"/transaction", h.may(access.GiveRefunds, h.reportRefund))
 	e.POST(one+"/cancellation", h.may(access.GiveRefunds, h.cancelRefund))
@@ -110,7 +112,7 @@ func (h *Handlers) refunds(c echo.Context, s seller) error {
 func (h *Handlers) refundFormOf(c echo.Context, s seller) (v views.RefundFormView, f checkout.RefundForm, err error) {
 	ctx := c.Request().Context()
 	v = views.RefundFormView{DashboardView: h.frame(c, s, "Refund", views.SectionSales, false), What: "whole", Once: id.NewToken()}
-	if text := cmp.Or(c.FormValue("exception"), c.QueryParam("exception")); text != "" {
+	if text := c.Param("exception"); text != "" {
 		exception, err := id.Parse[id.Exception](text)
 		if err != nil {
 			return v, f, err
@@ -123,7 +125,7 @@ func (h *Handlers) refundFormOf(c echo.Context, s seller) (v views.RefundFormVie
 		f.Exception = exception
 		return v, f, nil
 	}
-	sale, err := id.Parse[id.Sale](cmp.Or(c.FormValue("sale"), c.QueryParam("sale")))
+	sale, err := whichSale(c)
 	if err != nil {
 		return v, f, err
 	}

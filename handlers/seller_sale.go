@@ -70,6 +70,8 @@ func saleRow(s checkout.Sale, zone *time.Location) views.SaleRow {
 		row.State, row.Pending = string(checkout.Reversed), true
 	case s.Amount > 0 && s.Refunded == s.Amount:
 		row.State, row.Pending = "refunded", true
+	case s.Refunded > 0:
+		row.State = "part_refunded"
 	case s.Late:
 		row.State = string(checkout.SettledLate)
 	}

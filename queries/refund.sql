@@ -133,8 +133,7 @@ UPDATE attempts SET buyer_token_hash = NULL WHERE id = @id;
 
 -- name: RevokePasses :exec
 -- A pass that was paid for once is over; of one that was paid for more often, what this purchase added.
-UPDATE passes SET payments = greatest(payments - 1, 0),
-    revoked_at = CASE WHEN own OR payments <= 1 OR bought.period = '' THEN coalesce(revoked_at, @now::timestamptz) ELSE revoked_at END,
+UPDATE passes SET revoked_at = CASE WHEN own OR payments <= 1 OR bought.period = '' THEN coalesce(revoked_at, @now::timestamptz) ELSE revoked_at END,
     ends_at = CASE WHEN own OR payments <= 1 OR bought.period = '' THEN ends_at ELSE ends_at - bought.period::interval END
 FROM (SELECT pass_id, period FROM pass_sales WHERE pass_sales.attempt_id = @attempt_id
     UNION ALL SELECT pass_id, pass_period FROM calls WHERE calls.attempt_id = @attempt_id) bought

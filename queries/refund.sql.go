@@ -1159,8 +1159,7 @@ func (q *Queries) RevokeLines(ctx context.Context, db DBTX, arg RevokeLinesParam
 }
 
 const revokePasses = `-- name: RevokePasses :exec
-UPDATE passes SET payments = greatest(payments - 1, 0),
-    revoked_at = CASE WHEN own OR payments <= 1 OR bought.period = '' THEN coalesce(revoked_at, $1::timestamptz) ELSE revoked_at END,
+UPDATE passes SET revoked_at = CASE WHEN own OR payments <= 1 OR bought.period = '' THEN coalesce(revoked_at, $1::timestamptz) ELSE revoked_at END,
     ends_at = CASE WHEN own OR payments <= 1 OR bought.period = '' THEN ends_at ELSE ends_at - bought.period::interval END
 FROM (SELECT pass_id, period FROM pass_sales WHERE pass_sales.attempt_id = $2
     UNION ALL SELECT pass_id, pass_period FROM calls WHERE calls.attempt_id = $2) bought

@@ -9,23 +9,18 @@ import (
 	"xsynesis/money"
 )
 
-// Money that goes back.
-const (
-	RefundsPath   = "/dashboard/refunds"
-	RefundNewPath = RefundsPath + "/new" // of sale=… or exception=…
-)
+// RefundsPath lists the money that went back.
+const RefundsPath = "/dashboard/refunds"
 
 // SalePath is one sale as its seller sees it, with all of its purchase.
 func SalePath(sale id.Sale) string { return SalesPath + "/" + url.PathEscape(string(sale)) }
 
-// RefundOfSalePath is the form that gives a sale back, and all of its purchase with it.
-func RefundOfSalePath(sale id.Sale) string {
-	return RefundNewPath + "?" + url.Values{"sale": {string(sale)}}.Encode()
-}
+// RefundOfSalePath is the form that gives a sale back, with all of its purchase; posting to it does.
+func RefundOfSalePath(sale id.Sale) string { return SalePath(sale) + "/refund" }
 
-// RefundOfExceptionPath is the form that gives a payment back which somebody has to decide on.
+// RefundOfExceptionPath is the form that gives a payment back which somebody has to decide on; posting to it does.
 func RefundOfExceptionPath(exception id.Exception) string {
-	return RefundNewPath + "?" + url.Values{"exception": {string(exception)}}.Encode()
+	return ExceptionPath(exception) + "/refund"
 }
 
 // RefundPath is one refund.
@@ -71,6 +66,14 @@ type SaleLine struct {
 	Revoked bool // its goods are the buyer's no more
 }
 
+// path is a sale's own page, or its purchase while it is under way.
+func (r SaleRow) path() string {
+	if r.Sale == "" {
+		return purchasePath(r.Attempt)
+	}
+	return SalePath(r.Sale)
+}
+
 // RefundsView is the list of refunds.
 //
 // Shown by GET /dashboard/refunds. Live: [LiveFragment].
@@ -109,9 +112,9 @@ func refundState(status string, waits bool) string {
 
 // RefundFormView asks what goes back.
 //
-// Shown by GET /dashboard/refunds/new with sale=… or exception=…. It posts sale or exception, once, what (whole, lines or
-// part), qty-<sale> for each line, amount, reason, restock, revoke and free_code to /dashboard/refunds → 303 to the refund.
-// What is refused comes back as this page with 422.
+// Shown by GET …/refund of a sale, or of a payment to decide on. It posts once, what (whole, lines or part), qty-<sale> for each
+// line, amount, reason, restock, revoke and free_code to itself → 303 to the refund. What is refused comes back as this page
+// with 422.
 type RefundFormView struct {
 	DashboardView
 	Sale      id.Sale
@@ -149,7 +152,14 @@ func (v RefundFormView) back() string {
 	if v.Sale != "" {
 		return SalePath(v.Sale)
 	}
-	return ExceptionsPath
+	return ExceptionPath(v.Exception)
+}
+
+func (v RefundFormView) action() string {
+	if v.Sale != "" {
+		return RefundOfSalePath(v.Sale)
+	}
+	return RefundOfExceptionPath(v.Exception)
 }
 
 // RefundView is one refund.
