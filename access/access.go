@@ -39,6 +39,8 @@ const (
 	SalesWrite     Scope = "sales:write"
 	RefundsRead    Scope = "refunds:read"
 	RefundsWrite   Scope = "refunds:write"
+	PayoutsRead    Scope = "payouts:read"
+	PayoutsWrite   Scope = "payouts:write"
 	WebhooksRead   Scope = "webhooks:read"
 	WebhooksWrite  Scope = "webhooks:write"
 	EventsRead     Scope = "events:read"
@@ -48,7 +50,7 @@ const (
 )
 
 // Scopes lists all of them.
-var Scopes = []Scope{LinksRead, LinksWrite, ItemsRead, ItemsWrite, EndpointsRead, EndpointsWrite, SalesRead, SalesWrite, CodesRead, CodesWrite, RefundsRead, RefundsWrite, WebhooksRead, WebhooksWrite, EventsRead, PaymentsDev}
+var Scopes = []Scope{LinksRead, LinksWrite, ItemsRead, ItemsWrite, EndpointsRead, EndpointsWrite, SalesRead, SalesWrite, CodesRead, CodesWrite, RefundsRead, RefundsWrite, PayoutsRead, PayoutsWrite, WebhooksRead, WebhooksWrite, EventsRead, PaymentsDev}
 
 // Caller is a program that acts for a shop, in one mode.
 type Caller struct {

@@ -139,7 +139,7 @@ func (g *Gate) PrivyCaller(ctx context.Context, token string, seller id.Merchant
 // needs says which permission of a person each scope of a program is.
 var needs = map[Scope]Permission{
 	LinksRead: SeeLinks, LinksWrite: ChangeLinks, ItemsRead: SeeItems, ItemsWrite: ChangeItems, EndpointsRead: SeeEndpoints, EndpointsWrite: ChangeEndpoints, SalesRead: SeeSales, SalesWrite: SendOrders, RefundsRead: SeeMoney, RefundsWrite: GiveRefunds, WebhooksRead: SeeWebhooks, WebhooksWrite: ChangeWebhooks,
-	EventsRead: SeeWebhooks, CodesRead: SeeCodes, CodesWrite: ChangeCodes, PaymentsDev: Simulate,
+	PayoutsRead: SeeMoney, PayoutsWrite: PayOut, EventsRead: SeeWebhooks, CodesRead: SeeCodes, CodesWrite: ChangeCodes, PaymentsDev: Simulate,
 }
 
 // scopes are what a program may do for a person with this role.

@@ -61,6 +61,7 @@ type apiWorld struct {
 	access    *access.Service
 	gate      *access.Gate
 	payees    *shop.Payees
+	custody   *ledger.Custody
 	hooks     *webhook.Service
 	endpoints *shop.Endpoints
 	ahead     atomic.Int64 // how far the clock of webhooks is moved
@@ -90,10 +91,11 @@ func newWorld(t *testing.T, change ...func(*handlers.Options)) *apiWorld {
 		Networks: networks, Settlers: map[string]checkout.Settler{sepolia: mined{}}, Shop: shops, Hub: hub, Webhooks: w.hooks, Vault: sealer,
 		FacilitatorPolicy: checkout.FacilitateOwn, FacilitatorBudget: 10, PublicURL: site, Hold: 15 * time.Minute, Wait: 100 * time.Millisecond, Lease: time.Minute, Sweep: time.Minute, Now: now,
 	})
+	w.custody = ledger.NewCustody(pool, jobs, ledger.CustodyOptions{Networks: networks, Webhooks: w.hooks, Vault: sealer, Lease: time.Minute, Sweep: time.Minute, Now: now})
 	w.gate, w.endpoints = newGate(t, w.access), shop.NewEndpoints(shops, client, sealer)
 	w.payees = shop.NewPayees(pool, silentNetworks(), silentChains(), w.hooks, now)
 	o := handlers.Options{
-		Access: w.access, Tills: access.NewTills(w.access, w.hooks), Gate: w.gate, Shop: shops, Payees: w.payees, Checkout: w.checkout, Books: ledger.New(pool), Hub: hub, Networks: networks, PublicURL: site,
+		Access: w.access, Tills: access.NewTills(w.access, w.hooks), Gate: w.gate, Shop: shops, Payees: w.payees, Checkout: w.checkout, Books: ledger.New(pool), Custody: w.custody, Hub: hub, Networks: networks, PublicURL: site,
 		DevSettle: true, FacilitatorSecret: callbackSecret, AnyHost: true, Ready: func(context.Context) error { return nil }, Now: now,
 		Operator: access.NewOperator(pool, operatorToken, now), Health: health.New(pool, health.Options{Networks: networks, Queues: []string{"settle"}, Now: now}),
 		JobPages: queuePages{}, Webhooks: w.hooks, Endpoints: w.endpoints, Egress: client,

@@ -43,6 +43,7 @@ type Options struct {
 	Endpoints *shop.Endpoints
 	Egress    *egress.Client
 	Books     *ledger.Books
+	Custody   *ledger.Custody
 	Hub       *checkout.Hub
 	Networks  *evm.Registry
 	Webhooks  *webhook.Service

@@ -13,6 +13,7 @@ import (
 	"xsynesis/audit"
 	"xsynesis/evm"
 	"xsynesis/id"
+	"xsynesis/money"
 	"xsynesis/queries"
 	"xsynesis/webhook"
 )
@@ -208,6 +209,49 @@ func (c *Custody) RemoveDestination(ctx context.Context, merchant id.Merchant, n
 	})
 	if err != nil {
 		return fmt.Errorf("remove a payout address of %s: %w", merchant, err)
+	}
+	return nil
+}
+
+// Limit is what programs may pay out for a shop within 24 hours, on each network.
+func (c *Custody) Limit(ctx context.Context, merchant id.Merchant) (money.USDC, error) {
+	m, err := queries.New().MerchantByID(ctx, c.pool, merchant)
+	if err != nil {
+		return 0, fmt.Errorf("limit of %s: %w", merchant, err)
+	}
+	return m.PayoutLimit, nil
+}
+
+// limitSeen is what the audit log says of what programs may pay out.
+type limitSeen struct {
+	Limit string `json:"limit"`
+}
+
+// SetLimit changes what programs may pay out; nothing at all is 0. Errors: [*FieldError].
+func (c *Custody) SetLimit(ctx context.Context, merchant id.Merchant, limit money.USDC, by audit.By) error {
+	if limit < 0 {
+		return &FieldError{"limit", "Give an amount, or 0 for nothing."}
+	}
+	err := pgx.BeginFunc(ctx, c.pool, func(tx pgx.Tx) error {
+		q := queries.New()
+		if _, err := q.MerchantLock(ctx, tx, merchant); err != nil {
+			return err
+		}
+		was, err := q.MerchantByID(ctx, tx, merchant)
+		if err != nil {
+			return err
+		}
+		changed, err := q.MerchantSetPayoutLimit(ctx, tx, queries.MerchantSetPayoutLimitParams{ID: merchant, PayoutLimit: limit})
+		if err != nil || changed == 0 {
+			return err
+		}
+		return audit.RecordTx(ctx, tx, c.now(), audit.Row{
+			By: by, Merchant: merchant, Action: "payout_limit.set", ResourceType: "shop", ResourceID: string(merchant),
+			Before: limitSeen{was.PayoutLimit.Units()}, After: limitSeen{limit.Units()},
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("set the payout limit of %s: %w", merchant, err)
 	}
 	return nil
 }

@@ -192,3 +192,6 @@ ON CONFLICT (merchant_id, account, network, asset, slot) DO UPDATE SET amount = 
 UPDATE balances b SET amount = (SELECT coalesce(sum(e.amount), 0) FROM entries e
     WHERE e.merchant_id = b.merchant_id AND e.account = b.account AND e.network = b.network AND e.asset = b.asset AND e.slot = b.slot)
 WHERE b.merchant_id = @merchant_id AND b.account = @account AND b.network = @network AND b.asset = @asset AND b.slot = @slot;
+
+-- name: MerchantSetPayoutLimit :execrows
+UPDATE merchants SET payout_limit = @payout_limit WHERE id = @id AND payout_limit <> @payout_limit;

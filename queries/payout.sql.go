@@ -577,6 +577,23 @@ func (q *Queries) JournalPage(ctx context.Context, db DBTX, arg JournalPageParam
 	return items, nil
 }
 
+const merchantSetPayoutLimit = `-- name: MerchantSetPayoutLimit :execrows
+UPDATE merchants SET payout_limit = $1 WHERE id = $2 AND payout_limit <> $1
+`
+
+type MerchantSetPayoutLimitParams struct {
+	PayoutLimit money.USDC
+	ID          id.Merchant
+}
+
+func (q *Queries) MerchantSetPayoutLimit(ctx context.Context, db DBTX, arg MerchantSetPayoutLimitParams) (int64, error) {
+	result, err := db.Exec(ctx, merchantSetPayoutLimit, arg.PayoutLimit, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const owed = `-- name: Owed :one
 SELECT coalesce(-sum(amount), 0)::bigint FROM balances
 WHERE merchant_id = $1 AND account = 'available' AND network = $2 AND asset = $3

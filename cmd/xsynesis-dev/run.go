@@ -55,7 +55,7 @@ func runChain(ctx context.Context, c *config.Config, stdout io.Writer) error {
 }
 
 // seedWorld makes the demo world on a chain and a database that are there.
-func seedWorld(ctx context.Context, c *config.Config, sales int) error {
+func seedWorld(ctx context.Context, c *config.Config, s seedCmd, stdout io.Writer) error {
 	k, err := loadKeys(c.DataDir)
 	if err != nil {
 		return err
@@ -65,7 +65,8 @@ func seedWorld(ctx context.Context, c *config.Config, sales int) error {
 		return err
 	}
 	return database.Serve(ctx, c, func(ctx context.Context, c *config.Config) error {
-		p, err := wire.Build(ctx, c, false, wire.Timing{})
+		c.RelayerKey = config.NewKey(k.Relayer)
+		p, err := wire.Build(ctx, c, true, wire.Timing{}) // it makes the addresses at which money is kept
 		if err != nil {
 			return err
 		}
@@ -74,7 +75,10 @@ func seedWorld(ctx context.Context, c *config.Config, sales int) error {
 		if err != nil {
 			return err
 		}
-		return paySales(ctx, p, w, k, sales)
+		if err := paySales(ctx, p, w, k, s.Sales); err != nil || s.Past == 0 {
+			return err
+		}
+		return writePast(ctx, p, s.Past, stdout)
 	})
 }
 
@@ -127,7 +131,7 @@ func open(ctx context.Context, c *config.Config, k keys, chain *devchain.Chain, 
 
 // begin puts the demo's shops into the world, unless it is to begin empty.
 func begin(ctx context.Context, c *config.Config, k keys, empty bool) (world, error) {
-	p, err := wire.Build(ctx, c, false, wire.Timing{})
+	p, err := wire.Build(ctx, c, true, wire.Timing{}) // it makes the addresses at which money is kept
 	if err != nil {
 		return world{}, err
 	}

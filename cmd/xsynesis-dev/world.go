@@ -10,6 +10,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/ethereum/go-ethereum/common"
+
 	"xsynesis/access"
 	"xsynesis/cmd/config"
 	"xsynesis/cmd/process"
@@ -52,6 +54,7 @@ type demoShop struct {
 	payee    func(keys) *ecdsa.PrivateKey
 	links    []shop.LinkForm
 	items    []demoItem
+	collects bool // its money is kept for it
 }
 
 // cent keeps the demo's prices below what unmodified clients spend without asking.
@@ -66,7 +69,7 @@ var demoShops = []demoShop{
 			{Title: "Coffee beans “Fjord”, 250 g", Description: "Roasted on Tuesday. Ready to take at the counter.", Price: 1250 * cent},
 			{Title: "Tasting evening, one seat", Description: "Six coffees, two hours, a table of eight.", Price: 2400 * cent, MaxPayments: 8},
 		},
-		cafeShelf,
+		cafeShelf, true,
 	},
 	{
 		access.Founding{Slug: "halden-books", Name: "Halden Books", Domain: "halden-books.example", Owner: "Ines Halden"},
@@ -75,13 +78,13 @@ var demoShops = []demoShop{
 			{Title: "Reading night, one seat", Description: "Doors at seven, tea included.", Price: 1200 * cent, MaxPayments: 40},
 			{Title: "The Lighthouse Ledger, paperback", Price: 1850 * cent},
 		},
-		bookShelf,
+		bookShelf, false,
 	},
 	{
 		access.Founding{Slug: "tidal-data", Name: "Tidal Data", Domain: "tidal-data.example", Owner: "Omar Reyes"},
 		func(k keys) *ecdsa.PrivateKey { return k.Data },
 		[]shop.LinkForm{{Title: "Tide tables, one harbour", Description: "A year of high and low water as JSON.", Price: 2 * cent}},
-		nil,
+		nil, false,
 	},
 }
 
@@ -152,6 +155,9 @@ func (d demoShop) open(ctx context.Context, p *wire.Parts, k keys) (id.Merchant,
 	if err := p.Shop.SetPayee(ctx, merchant, network, address(d.payee(k)), &proven); err != nil {
 		return "", nil, err
 	}
+	if err := d.keep(ctx, p, merchant, address(d.payee(k))); err != nil {
+		return "", nil, err
+	}
 	var links []shop.Link
 	for _, form := range d.links {
 		l, err := linkTitled(ctx, p, merchant, form)
@@ -161,6 +167,24 @@ func (d demoShop) open(ctx context.Context, p *wire.Parts, k keys) (id.Merchant,
 		links = append(links, l)
 	}
 	return merchant, links, nil
+}
+
+// keep has the shop's money kept for it from its beginning, and lets it be paid out to where the shop is paid.
+func (d demoShop) keep(ctx context.Context, p *wire.Parts, merchant id.Merchant, own common.Address) error {
+	if !d.collects {
+		return nil
+	}
+	if err := p.Custody.Fill(ctx); err != nil {
+		return err
+	}
+	modes, err := p.Custody.Modes(ctx, merchant, false)
+	if err != nil || len(modes) == 0 || modes[0].Deposit != (common.Address{}) {
+		return err
+	}
+	if err := p.Custody.SetMode(ctx, merchant, network, true, byDemo); err != nil {
+		return err
+	}
+	return p.Custody.TrustDestination(ctx, merchant, network, own)
 }
 
 func linkTitled(ctx context.Context, p *wire.Parts, merchant id.Merchant, form shop.LinkForm) (shop.Link, error) {
