@@ -54,6 +54,7 @@ type wallet struct {
 	signs  int                 // how often it was asked to sign
 	decide func() *walletError // on signing; nil approves at once
 	moves  func() *walletError // on changing the network
+	rpc    string              // where it sends money by itself; empty for nowhere
 }
 
 func newWallet(key *ecdsa.PrivateKey, chain int64) *wallet { return &wallet{key: key, chain: chain} }
@@ -120,6 +121,8 @@ func (w *wallet) answer(text string) (any, *walletError) {
 		return w.sign(asked.Params)
 	case "personal_sign":
 		return w.signText(asked.Params)
+	case "eth_sendTransaction":
+		return w.send(asked.Params)
 	default:
 		return nil, &walletError{4200, "unknown method " + asked.Method}
 	}
