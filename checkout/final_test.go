@@ -139,7 +139,7 @@ func TestAPaymentThatIsGoneForGoodIsTakenBack(t *testing.T) {
 
 			require.Zero(t, s.received(t))
 			require.Equal(t, 2, s.count(t, `SELECT count(*) FROM postings WHERE source = $1 AND kind IN ('sale', 'reversal')`, p.Settlement.ID))
-			require.Equal(t, 1, s.count(t, `SELECT count(*) FROM events WHERE type = 'settlement.reversed'`))
+			require.Equal(t, 1, s.count(t, `SELECT count(*) FROM events WHERE event_type = 'settlement.reversed'`))
 			require.Equal(t, 1, s.count(t, `SELECT count(*) FROM notices WHERE kind = 'payment_reversed'`))
 			now, err := s.checkout.Purchase(t.Context(), a.ID)
 			require.NoError(t, err)
