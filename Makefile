@@ -7,7 +7,7 @@ SHELL := /bin/bash
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/xsynesis
 TOOL  := go tool -modfile=tools/go.mod
 # Two packages at a time: some of them run a browser, a chain and a database each.
-TEST  := go test -p 2 -timeout 20m
+TEST  := go test -p 2 -timeout 40m
 
 # Where the tests find what scripts/install has put outside the tree.
 export PLAYWRIGHT_DRIVER_PATH ?= $(CACHE)/playwright
@@ -62,11 +62,14 @@ golden: ## write the expected pages of the tests anew; look at the difference be
 bench: build ## measure a whole shop against what cannot be left out; fails where a bound is broken
 	@scripts/install postgres clients
 	go run ./bench
+	go test -count 1 -timeout 10m -run '^$$' -bench '^BenchmarkRecordSettlement$$' -benchtime 1x -v ./checkout
 
-soak: ## long storms of kills: the whole shop 20 times while it is paid (KILLS=100 for more), each step of a payment, any process for two minutes, workers and dispatchers 1,000 times
+soak: ## long storms of kills: the whole shop 20 times while it is paid (KILLS=100 for more), each step of a payment, any process for two minutes, workers and dispatchers 1,000 times, and 10,000 histories of a shop's money
 	@scripts/install postgres clients
 	go test -count 1 -timeout 0 -v -run '^(TestKilledTree|TestCrash|TestCrashOfPaidAPIs|TestFleet)$$' ./e2e -kills $(or $(KILLS),20)
 	go test -count 1 -timeout 0 -v -run '^TestWhatIsSoldHeldAndFreeIsWhatWasPutIn$$' ./checkout -sequences 10000
+	go test -count 1 -timeout 0 -v -run '^TestTheBooksTheChainAndAPaperAgree$$' ./checkout -histories 10000
+	TOLD=1000 go test -count 1 -timeout 0 -v -run '^TestASettlementToldByAllAtOnceIsOneSale$$' ./checkout
 	go test -count 1 -timeout 0 -v -run '^TestStorm$$' ./e2e -storm 60
 	go test -count 1 -timeout 0 -v -run '^TestStormOfWorkers$$' ./e2e -worker-kills 1000
 

@@ -70,7 +70,7 @@ func run(ctx context.Context, out io.Writer) error {
 	for _, m := range []struct {
 		name string
 		run  func(context.Context, *openedShop) ([]result, error)
-	}{{"batches", batches}, {"throughput", throughput}, {"latency", latency}, {"stock", stock}, {"page", linkPage}, {"calls", calls}, {"webhooks", webhooks}} {
+	}{{"batches", batches}, {"throughput", throughput}, {"latency", latency}, {"stock", stock}, {"page", linkPage}, {"calls", calls}, {"webhooks", webhooks}, {"reports", reports}} {
 		if !chosen(m.name) {
 			continue
 		}

@@ -56,15 +56,16 @@ func (*chainCmd) Run(ctx context.Context, stdout io.Writer) error {
 
 type seedCmd struct {
 	Sales int `help:"Also make this many sales." default:"0"`
+	Past  int `help:"Also write this many sales of the last year into the books of a shop of their own, unpaid." default:"0"`
 }
 
 // Run makes what is missing of the demo world; what is there stays.
-func (s *seedCmd) Run(ctx context.Context) error {
+func (s *seedCmd) Run(ctx context.Context, stdout io.Writer) error {
 	c, err := load(config.Worker)
 	if err != nil {
 		return err
 	}
-	return seedWorld(ctx, c, s.Sales)
+	return seedWorld(ctx, c, *s, stdout)
 }
 
 func load(role config.Role) (*config.Config, error) {
