@@ -57,11 +57,19 @@ func (s *scene) many(t *testing.T, count int, payee common.Address) []evm.Transf
 		if to == (common.Address{}) {
 			to = address(newKey())
 		}
-		a, signature := s.sign(t, x402.Authorization{From: address(s.buyer), To: to, Value: big.NewInt(int64(money.One)),
-			ValidAfter: new(big.Int), ValidBefore: big.NewInt(time.Now().Add(10 * time.Minute).Unix()), Nonce: random()})
-		all[i] = transfer(newRef(), a, signature)
+		all[i] = s.paying(t, s.buyer, to)
 	}
 	return all
+}
+
+// paying is a payment of one unit of money.
+func (s *scene) paying(t *testing.T, payer *ecdsa.PrivateKey, payee common.Address) evm.Transfer {
+	t.Helper()
+	a := x402.Authorization{From: address(payer), To: payee, Value: big.NewInt(int64(money.One)),
+		ValidAfter: new(big.Int), ValidBefore: big.NewInt(time.Now().Add(10 * time.Minute).Unix()), Nonce: random()}
+	signature, err := x402.Sign(a, s.token, payer)
+	require.NoError(t, err)
+	return transfer(newRef(), a, signature)
 }
 
 // proved requires each of these to be paid once, and counts the payments of each transaction.
@@ -116,7 +124,7 @@ func TestFiftyWaitingPaymentsNeedThreeTransactions(t *testing.T) {
 			s.proved(t, s.settleAll(within(t, 30*time.Second), s.relayer, paid, unnoticed)) // their balances are filled
 			var all []evm.Transfer
 			for i := range 50 {
-				all = append(all, s.many(t, 1, payees[i%tt.payees])...)
+				all = append(all, s.paying(t, world.crowd[i], payees[i%tt.payees]))
 				all[i].New = true // as the first look at a payment is
 			}
 			done := s.settleAll(within(t, 30*time.Second), s.relayer, all, unnoticed)

@@ -19,7 +19,7 @@ import (
 
 const (
 	signatureTimeout = 2 * time.Second
-	signatureGas     = 300_000 // what a payer's contract may burn to say yes
+	signatureGas     = 100_000 // what a payer's contract may burn to say yes, 25,000 for the question included
 )
 
 // Options are the limits of a [Chain]; the zero value is fit for production.

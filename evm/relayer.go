@@ -182,10 +182,7 @@ func (r *Relayer) settle(ctx context.Context, t Transfer, k Keeper) (Proof, erro
 	case <-ctx.Done():
 		return Proof{}, before(begun, fmt.Errorf("%w: too much in flight: %w", ErrUnavailable, ctx.Err()))
 	}
-	if begun == nil {
-		return r.advance(ctx, t, k, nil, r.o.Batch)
-	}
-	if begun.state == stateOpen {
+	if begun == nil || begun.state == stateOpen {
 		return r.advance(ctx, t, k, begun, r.o.Batch)
 	}
 	// It was mined, or its nonce went elsewhere: the chain says whether there is anything left to do.

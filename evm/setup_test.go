@@ -35,6 +35,7 @@ var world struct {
 	relayers []*ecdsa.PrivateKey // with ETH
 	buyers   []*ecdsa.PrivateKey // with USDC, without ETH
 	wallet   common.Address      // a smart wallet of the first buyer's, with USDC
+	crowd    []*ecdsa.PrivateKey // fifty more buyers
 	borrower *ecdsa.PrivateKey   // its account borrows a smart wallet's code, which says yes for the first buyer; with USDC
 	next     atomic.Int64
 }
@@ -68,6 +69,11 @@ func run(m *testing.M) int {
 	for i := range accounts {
 		alloc[address(world.relayers[i])] = devchain.Account{ETH: ether(10)}
 		alloc[address(world.buyers[i])] = devchain.Account{USDC: 1_000_000 * money.One}
+	}
+	for range 50 {
+		key := newKey()
+		world.crowd = append(world.crowd, key)
+		alloc[address(key)] = devchain.Account{USDC: 1_000_000 * money.One}
 	}
 	world.wallet = common.HexToAddress("0x5afe000000000000000000000000000000000001")
 	alloc[world.wallet] = devchain.Account{USDC: 100 * money.One}

@@ -27,5 +27,5 @@ func (c *Chain) Simulate(ctx context.Context, a x402.Authorization, signature []
 	}
 }
 
-// simulateGas is what a transfer may burn while it is only tried, a payer's contract included.
-const simulateGas = 500_000
+// simulateGas is what a transfer may burn while it is only tried: as much as when it is sent.
+const simulateGas = contractGas
