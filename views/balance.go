@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"time"
 
-	"xsynesis/access"
 	"xsynesis/id"
 	"xsynesis/money"
 )
@@ -61,7 +60,6 @@ type BalanceRow struct {
 	Explorer  string     // of the address
 	OnChain   money.USDC
 	Block     uint64 // 0: the network did not answer
-	MayPayOut bool
 }
 
 // driftText says how far the network is from the books.
@@ -230,8 +228,5 @@ func payoutFrame(v DashboardView) Page {
 	p.Styles = append(p.Styles, "css/items.css", "css/balance.css")
 	return p
 }
-
-// mayOpen tells whether numbers lead to their entries.
-func (v BalanceView) mayOpen() bool { return v.may(access.SeeMoney) }
 
 func blockText(block uint64) string { return "block " + strconv.FormatUint(block, 10) }
