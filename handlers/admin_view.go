@@ -33,6 +33,7 @@ func (h *Handlers) adminView(f health.Figures) (views.AdminView, error) {
 		})
 	}
 	facilitatorRows(&v, f)
+	booksRows(&v, f)
 	for _, p := range f.Processes {
 		v.Processes = append(v.Processes, views.ProcessRow{
 			Role: p.Role, Host: p.Host, Version: p.Version, Queues: strings.Join(p.Queues, ", "), Alive: p.Alive(),
@@ -137,4 +138,17 @@ func coins(smallest *big.Int) string {
 	micro := new(big.Int).Div(smallest, big.NewInt(1e12))
 	whole, rest := new(big.Int).QuoRem(micro, big.NewInt(1e6), new(big.Int))
 	return strings.TrimRight(strings.TrimRight(fmt.Sprintf("%d.%06d", whole, rest), "0"), ".") + " ETH"
+}
+
+func booksRows(v *views.AdminView, f health.Figures) {
+	for _, c := range f.Compared {
+		row := views.BooksRow{Network: c.Name, Matched: c.Matched, Found: c.Found, Differing: c.Differing}
+		if c.Ended != nil {
+			row.Ago = health.Span(*c.Ended)
+		}
+		v.Compared = append(v.Compared, row)
+	}
+	for _, u := range f.Undecided {
+		v.Undecided = append(v.Undecided, views.UndecidedRow{Kind: u.Kind, Count: u.Count, Oldest: health.Span(u.Oldest)})
+	}
 }

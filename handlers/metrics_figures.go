@@ -121,6 +121,20 @@ var gauges = []gauge{
 				set(c.Took.Seconds(), c.Network)
 			}
 		}),
+	gaugeOf("undecided", "Money that shops have to decide on, counted up to 20000.", []string{"kind"},
+		func(f health.Figures, set func(float64, ...string)) {
+			for _, u := range f.Undecided {
+				set(float64(u.Count), u.Kind)
+			}
+		}),
+	gaugeOf("reconciled_seconds", "Since the books were last held against the chain.", []string{"network"},
+		func(f health.Figures, set func(float64, ...string)) {
+			for _, c := range f.Compared {
+				if c.Ended != nil {
+					set(c.Ended.Seconds(), c.Network)
+				}
+			}
+		}),
 	gaugeOf("processes", "Processes of the shop that live.", []string{"role"},
 		func(f health.Figures, set func(float64, ...string)) {
 			alive := map[string]int{}

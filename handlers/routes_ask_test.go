@@ -23,7 +23,7 @@ import (
 var kinds = map[string]string{
 	":link": "link", ":webhook": "webhook", ":delivery": "delivery", ":replay": "replay", ":attempt": "attempt", ":key": "key", ":person": "person",
 	":invite": "invite", ":till": "till", ":passkey": "passkey", ":address": "address", ":session": "session",
-	":upload": "picture", ":line": "line", ":batch": "code batch", ":endpoint": "endpoint", ":pass": "pass", ":slug": "slug", ":item": "item", ":sale": "sale", ":refund": "refund", "/dashboard/items/:item/keys": "list of keys",
+	":upload": "picture", ":line": "line", ":batch": "code batch", ":endpoint": "endpoint", ":pass": "pass", ":slug": "slug", ":item": "item", ":sale": "sale", ":refund": "refund", ":exception": "exception", ":payout": "payout", "/dashboard/items/:item/keys": "list of keys",
 	":number": "line", "/pos/:token": "link token", "/pos/:token/events": "link token",
 	"/link/:token": "link token", "/link/:token/onward": "link token", "/api/link/:token": "link token", "/invite/:token": "invite token",
 	"/api/payment_attempts/:id": "attempt", "/api/payment_attempts/:id/pay": "attempt",

@@ -88,7 +88,7 @@ func (w *accessWorld) stocked(p somebody) rows {
 	for _, kind := range []string{"attempt", "webhook", "delivery", "replay", "key", "person", "cashier", "invite", "till", "change", "notice", "list of keys", "sale", "pass"} {
 		ids(kind)
 	}
-	for _, path := range []string{"/dashboard/webhooks", "/dashboard/staff", "/dashboard/settings/address", "/dashboard/links", "/dashboard/items", "/dashboard/orders/late"} {
+	for _, path := range []string{"/dashboard/webhooks", "/dashboard/staff", "/dashboard/settings/address", "/dashboard/links", "/dashboard/items", "/dashboard/reconciliation"} {
 		w.notice("Look at "+path+".", path)
 	}
 	w.giveUp()

@@ -44,7 +44,7 @@ func unknown() rows {
 		"endpoint": string(id.New[id.Endpoint](now)), "pass": string(id.New[id.Pass](now)),
 		"passkey": base64.RawURLEncoding.EncodeToString([]byte(id.NewToken())[:20]), "address": "0x00000000000000000000000000000000000000aA",
 		"item": string(id.New[id.Item](now)), "list of keys": string(id.New[id.Item](now)), "picture": string(id.New[id.Upload](now)),
-		"file": string(id.New[id.Upload](now)), "sale": string(id.New[id.Sale](now)), "refund": string(id.New[id.Refund](now)), "line": "0", "slug": "nobody-here",
+		"file": string(id.New[id.Upload](now)), "sale": string(id.New[id.Sale](now)), "refund": string(id.New[id.Refund](now)), "exception": string(id.New[id.Exception](now)), "line": "0", "slug": "nobody-here",
 		"code": string(id.New[id.Code](now)), "code batch": string(id.New[id.CodeBatch](now)), "code word": "NO-SUCH-CODE",
 		"payout": string(id.New[id.Payout](now)),
 	}
@@ -109,6 +109,13 @@ func (w *accessWorld) make(kind string, p somebody) string {
 		w.exec(`INSERT INTO passes (id, merchant_id, livemode, endpoint_id, payer, token_hash, paid_at, payments, created_at) VALUES ($1, $2, false, $3, $4, '', now(), 1, now())`,
 			pass, w.shop, w.make("endpoint", p), payTo)
 		return string(pass)
+	case "exception":
+		exception, settlement := id.New[id.Exception](time.Now()), id.New[id.Settlement](time.Now())
+		w.exec(`INSERT INTO settlements (id, merchant_id, attempt_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, created_at, updated_at)
+			VALUES ($1, $2, $3, false, 'own', 'failed', $4, $5, $5, $1, $5, 1, now(), now())`, settlement, w.shop, w.make("attempt", p), sepolia, payTo)
+		w.exec(`INSERT INTO exceptions (id, merchant_id, livemode, kind, attempt_id, settlement_id, payer, amount, network, transaction, created_at)
+			SELECT $2, merchant_id, false, 'late_sold_out', attempt_id, id, payer, amount, network, transaction, now() FROM settlements WHERE id = $1`, settlement, exception)
+		return string(exception)
 	case "refund":
 		refund, attempt := id.New[id.Refund](time.Now()), w.make("attempt", p)
 		w.exec(`INSERT INTO refunds (id, merchant_id, livemode, attempt_id, title, status, collected, booked, network, asset, pay_from, pay_to, amount, actor, created_at, updated_at, ended_at)

@@ -34,6 +34,9 @@ type Figures struct {
 	// Callbacks are the last of them, newest first.
 	Callbacks []Callback
 	Processes []Process
+	// Compared are the networks whose books were held against their chains, and Undecided is what shops have to decide on.
+	Compared  []Compared
+	Undecided []Undecided
 	// Expected are the queues that some process has to work.
 	Expected []string
 	// Dispatcher says whether a process that only tells merchants' servers is expected.
@@ -86,7 +89,7 @@ func (s *Service) gather(ctx context.Context, now time.Time) (Figures, error) {
 	f := Figures{At: now, Expected: s.o.Queues, Dispatcher: s.o.Dispatcher}
 	chains := s.askChains(ctx, now)
 	for _, part := range []func(context.Context, *Figures) error{
-		s.purchases, s.settlements, s.queues, s.deliveries, s.relayers, s.facilitators, s.processes,
+		s.purchases, s.settlements, s.queues, s.deliveries, s.relayers, s.facilitators, s.books, s.processes,
 	} {
 		if err := part(ctx, &f); err != nil {
 			return Figures{}, fmt.Errorf("gather figures: %w", err)

@@ -66,6 +66,7 @@ func (f Figures) Findings() []Finding {
 		orOK(Queues, "No job waits longer than it should.", f.waiting()),
 		orOK(Webhooks, "Messages to merchants' servers leave on time.", f.webhooks()),
 		f.others(),
+		f.compared(),
 		orOK(Machines, "Every queue has a process that works it.", f.machines()),
 	)
 }

@@ -161,7 +161,8 @@ SELECT e.* FROM postings p JOIN entries e ON e.posting_id = p.id WHERE p.source 
 SELECT * FROM reconciliations ORDER BY network;
 
 -- name: ExceptionFigures :many
-SELECT kind, count(*)::bigint AS count, min(created_at)::timestamptz AS oldest FROM exceptions WHERE resolved_at IS NULL GROUP BY kind ORDER BY kind;
+SELECT kind, count(*)::bigint AS count, min(created_at)::timestamptz AS oldest
+FROM (SELECT kind, created_at FROM exceptions WHERE resolved_at IS NULL LIMIT @most) e GROUP BY kind ORDER BY kind;
 
 -- name: ExceptionPosting :many
 -- What was entered when money came that nothing explains: nothing, where it lies at the shop's own address.

@@ -407,7 +407,8 @@ func (q *Queries) ExceptionDecide(ctx context.Context, db DBTX, arg ExceptionDec
 }
 
 const exceptionFigures = `-- name: ExceptionFigures :many
-SELECT kind, count(*)::bigint AS count, min(created_at)::timestamptz AS oldest FROM exceptions WHERE resolved_at IS NULL GROUP BY kind ORDER BY kind
+SELECT kind, count(*)::bigint AS count, min(created_at)::timestamptz AS oldest
+FROM (SELECT kind, created_at FROM exceptions WHERE resolved_at IS NULL LIMIT $1) e GROUP BY kind ORDER BY kind
 `
 
 type ExceptionFiguresRow struct {
@@ -416,8 +417,8 @@ type ExceptionFiguresRow struct {
 	Oldest time.Time
 }
 
-func (q *Queries) ExceptionFigures(ctx context.Context, db DBTX) ([]ExceptionFiguresRow, error) {
-	rows, err := db.Query(ctx, exceptionFigures)
+func (q *Queries) ExceptionFigures(ctx context.Context, db DBTX, most int32) ([]ExceptionFiguresRow, error) {
+	rows, err := db.Query(ctx, exceptionFigures, most)
 	if err != nil {
 		return nil, err
 	}

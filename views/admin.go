@@ -37,6 +37,31 @@ type AdminView struct {
 	// Facilitators and Callbacks are shown where there are some.
 	Facilitators []FacilitatorRow
 	Callbacks    []CallbackRow
+	// Compared and Undecided are about the books, once they were held against some chain.
+	Compared  []BooksRow
+	Undecided []UndecidedRow
+}
+
+// BooksRow is how a network's books compared with its chain the last time.
+type BooksRow struct {
+	Network                   string
+	Ago                       string // empty: it has not ended
+	Matched, Found, Differing int64
+}
+
+func (r BooksRow) text() string {
+	if r.Ago == "" {
+		return "comparing now"
+	}
+	return r.Ago + " ago: " + count(int(r.Matched), "payment agrees", "payments agree") + ", " + thousands(int(r.Found)) + " found late, " +
+		thousands(int(r.Differing)) + " differing"
+}
+
+// UndecidedRow is what shops have to decide on, of one kind.
+type UndecidedRow struct {
+	Kind   string
+	Count  int64
+	Oldest string
 }
 
 // FacilitatorRow is who moves payments beside our own relayers.
@@ -135,7 +160,7 @@ type ProcessRow struct {
 // subjects are the headings of findings.
 var subjects = map[string]string{
 	"payments": "Payments", "gas": "Gas money", "chains": "Chains", "queues": "Queues", "webhooks": "Webhooks", "processes": "Processes",
-	"facilitators": "Facilitators",
+	"facilitators": "Facilitators", "books": "Books and chains",
 }
 
 // levels give a finding its word, glyph and tone, as states have them.

@@ -86,5 +86,8 @@ func troubleExample(t *testing.T) AdminView {
 	}
 	v.Callbacks = []CallbackRow{{Ago: "3 min", Times: 2, Settlement: "stl_1ChJ5fWnfcVWG99MetSqrT", Outcome: "contradicts: it is paid"}, {Ago: "1 hour", Times: 1}}
 	v.Processes[2].Alive, v.Processes[2].Seen = false, "6 min"
+	v.Findings = append(v.Findings, Finding{"books", 2, "Payments in the books are not on the chain as the books have them: 1 (missing).", "Their shops see them under Reconciliation."})
+	v.Compared = []BooksRow{{Network: "Base Sepolia", Ago: "12 min", Matched: 1204, Found: 1, Differing: 1}, {Network: "Base"}}
+	v.Undecided = []UndecidedRow{{Kind: "missing", Count: 1, Oldest: "12 min"}, {Kind: "unmatched", Count: 3, Oldest: "2 days"}}
 	return v
 }
