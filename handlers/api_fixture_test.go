@@ -89,7 +89,7 @@ func newWorld(t *testing.T, change ...func(*handlers.Options)) *apiWorld {
 	shops, hub := shop.New(pool, networks, w.hooks, now), checkout.NewHub(pool)
 	w.custody = ledger.NewCustody(pool, jobs, ledger.CustodyOptions{Networks: networks, Webhooks: w.hooks, Vault: sealer, Lease: time.Minute, Sweep: time.Minute, Now: now})
 	w.checkout = checkout.New(pool, jobs, checkout.Options{
-		Networks: networks, Settlers: map[string]checkout.Settler{sepolia: mined{}}, Shop: shops, Hub: hub, Webhooks: w.hooks, Vault: sealer,
+		Networks: networks, Chains: silentChains(), Settlers: map[string]checkout.Settler{sepolia: mined{}}, Shop: shops, Hub: hub, Webhooks: w.hooks, Vault: sealer,
 		Custody: w.custody, FacilitatorPolicy: checkout.FacilitateOwn, FacilitatorBudget: 10, PublicURL: site, Hold: 15 * time.Minute, Wait: 100 * time.Millisecond, Lease: time.Minute, Sweep: time.Minute, Now: now,
 	})
 	w.gate, w.endpoints = newGate(t, w.access), shop.NewEndpoints(shops, client, sealer)

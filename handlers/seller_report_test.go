@@ -2,6 +2,7 @@ package handlers_test
 
 import (
 	"encoding/csv"
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -10,6 +11,16 @@ import (
 
 	"xsynesis/id"
 )
+
+// browser is that of the café's owner.
+func (w *apiWorld) browser() with {
+	keeps := w.member()
+	return func(r *http.Request) {
+		keeps(r)
+		r.Header.Set("Accept", "text/html")
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+}
 
 // found are the titles of the sales that a search finds.
 func (w *apiWorld) found(browser with, search string) []string {
@@ -26,7 +37,7 @@ func (w *apiWorld) found(browser with, search string) []string {
 func TestAPaymentIsFoundByAllThatIsWrittenOnIt(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	ada, _ := w.signIn("cafe")
+	ada := w.browser()
 	w.sell("Coffee beans “Fjord”, 250 g", "Table-4")
 	w.sell("Größe é", "1042")
 	sale := func(title string) map[string]any {
@@ -61,7 +72,7 @@ func TestAPaymentIsFoundByAllThatIsWrittenOnIt(t *testing.T) {
 	} {
 		require.Empty(t, w.found(ada, nothing), nothing)
 	}
-	stranger, _ := w.signIn("books")
+	stranger, _ := w.signIn("strangers")
 	for _, theirs := range []string{hash, payer, beans["id"].(string), beans["settlement_id"].(string), "beans", "0.505", "table-4"} {
 		require.Empty(t, w.found(stranger, theirs), theirs)
 	}
@@ -70,7 +81,7 @@ func TestAPaymentIsFoundByAllThatIsWrittenOnIt(t *testing.T) {
 func TestTheOverviewTellsWhenHowAndWhatWasSold(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	ada, _ := w.signIn("cafe")
+	ada := w.browser()
 	w.sell("Flat white", "")
 	w.sell("Flat white", "")
 	for _, period := range []string{"", "today", "yesterday", "7d", "14d", "30d", "month", "last_month", "year", "all", "custom", "nonsense"} {
@@ -80,7 +91,7 @@ func TestTheOverviewTellsWhenHowAndWhatWasSold(t *testing.T) {
 	}
 	page := w.get("/dashboard?period=today", ada).document()
 	require.Contains(t, page.Find(".period-sums").Text(), "1.01 USDC")
-	require.Equal(t, "Link", strings.TrimSpace(page.Find("[aria-labelledby=channels] tbody th").Text()))
+	require.Equal(t, "API", strings.TrimSpace(page.Find("[aria-labelledby=channels] tbody th").Text()))
 	require.Equal(t, 2, page.Find("[aria-labelledby=links] tbody tr").Length())
 	require.Equal(t, 1, page.Find("#hours-title").Length())
 	require.Zero(t, page.Find("#hours-heading").Length(), "the hours are drawn once")
@@ -96,7 +107,7 @@ func TestTheOverviewTellsWhenHowAndWhatWasSold(t *testing.T) {
 func TestTheShopsTimeZoneIsASetting(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	ada, _ := w.signIn("cafe")
+	ada := w.browser()
 	set := func(was, zone string) int {
 		return w.form("/dashboard/settings/zone", url.Values{"was": {was}, "zone": {zone}}, ada).status
 	}
