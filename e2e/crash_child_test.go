@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"crypto/ecdsa"
 	"errors"
 	"io"
 	"log/slog"
@@ -10,12 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
-	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/stretchr/testify/require"
 
 	"xsynesis/cmd/config"
@@ -30,7 +29,7 @@ import (
 const (
 	crashRole  = "CRASH_TEST_ROLE"  // shop or chain
 	crashStep  = "CRASH_TEST_STEP"  // of fault.Steps, for a shop
-	crashAlloc = "CRASH_TEST_ALLOC" // the relayer's and the buyer's address, for a chain
+	crashAlloc = "CRASH_TEST_ALLOC" // the addresses of relayer, buyer and payee, for a chain
 )
 
 // What a shop that dies needs to be back soon.
@@ -77,11 +76,12 @@ func crashChain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	accounts := os.Getenv(crashAlloc)
-	relayer, payer := common.HexToAddress(accounts[:42]), common.HexToAddress(accounts[42:])
+	accounts := strings.Split(os.Getenv(crashAlloc), " ")
+	ether := new(big.Int).Mul(big.NewInt(100), big.NewInt(1e18))
 	chain, err := devchain.Start(ctx, devchain.Options{Port: port, Alloc: map[common.Address]devchain.Account{
-		relayer: {ETH: new(big.Int).Mul(big.NewInt(100), big.NewInt(1e18))},
-		payer:   {USDC: 1_000 * money.One},
+		common.HexToAddress(accounts[0]): {ETH: ether},
+		common.HexToAddress(accounts[1]): {USDC: 1_000 * money.One},
+		common.HexToAddress(accounts[2]): {ETH: ether},
 	}})
 	if err != nil {
 		return err
@@ -93,6 +93,7 @@ func crashChain(ctx context.Context) error {
 // life is one run of this binary as a child.
 type life struct {
 	cmd  *exec.Cmd
+	pipe io.Closer // what it holds on to
 	over chan struct{}
 }
 
@@ -103,7 +104,7 @@ func live(t testing.TB, log string, env ...string) *life {
 	require.NoError(t, err)
 	l := &life{cmd: exec.Command(os.Args[0]), over: make(chan struct{})}
 	l.cmd.Env, l.cmd.Stdout, l.cmd.Stderr = env, out, out
-	_, err = l.cmd.StdinPipe()
+	l.pipe, err = l.cmd.StdinPipe()
 	require.NoError(t, err)
 	require.NoError(t, l.cmd.Start())
 	go func() {
@@ -121,15 +122,14 @@ func (l *life) kill() {
 	<-l.over
 }
 
+// end lets it finish what it does, and hand over what others wait for.
+func (l *life) end() {
+	_ = l.pipe.Close() // it may be over
+	<-l.over
+}
+
 // killed reports whether SIGKILL ended it, and not an error of its own.
 func (l *life) killed() bool {
 	status, ok := l.cmd.ProcessState.Sys().(syscall.WaitStatus)
 	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
-}
-
-func newCrashKey(t testing.TB) *ecdsa.PrivateKey {
-	t.Helper()
-	key, err := crypto.GenerateKey()
-	require.NoError(t, err)
-	return key
 }

@@ -37,6 +37,8 @@ type crashRow struct {
 }
 
 type crashTable struct {
+	order []string // of the rows' steps; none is the order of crashOrder
+
 	mu   sync.Mutex
 	rows []crashRow
 }
@@ -54,6 +56,9 @@ var crashOrder = slices.Concat(fault.Steps, fault.CallSteps, fault.FacilitatorSt
 func (c *crashTable) print() {
 	slices.SortStableFunc(c.rows, func(a, b crashRow) int {
 		place := func(r crashRow) int {
+			if i := slices.Index(c.order, r.step); i >= 0 {
+				return 2*i + r.restarts
+			}
 			step, _, _ := strings.Cut(r.step, ",")
 			if i := slices.Index(crashOrder, fault.Step(step)); i >= 0 {
 				return 2*i + r.restarts

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"errors"
 	"fmt"
 	"math/big"
@@ -44,21 +45,24 @@ type crashWorld struct {
 	parts *wire.Parts // the same services in the test, to found the shop and to audit it
 	chain *ethclient.Client
 	buyer *buyer.Buyer
-	payee common.Address
-	link  string // the address of what is sold, of which there are a few
-	crowd string // the address of what is sold without limit: payments for it meet at no row before the claim
+	owner *ecdsa.PrivateKey // of the shop's own wallet
+	payee common.Address    // its address
+	link  string            // the address of what is sold, of which there are a few
+	crowd string            // the address of what is sold without limit: payments for it meet at no row before the claim
 
 	merchant id.Merchant
-	site     string // where the shop answers
+	site     string         // where the shop answers
+	deposit  common.Address // that is kept for the shop, if one is
+	program  string         // its key of the API, if it has one
 }
 
 func newCrashWorld(t testing.TB, env ...string) *crashWorld {
 	t.Helper()
-	relayer, payer := newCrashKey(t), newCrashKey(t)
+	relayer, payer, owner := newKey(t), newKey(t), newKey(t)
 	site, rpc := freePort(), freePort()
 	w := &crashWorld{
 		log: filepath.Join(t.TempDir(), "log"), buyer: buyer.New(payer, 32),
-		payee: crypto.PubkeyToAddress(newCrashKey(t).PublicKey),
+		owner: owner, payee: crypto.PubkeyToAddress(owner.PublicKey),
 	}
 	w.env = append(cleanEnv(), "XSYNESIS_ENV=development", "DATABASE_URL="+pgtest.URL(t), "DATA_DIR="+t.TempDir(),
 		fmt.Sprintf("PORT=%d", site), fmt.Sprintf("DEV_RPC_PORT=%d", rpc),
@@ -69,7 +73,7 @@ func newCrashWorld(t testing.TB, env ...string) *crashWorld {
 			t.Logf("the end of the children's log:\n%s", text[max(0, len(text)-8000):])
 		}
 	})
-	live(t, w.log, append(w.env, crashRole+"=chain", crashAlloc+"="+crypto.PubkeyToAddress(relayer.PublicKey).Hex()+w.buyer.Address().Hex())...)
+	live(t, w.log, append(w.env, crashRole+"=chain", crashAlloc+"="+crypto.PubkeyToAddress(relayer.PublicKey).Hex()+" "+w.buyer.Address().Hex()+" "+w.payee.Hex())...)
 	var err error
 	w.chain, err = ethclient.Dial(fmt.Sprintf("http://127.0.0.1:%d", rpc))
 	require.NoError(t, err)
@@ -149,9 +153,13 @@ var topicTransfer = crypto.Keccak256Hash([]byte("Transfer(address,address,uint25
 
 // received counts what came to the shop, in the chain's own logs.
 func (w *crashWorld) received(ctx context.Context) (transfers int, value money.USDC, err error) {
+	return w.moved(ctx, nil, []common.Hash{common.BytesToHash(w.payee.Bytes())})
+}
+
+// moved counts what went from one address to another; nil is any.
+func (w *crashWorld) moved(ctx context.Context, from, to []common.Hash) (transfers int, value money.USDC, err error) {
 	logs, err := w.chain.FilterLogs(ctx, ethereum.FilterQuery{
-		FromBlock: new(big.Int), Addresses: []common.Address{devchain.USDC},
-		Topics: [][]common.Hash{{topicTransfer}, nil, {common.BytesToHash(w.payee.Bytes())}},
+		FromBlock: new(big.Int), Addresses: []common.Address{devchain.USDC}, Topics: [][]common.Hash{{topicTransfer}, from, to},
 	})
 	for _, l := range logs {
 		value += money.USDC(new(big.Int).SetBytes(l.Data).Int64())
