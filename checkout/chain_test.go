@@ -37,6 +37,11 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
+	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
+		if err := flag.Set(checks.Name, strconv.Itoa(historiesOfOne)); err != nil {
+			panic(err)
+		}
+	}
 	slog.SetDefault(slog.New(slog.DiscardHandler))
 	code := m.Run()
 	if err := world.stop(); err != nil {

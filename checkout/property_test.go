@@ -20,6 +20,7 @@ import (
 
 var (
 	sequences = flag.Int("sequences", 1000, "how many random sequences of purchases the stock has to bear")
+	histories = flag.Int("histories", 300, "how many random histories of a shop's money are lived through")
 	seed      = flag.Uint64("seed", 0, "of the random sequences; 0 draws one")
 )
 

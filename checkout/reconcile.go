@@ -268,6 +268,10 @@ func (c *comparison) lookFor(ctx context.Context, r queries.ReconcileSettlements
 // untold has transfers looked into that no settlement names and nobody has seen.
 func (c *comparison) untold(ctx context.Context, seen []evm.Proof) error {
 	seen = slices.DeleteFunc(seen, func(t evm.Proof) bool { return !slices.Contains(c.payees, t.Payee) })
+	seen, err := c.s.withoutOurs(ctx, c.network, seen)
+	if err != nil {
+		return err
+	}
 	for some := range slices.Chunk(seen, reconcileRows) {
 		p := queries.ReconcileKnownParams{Network: c.network}
 		for _, t := range some {

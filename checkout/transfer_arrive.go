@@ -60,14 +60,12 @@ func (s *Service) watcherOf(ctx context.Context, network string) (watcher, error
 	for _, row := range rows {
 		address := common.HexToAddress(row.Address)
 		known, ok := w.of[address]
-		if !ok {
-			w.at = append(w.at, address)
-		}
-		if !ok || row.Since.Before(known.Since) {
-			if ok {
-				row.Collects = row.Collects || known.Collects
-			}
-			w.of[address] = row
+		switch {
+		case !ok:
+			w.at, w.of[address] = append(w.at, address), row
+		case row.Since.Before(known.Since): // it had a purchase before it was another shop's, or was proven anew
+			known.Since = row.Since
+			w.of[address] = known
 		}
 	}
 	return w, nil
@@ -105,6 +103,9 @@ func (s *Service) take(ctx context.Context, w watcher, t evm.Arrival) error {
 	to := w.of[t.Payee]
 	if t.Value <= 0 || t.Time.Before(to.Since.Add(-blockSlack)) {
 		return nil // of no matter to the shop that has the address now
+	}
+	if w.of[t.Payer].Collects {
+		return nil // a payout, which the books follow by itself
 	}
 	arrival := transferred{Arrival: t, network: w.chain.Network(), to: to}
 	known, err := s.takeSigned(ctx, &arrival)

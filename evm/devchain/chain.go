@@ -46,6 +46,8 @@ type Options struct {
 	Borrowers map[common.Address]common.Address
 	// Finality is how many blocks the final one is behind the head, and so how deep a reorganisation may go; 4 if 0.
 	Finality uint64
+	// OnDemand leaves it to [Chain.Seal] when there is a block: time passes as fast as one wants.
+	OnDemand bool
 	// Logger gets the node's warnings; nil is silence.
 	Logger *slog.Logger
 }
@@ -97,7 +99,9 @@ func Start(ctx context.Context, o Options) (*Chain, error) {
 	c.settleHead()
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	c.cancel = cancel
-	c.miner.Go(func() { c.mine(run) })
+	if !o.OnDemand {
+		c.miner.Go(func() { c.mine(run) })
+	}
 	return c, nil
 }
 

@@ -105,6 +105,9 @@ func (c *Chain) Rewind(blocks uint64) error {
 		return fmt.Errorf("rewind %d blocks: %w", blocks, err)
 	}
 	c.settleHead()
+	if err := c.eth.TxPool().Sync(); err != nil { // what comes next is judged by the shorter chain
+		return fmt.Errorf("rewind %d blocks: %w", blocks, err)
+	}
 	return nil
 }
 
