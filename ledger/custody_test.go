@@ -25,7 +25,7 @@ import (
 	"xsynesis/ledger"
 	"xsynesis/money"
 	"xsynesis/postgres/pgtest"
-	"xsynesis/shop" //nolint:depguard // these tests found shops as production does
+	"xsynesis/shop"
 	"xsynesis/vault"
 	"xsynesis/webhook"
 )
@@ -163,15 +163,6 @@ func (x till) holds(t *testing.T, at common.Address) money.USDC {
 	amount, err := x.dial.Balance(t.Context(), at)
 	require.NoError(t, err)
 	return amount
-}
-
-func (x till) events(t *testing.T) (types []string) {
-	t.Helper()
-	rows, err := x.pool.Query(t.Context(), `SELECT type FROM events WHERE type LIKE 'payout.%' ORDER BY sequence`)
-	require.NoError(t, err)
-	types, err = pgx.CollectRows(rows, pgx.RowTo[string])
-	require.NoError(t, err)
-	return types
 }
 
 func TestAPayoutArrivesOnceAndTheBooksFollow(t *testing.T) {

@@ -28,7 +28,7 @@ type JournalEntry struct {
 
 // Entries lists what moved one of a shop's accounts, newest first. The cursor is a posting.
 func (c *Custody) Entries(ctx context.Context, merchant id.Merchant, n evm.Network, account Account, p Page) ([]JournalEntry, error) {
-	q, most := queries.New(), int32(p.Limit+1) //nolint:gosec // Bounded.
+	q, most := queries.New(), int32(p.Limit+1)
 	asset := tokenOf(n)
 	if account == Gas || account == Relayer {
 		asset = Coin

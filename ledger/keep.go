@@ -79,7 +79,7 @@ func (c *Custody) follow(ctx context.Context, network string, chain *evm.Chain) 
 	}
 	numbers := make([]uint64, len(rows))
 	for i, r := range rows {
-		numbers[i] = uint64(*r.BlockNumber) //nolint:gosec // Never negative.
+		numbers[i] = uint64(*r.BlockNumber)
 	}
 	hashes, err := chain.BlockHashes(ctx, numbers)
 	if err != nil {
@@ -114,7 +114,7 @@ func (c *Custody) find(ctx context.Context, chain *evm.Chain, r queries.Sending)
 		return err
 	}
 	_, err = queries.New().SendingMove(ctx, c.pool, queries.SendingMoveParams{
-		ID: r.ID, Was: *r.BlockHash, Transaction: proof.Transaction.Hex(), BlockNumber: int64(proof.Block), BlockHash: proof.BlockHash.Hex(), Now: c.now(), //nolint:gosec // A block number.
+		ID: r.ID, Was: *r.BlockHash, Transaction: proof.Transaction.Hex(), BlockNumber: int64(proof.Block), BlockHash: proof.BlockHash.Hex(), Now: c.now(),
 	})
 	return err
 }

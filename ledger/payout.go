@@ -257,7 +257,7 @@ func (p Page) last() string {
 
 // Payouts lists a shop's, newest first.
 func (c *Custody) Payouts(ctx context.Context, merchant id.Merchant, livemode bool, p Page) ([]Payout, error) {
-	q, most := queries.New(), int32(min(p.Limit, math.MaxInt16)+1) //nolint:gosec // Bounded.
+	q, most := queries.New(), int32(min(p.Limit, math.MaxInt16)+1)
 	var out []Payout
 	add := func(r queries.Payout, s queries.Sending) error {
 		one, err := c.payout(r, s)

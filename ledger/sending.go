@@ -285,7 +285,7 @@ func (c *Custody) complete(ctx context.Context, row queries.Sending, proof evm.P
 	now := c.now()
 	err := pgx.BeginFunc(ctx, c.pool, func(tx pgx.Tx) error {
 		done, err := queries.New().SendingComplete(ctx, tx, queries.SendingCompleteParams{
-			ID: row.ID, Transaction: proof.Transaction.Hex(), BlockNumber: int64(proof.Block), BlockHash: proof.BlockHash.Hex(), Now: now, //nolint:gosec // A block number.
+			ID: row.ID, Transaction: proof.Transaction.Hex(), BlockNumber: int64(proof.Block), BlockHash: proof.BlockHash.Hex(), Now: now,
 		})
 		if err != nil {
 			return err
@@ -376,7 +376,7 @@ func (c *Custody) ownerOf(sending string) (Owner, error) {
 func sendingOf(r queries.Sending) Sending {
 	s := Sending{ID: r.ID, Merchant: r.MerchantID, Network: r.Network, Asset: r.Asset, To: r.PayTo, Amount: r.Amount, Transaction: r.Transaction}
 	if r.BlockNumber != nil {
-		s.Block = uint64(*r.BlockNumber) //nolint:gosec // Never negative.
+		s.Block = uint64(*r.BlockNumber)
 	}
 	return s
 }

@@ -52,7 +52,7 @@ func (c *Custody) watch(ctx context.Context, network string, chain *evm.Chain) e
 	from, err := q.CustodyHead(ctx, c.pool, network)
 	if errors.Is(err, pgx.ErrNoRows) {
 		// Addresses that nobody ever had cannot have paid before.
-		from, err = int64(head.Number), nil //nolint:gosec // A block number.
+		from, err = int64(head.Number), nil
 	}
 	if err != nil {
 		return err
@@ -61,14 +61,14 @@ func (c *Custody) watch(ctx context.Context, network string, chain *evm.Chain) e
 	if err != nil {
 		return err
 	}
-	uses, err := chain.Uses(ctx, slices.Collect(maps.Keys(deposits)), uint64(from), head.Number) //nolint:gosec // Never negative.
+	uses, err := chain.Uses(ctx, slices.Collect(maps.Keys(deposits)), uint64(from), head.Number)
 	if err != nil {
 		return err
 	}
 	if err := c.noteStrays(ctx, network, deposits, uses); err != nil {
 		return err
 	}
-	return q.CustodyHeadSet(ctx, c.pool, queries.CustodyHeadSetParams{Network: network, Block: max(from, int64(head.Number)-rewatch)}) //nolint:gosec // A block number.
+	return q.CustodyHeadSet(ctx, c.pool, queries.CustodyHeadSetParams{Network: network, Block: max(from, int64(head.Number)-rewatch)})
 }
 
 // noteStrays writes down what was sent without our knowing.
@@ -94,7 +94,7 @@ func (c *Custody) noteStrays(ctx context.Context, network string, deposits map[c
 		}
 		n, err := q.StrayInsert(ctx, c.pool, queries.StrayInsertParams{
 			Network: network, Transaction: u.Transaction.Hex(), Nonce: nonces[i], MerchantID: deposits[u.Payer], PayFrom: lower(u.Payer),
-			PayTo: lower(u.Payee), Amount: u.Value, Block: int64(u.Block), SeenAt: c.now(), //nolint:gosec // A block number.
+			PayTo: lower(u.Payee), Amount: u.Value, Block: int64(u.Block), SeenAt: c.now(),
 		})
 		if err != nil {
 			return fmt.Errorf("note %s: %w", u.Transaction, err)
