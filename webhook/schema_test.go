@@ -7,6 +7,7 @@ import (
 	"go/parser"
 	"go/token"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -78,6 +79,12 @@ func payloads() map[webhook.Type]any {
 			Lines: []webhook.RefundLinePayload{{SaleID: "sal_1", Qty: 1, Amount: "4500000"}}, Transaction: tx, Network: "eip155:84532", Error: problem,
 		}
 	}
+	payout := func(status, tx, why string) webhook.PayoutPayload {
+		return webhook.PayoutPayload{
+			PayoutID: "pay_1", Amounts: webhook.NewAmounts(4_500_000, "USDC"), DestinationWallet: "0x" + strings.Repeat("2", 40), Status: status, Network: "eip155:84532",
+			Transaction: tx, Reason: why,
+		}
+	}
 	return map[webhook.Type]any{
 		webhook.RefundCreated:   refund("requested", "", ""),
 		webhook.RefundCompleted: refund("completed", "0x1", ""),
@@ -95,6 +102,11 @@ func payloads() map[webhook.Type]any {
 		webhook.SettlementConfirmed: settlement("confirmed", "", true),
 		webhook.SettlementFinal:     settlement("final", "", true),
 		webhook.SettlementFailed:    settlement("failed", "authorization_expired", false),
+		webhook.SettlementReversed:  settlement("reversed", "No block holds it any more.", false),
+		webhook.PayoutCreated:       payout("queued", "", ""),
+		webhook.PayoutSent:          payout("sent", "0x1", ""),
+		webhook.PayoutCompleted:     payout("completed", "0x1", ""),
+		webhook.PayoutFailed:        payout("failed", "", "It can never be mined."),
 		webhook.LinkExpired: webhook.LinkPayload{
 			LinkID: link, Token: "token", Title: "Flat white", Amounts: amounts, Status: "expired", Reference: "till-1", Metadata: metadata, Network: "eip155:84532",
 		},
