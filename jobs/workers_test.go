@@ -60,6 +60,8 @@ var contract = []struct {
 	{checkout.ResumeArgs{Settlement: settlement}, "resume", "settle", `{"settlement":"stl_1ChHQgZvF7Y4JLiQa34ooR"}`},
 	{checkout.ExpireArgs{Attempt: attempt}, "expire", "maint", `{"attempt":"pa_1ChHQgZvF7Y4JLiQa34ooR"}`},
 	{checkout.LookArgs{Claim: claim}, "look", "chain", `{"claim":"clm_1ChHQgZvF7Y4JLiQa34ooR"}`},
+	{checkout.ReleaseArgs{Attempt: attempt}, "release", "maint", `{"attempt":"pa_1ChHQgZvF7Y4JLiQa34ooR"}`},
+	{checkout.ReconcileArgs{Callback: 7}, "reconcile", "chain", `{"callback":7}`},
 	{checkout.SweepArgs{}, "sweep", "maint", `{}`},
 	{checkout.FinalizeArgs{}, "finalize", "chain", `{}`},
 	{webhook.DeliverArgs{Delivery: delivery}, "deliver", "webhook", `{"delivery":"dlv_1ChHQgZvF7Y4JLiQa34ooR"}`},
