@@ -7,7 +7,7 @@ SHELL := /bin/bash
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/xsynesis
 TOOL  := go tool -modfile=tools/go.mod
 # Two packages at a time: some of them run a browser, a chain and a database each.
-TEST  := go test -p 2 -timeout 20m
+TEST  := go test -p 2 -timeout 40m
 
 # Where the tests find what scripts/install has put outside the tree.
 export PLAYWRIGHT_DRIVER_PATH ?= $(CACHE)/playwright

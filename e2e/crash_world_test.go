@@ -54,11 +54,11 @@ type crashWorld struct {
 
 func newCrashWorld(t testing.TB, env ...string) *crashWorld {
 	t.Helper()
-	relayer, payer := newCrashKey(t), newCrashKey(t)
+	relayer, payer := newKey(t), newKey(t)
 	site, rpc := freePort(), freePort()
 	w := &crashWorld{
 		log: filepath.Join(t.TempDir(), "log"), buyer: buyer.New(payer, 32),
-		payee: crypto.PubkeyToAddress(newCrashKey(t).PublicKey),
+		payee: crypto.PubkeyToAddress(newKey(t).PublicKey),
 	}
 	w.env = append(cleanEnv(), "XSYNESIS_ENV=development", "DATABASE_URL="+pgtest.URL(t), "DATA_DIR="+t.TempDir(),
 		fmt.Sprintf("PORT=%d", site), fmt.Sprintf("DEV_RPC_PORT=%d", rpc),
