@@ -32,7 +32,7 @@ const (
 	sampleEvery  = 50 * time.Millisecond
 	heldBound    = 8.0 // times what is held
 	passBound    = 10.0
-	offerBound   = 1.0
+	offerBound   = 0.8
 	paidBound    = 0.2
 	blockSeconds = 1
 )

@@ -32,16 +32,7 @@ func (ReconcileArgs) InsertOpts() river.InsertOpts {
 	return river.InsertOpts{Queue: QueueChain, MaxAttempts: maxTries}
 }
 
-// Callback is what a facilitator called back with, as far as it can be read. It is a hint, whoever signed it.
-type Callback struct {
-	ID       int64
-	At       time.Time
-	Times    int
-	Outcome  string
-	Settled  id.Settlement // empty where none is known
-	Contents callbackBody
-}
-
+// callbackBody is what a facilitator called back with, as far as it can be read. It is a hint, whoever signed it.
 type callbackBody struct {
 	PaymentAttemptID string `json:"payment_attempt_id"`
 	Transaction      string `json:"transaction"`
@@ -72,11 +63,11 @@ func (b callbackBody) says() (settled, failed bool) {
 func (s *Service) Receive(ctx context.Context, body []byte) error {
 	sum := sha256.Sum256(body)
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		row, err := queries.New().CallbackInsert(ctx, tx, queries.CallbackInsertParams{Sha256: sum[:], Body: body, ReceivedAt: s.now()})
+		callback, err := queries.New().CallbackInsert(ctx, tx, queries.CallbackInsertParams{Sha256: sum[:], Body: body, ReceivedAt: s.now()})
 		if err != nil {
 			return err
 		}
-		_, err = s.jobs.InsertTx(ctx, tx, ReconcileArgs{Callback: row.ID}, nil)
+		_, err = s.jobs.InsertTx(ctx, tx, ReconcileArgs{Callback: callback}, nil)
 		return err
 	})
 	if err != nil {
@@ -182,23 +173,6 @@ func (s *Service) settlementOf(ctx context.Context, b callbackBody) (row queries
 		})
 	}
 	return row, err
-}
-
-// Callbacks are the last ones, newest first, for whoever runs the gateway.
-func (s *Service) Callbacks(ctx context.Context) ([]Callback, error) {
-	rows, err := queries.New().CallbacksRecent(ctx, s.pool)
-	if err != nil {
-		return nil, fmt.Errorf("callbacks: %w", err)
-	}
-	out := make([]Callback, len(rows))
-	for i, row := range rows {
-		out[i] = Callback{ID: row.ID, At: row.ReceivedAt, Times: int(row.Times), Outcome: row.Outcome}
-		if row.SettlementID != nil {
-			out[i].Settled = *row.SettlementID
-		}
-		_ = json.Unmarshal(row.Body, &out[i].Contents) // what cannot be read says so itself
-	}
-	return out, nil
 }
 
 // sweepCallbacks gives a job to callbacks that lost theirs, and forgets what facilitators were asked long ago.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/ethereum/go-ethereum/common"
 	"github.com/jackc/pgx/v5"
 
 	"xsynesis/evm"
@@ -272,6 +271,6 @@ func (s *Service) refusedFor(ctx context.Context, row queries.Settlement) (Settl
 func authorizationFor(row queries.Settlement, f queries.Facilitation) x402.Authorization {
 	return unpack(queries.Claim{
 		Payer: row.Payer, PayTo: row.PayTo, Value: row.Amount, ValidAfter: f.ValidAfter, ValidBefore: f.ValidBefore,
-		Nonce: common.HexToHash(row.Nonce).Hex(),
+		Nonce: row.Nonce,
 	})
 }

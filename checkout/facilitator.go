@@ -125,7 +125,7 @@ func (s *Service) ask(ctx context.Context, l leased, chain *evm.Chain, auth x402
 	token := chain.Network().Token
 	version, err := s.ways.version(ctx, f, token)
 	if err != nil {
-		s.noteAsk(ctx, l.row.ID, f, "verify", s.now(), err)
+		s.noteAsk(ctx, l.row.ID, f, s.now(), err)
 		return evm.Proof{}, notAsked(err)
 	}
 	want := x402.Requirement{
@@ -138,7 +138,7 @@ func (s *Service) ask(ctx context.Context, l leased, chain *evm.Chain, auth x402
 		err = x402.ReasonInvalid(verdict.Reason)
 	}
 	if err != nil {
-		s.noteAsk(ctx, l.row.ID, f, "verify", asked, err)
+		s.noteAsk(ctx, l.row.ID, f, asked, err)
 		no := notAsked(err)
 		_ = errors.As(err, &no.invalid)
 		return evm.Proof{}, no
@@ -164,7 +164,7 @@ func (s *Service) request(ctx context.Context, l leased, f x402.Facilitator) (a 
 	a.at = s.now()
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		q := queries.New()
-		n, err := q.SettlementsRequested(ctx, tx, queries.SettlementsRequestedParams{ID: l.row.ID, Lease: l.lease, Facilitator: f.Name(), Now: a.at})
+		n, err := q.SettlementRequested(ctx, tx, queries.SettlementRequestedParams{ID: l.row.ID, Lease: l.lease, Facilitator: f.Name(), Now: a.at})
 		if err == nil && n == 0 {
 			err = errLost
 		}
@@ -291,7 +291,7 @@ func (s *Service) requested(ctx context.Context, l leased, chain *evm.Chain, aut
 
 // insist lets a payer who sends his payment once more have it asked for once more, where nobody knows what became of it.
 func (s *Service) insist(ctx context.Context, p Purchase) error {
-	if p.Status != Unknown || p.Settlement == nil || p.Settlement.Status != "requested" {
+	if p.Settlement == nil || p.Settlement.Status != "requested" {
 		return nil
 	}
 	q := queries.New()
@@ -339,9 +339,9 @@ func (s *Service) noteAnswer(ctx context.Context, l leased, a asking, settled x4
 }
 
 // noteAsk keeps that a facilitator did not take a payment, before it was asked to move it.
-func (s *Service) noteAsk(ctx context.Context, settlement id.Settlement, f x402.Facilitator, call string, at time.Time, failed error) {
+func (s *Service) noteAsk(ctx context.Context, settlement id.Settlement, f x402.Facilitator, at time.Time, failed error) {
 	p := queries.FacilitatorAskFailedParams{
-		SettlementID: settlement, Facilitator: f.Name(), Call: call, AskedAt: at, TookMs: int32(s.now().Sub(at).Milliseconds()),
+		SettlementID: settlement, Facilitator: f.Name(), Call: "verify", AskedAt: at, TookMs: int32(s.now().Sub(at).Milliseconds()),
 	}
 	p.Outcome, p.Detail = outcomeOf(failed)
 	if err := queries.New().FacilitatorAskFailed(ctx, s.pool, p); err != nil {

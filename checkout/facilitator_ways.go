@@ -112,7 +112,7 @@ func (s *Service) list(ctx context.Context, place int, f x402.Facilitator, said 
 	for network, chain := range s.chains {
 		_, supported := said.supported.Version(chain.Network().Token)
 		p := queries.FacilitatorsListedParams{
-			Name: f.Name(), Network: network, Address: f.Name(), Place: int32(place), Supported: supported, ListedAt: now,
+			Name: f.Name(), Network: network, Place: int32(place), Supported: supported, ListedAt: now,
 		}
 		if failed != nil {
 			_, p.LastError = outcomeOf(failed)

@@ -60,7 +60,7 @@ func (s *Service) sweep(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("calls: %w", err)
 	}
-	if _, err := queries.New().CallsForget(ctx, s.pool, queries.CallsForgetParams{Now: now, Most: sweepMost}); err != nil {
+	if err := queries.New().CallsForget(ctx, s.pool, queries.CallsForgetParams{Now: now, Most: sweepMost}); err != nil {
 		return fmt.Errorf("answers of calls: %w", err)
 	}
 	jobs := make([]river.InsertManyParams, 0, len(idle)+len(unlooked)+len(endless)+len(stranded))

@@ -55,27 +55,36 @@ func period(i shop.Interval) string {
 
 // openPassTx finds or makes the pass that a payment is for. It opens nothing before something is paid.
 func (s *Service) openPassTx(ctx context.Context, tx pgx.Tx, c claiming) (id.Pass, error) {
-	fresh := id.New[id.Pass](s.now())
-	key, err := s.buyers.current(ctx)
+	fresh, tokenHash, err := s.freshPass(ctx)
 	if err != nil {
 		return "", err
 	}
-	sum := sha256.Sum256([]byte(passToken(key, fresh)))
-	row, err := queries.New().PassOpen(ctx, tx, queries.PassOpenParams{
+	pass, err := queries.New().PassOpen(ctx, tx, queries.PassOpenParams{
 		ID: fresh, MerchantID: c.attempt.Merchant, Livemode: c.attempt.Livemode, EndpointID: c.call.of.ID, Payer: lower(c.payment.Authorization.From),
-		TokenHash: sum[:], CreatedAt: s.now(),
+		TokenHash: tokenHash, CreatedAt: s.now(),
 	})
 	if err != nil {
 		return "", fmt.Errorf("open a pass: %w", err)
 	}
-	return row.ID, nil
+	return pass, nil
+}
+
+// freshPass names a pass, with the hash of what will open it.
+func (s *Service) freshPass(ctx context.Context) (pass id.Pass, tokenHash []byte, err error) {
+	key, err := s.buyers.current(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	pass = id.New[id.Pass](s.now())
+	sum := sha256.Sum256([]byte(passToken(key, pass)))
+	return pass, sum[:], nil
 }
 
 // extendPassesTx adds what purchases have paid for to their passes.
 func extendPassesTx(ctx context.Context, tx pgx.Tx, now time.Time, all []paid) error {
 	p := queries.PassesExtendParams{Now: now}
 	for _, each := range all {
-		if each.attempt.Channel == "api" && each.attempt.LinkID == nil {
+		if each.called() {
 			p.Attempts = append(p.Attempts, string(each.attempt.ID))
 		}
 	}

@@ -2,7 +2,6 @@ package checkout
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strings"
@@ -31,12 +30,12 @@ func insertPassSalesTx(ctx context.Context, tx pgx.Tx, begun []*beginning) error
 	return nil
 }
 
-// sellsPass tells purchases of passes from everything else, calls among them, which are begun by their payment at no link.
+// called tells whether it is the purchase of a call, begun by its payment at no link.
+func (p paid) called() bool { return p.attempt.LinkID == nil && p.attempt.Direct }
+
+// sellsPass tells purchases of passes from everything else, calls among them.
 func (p paid) sellsPass() bool {
-	if p.attempt.LinkID == nil && p.attempt.Direct {
-		return false
-	}
-	return len(p.lines) > 0 && strings.HasPrefix(p.lines[0].ItemID, id.Endpoint("").Prefix())
+	return !p.called() && len(p.lines) > 0 && strings.HasPrefix(p.lines[0].ItemID, id.Endpoint("").Prefix())
 }
 
 // givePassesTx makes the passes of purchases that are paid, or adds to those that their payers have.
@@ -66,27 +65,23 @@ func (s *Service) givePassesTx(ctx context.Context, tx pgx.Tx, now time.Time, al
 
 // passForTx finds the pass that a purchase adds to. One for a single call, or for a payer whom nobody knows, is new.
 func (s *Service) passForTx(ctx context.Context, tx pgx.Tx, p paid, sale queries.PassSale) (id.Pass, error) {
-	fresh := id.New[id.Pass](s.now())
-	key, err := s.buyers.current(ctx)
+	fresh, tokenHash, err := s.freshPass(ctx)
 	if err != nil {
 		return "", err
 	}
-	sum := sha256.Sum256([]byte(passToken(key, fresh)))
 	q := queries.New()
 	if !sale.Single && p.settlement.Payer != "" {
-		row, err := q.PassOpen(ctx, tx, queries.PassOpenParams{
+		return q.PassOpen(ctx, tx, queries.PassOpenParams{
 			ID: fresh, MerchantID: p.attempt.MerchantID, Livemode: p.attempt.Livemode, EndpointID: sale.EndpointID, Payer: p.settlement.Payer,
-			TokenHash: sum[:], CreatedAt: s.now(),
+			TokenHash: tokenHash, CreatedAt: s.now(),
 		})
-		return row.ID, err
 	}
 	own := queries.PassOwnParams{
 		ID: fresh, MerchantID: p.attempt.MerchantID, Livemode: p.attempt.Livemode, EndpointID: sale.EndpointID, Payer: p.settlement.Payer,
-		TokenHash: sum[:], CreatedAt: s.now(),
+		TokenHash: tokenHash, CreatedAt: s.now(),
 	}
 	if sale.Single {
-		own.CallsLeft = new(int32)
-		*own.CallsLeft = 1
+		own.CallsLeft = new(int32(1))
 	}
 	return fresh, q.PassOwn(ctx, tx, own)
 }

@@ -44,7 +44,7 @@ func (a attacked) forge(url string, f forgery) x402.Payment {
 	choice := offer.Choices[0]
 	key := a.buyer(a.t)
 	if f.poor {
-		key = poorBuyer(a.t)
+		key = newKey(a.t)
 	}
 	auth := x402.Authorization{
 		From: crypto.PubkeyToAddress(key.PublicKey), To: choice.PayTo, Value: big.NewInt(int64(choice.Amount)), ValidAfter: new(big.Int),

@@ -148,8 +148,8 @@ func (w *world) buyer(t testing.TB) *ecdsa.PrivateKey {
 	return key
 }
 
-// poorBuyer has nothing at all.
-func poorBuyer(t testing.TB) *ecdsa.PrivateKey {
+// newKey is somebody's who has nothing at all.
+func newKey(t testing.TB) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := crypto.GenerateKey()
 	require.NoError(t, err)

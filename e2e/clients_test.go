@@ -54,24 +54,72 @@ type clientAnswer struct {
 	Body         string    `json:"body"`
 }
 
-// runClient pays with an unmodified client: the script is put where it finds the packages, as any program would.
-func (w *world) runClient(t testing.TB, version int, url string) clientAnswer {
+// scriptFolder is where a script finds the packages of e2e/npm/<packages>, as any program would.
+func scriptFolder(t testing.TB, packages, script string) string {
 	t.Helper()
-	script, err := os.ReadFile(fmt.Sprintf("pay_v%d.mjs", version))
+	text, err := os.ReadFile(script)
 	require.NoError(t, err)
 	dir := t.TempDir()
-	require.NoError(t, os.Symlink(filepath.Join(npmFolder(t, fmt.Sprintf("v%d", version)), "node_modules"), filepath.Join(dir, "node_modules")))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "pay.mjs"), script, 0o600))
+	require.NoError(t, os.Symlink(filepath.Join(npmFolder(t, packages), "node_modules"), filepath.Join(dir, "node_modules")))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, filepath.Base(script)), text, 0o600))
+	return dir
+}
+
+// runNPM runs a script among the packages of e2e/npm/<packages> to its end, and reads the JSON that it prints.
+func runNPM(t testing.TB, out any, packages, script string, env []string, args ...string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	node := exec.CommandContext(ctx, "node", "pay.mjs", url)
-	node.Dir, node.Env = dir, append(cleanEnv(), "BUYER_KEY="+w.BuyerKey)
+	node := exec.CommandContext(ctx, "node", append([]string{script}, args...)...)
+	node.Dir, node.Env = scriptFolder(t, packages, script), append(cleanEnv(), env...)
 	var stderr strings.Builder
 	node.Stderr = &stderr
-	out, err := node.Output()
+	printed, err := node.Output()
 	require.NoError(t, err, stderr.String())
-	var a clientAnswer
-	require.NoError(t, json.Unmarshal(out, &a), string(out))
+	require.NoError(t, json.Unmarshal(printed, out), string(printed))
+}
+
+// npmServer is a running server of npm packages.
+type npmServer struct {
+	*child
+	url string
+}
+
+// serveNPM starts a server of the packages of e2e/npm/<packages>. It ends with the test.
+func serveNPM(t testing.TB, packages, script string, env ...string) npmServer {
+	t.Helper()
+	node, err := exec.LookPath("node")
+	require.NoError(t, err)
+	c := startWith(t, append(cleanEnv(), env...), scriptFolder(t, packages, script), node, script)
+	port, err := c.await("ready ", readyTimeout)
+	require.NoError(t, err)
+	return npmServer{c, "http://127.0.0.1:" + port}
+}
+
+// startWith starts a program that ends with the test.
+func startWith(t testing.TB, env []string, dir, path string, args ...string) *child {
+	t.Helper()
+	c, err := startProgram(env, dir, path, args...)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("%s %s wrote:\n%s", path, strings.Join(args, " "), c.log())
+		}
+		c.kill()
+	})
+	return c
+}
+
+// runClient pays with the unmodified client of a version.
+func (w *world) runClient(t testing.TB, version int, url string) clientAnswer {
+	t.Helper()
+	return w.runPayer(t, fmt.Sprintf("v%d", version), fmt.Sprintf("pay_v%d.mjs", version), url)
+}
+
+// runPayer pays with an unmodified client.
+func (w *world) runPayer(t testing.TB, packages, script, url string) (a clientAnswer) {
+	t.Helper()
+	runNPM(t, &a, packages, script, []string{"BUYER_KEY=" + w.BuyerKey}, url)
 	return a
 }
 

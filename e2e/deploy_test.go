@@ -165,7 +165,7 @@ func settings(t *testing.T) map[string]string {
 	filled := environmentFile(t, "../.env.server.example")
 	for name, value := range map[string]string{
 		"PUBLIC_URL": "https://shop.example", "MASTER_KEY": crashMaster, "PG_PASSWORD": "p@ss word",
-		"RELAYER_KEY": hexutil.Encode(crypto.FromECDSA(newCrashKey(t))),
+		"RELAYER_KEY": hexutil.Encode(crypto.FromECDSA(newKey(t))),
 	} {
 		require.Contains(t, filled, name)
 		filled[name] = value

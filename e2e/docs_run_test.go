@@ -386,6 +386,20 @@ func TestGoOfTheDocuments(t *testing.T) {
 	}
 }
 
+// TestServersOfTheDocumentsFindTheirFacilitator asks the gateway with the code that other servers are told to use.
+func TestServersOfTheDocumentsFindTheirFacilitator(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	require.NoError(t, os.Symlink(filepath.Join(npmFolder(t, "v2"), "node_modules"), filepath.Join(dir, "node_modules")))
+	ctx, cancel := context.WithTimeout(t.Context(), blockTimeout)
+	defer cancel()
+	node := exec.CommandContext(ctx, "node", writeBlock(t, dir, "facilitator.mjs", blockOf(t, "js", "facilitator")))
+	node.Dir, node.Env = dir, append(cleanEnv(), "PUBLIC_URL="+sharedWorld(t).BaseURL)
+	out, err := node.CombinedOutput()
+	require.NoError(t, err, string(out))
+	require.Contains(t, string(out), "network: 'eip155:84532'")
+}
+
 // TestPayersOfTheDocuments pays a link with the code that buyers' programs are told to use.
 func TestPayersOfTheDocuments(t *testing.T) {
 	t.Parallel()

@@ -99,7 +99,7 @@ func readBlocks(page, text string) ([]block, error) {
 
 // runners are the ways in which a block may be run, by language; those that only show something are not run.
 var runners = map[string][]string{
-	"sh": {"", "serves", "until stopped"}, "go": {"", "receiver", "sells", "pays"}, "html": {"pays"}, "js": {"receiver", "pays"}, "python": {"receiver"},
+	"sh": {"", "serves", "until stopped"}, "go": {"", "receiver", "sells", "pays"}, "html": {"pays"}, "js": {"receiver", "pays", "facilitator"}, "python": {"receiver"},
 	"json": {"", "event"},
 	"text": {""}, "nginx": {""}, "caddy": {""}, "yaml": {""}, "ini": {""}, "sql": {""}, "promql": {""}, "env": {""},
 }

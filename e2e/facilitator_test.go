@@ -1,14 +1,12 @@
 package e2e
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -16,9 +14,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -31,42 +26,6 @@ import (
 
 	"xsynesis/x402"
 )
-
-// npmServer is a running server of npm packages.
-type npmServer struct {
-	*child
-	url string
-}
-
-// serveNPM starts a server of the packages of e2e/npm/<packages>.
-func serveNPM(t *testing.T, packages, script string, env ...string) npmServer {
-	t.Helper()
-	dir := t.TempDir()
-	require.NoError(t, os.Symlink(filepath.Join(npmFolder(t, packages), "node_modules"), filepath.Join(dir, "node_modules")))
-	text, err := os.ReadFile(script)
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, script), text, 0o600))
-	node, err := exec.LookPath("node")
-	require.NoError(t, err)
-	c, err := startProgram(append(cleanEnv(), env...), dir, node, script)
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("%s wrote:\n%s", script, c.log())
-		}
-		_ = c.cmd.Process.Kill()
-		<-c.exited
-	})
-	port, err := c.await("ready ", readyTimeout)
-	require.NoError(t, err)
-	return npmServer{c, "http://127.0.0.1:" + port}
-}
-
-// kill does what a power cut does.
-func (s npmServer) kill() {
-	_ = s.cmd.Process.Kill()
-	<-s.exited
-}
 
 // TestServersOfOthersAreSettledFor lets the reference servers of both versions settle by our facilitator, and their own
 // clients pay them.
@@ -210,27 +169,14 @@ func TestAReferenceFacilitatorIsKilled(t *testing.T) {
 		w, _ := startCarried(t)
 		facilitator := fmt.Sprintf("FACILITATOR_URL=http://127.0.0.1:%d", w.port)
 		require.Eventually(t, func() bool { // until one of them has looked at the facilitator
-			w.runOnceWith(t, facilitator)
+			w.runOnce(t, facilitator)
 			return w.get(t, w.BaseURL+"/link/"+w.LinkToken).Status == http.StatusPaymentRequired
 		}, readyTimeout, time.Millisecond)
 		w.payLater(t)
 		require.Equal(t, 1, w.one(t, `SELECT count(*) FROM settlements WHERE status = 'queued'`))
-		w.runOnceWith(t, facilitator)
+		w.runOnce(t, facilitator)
 		w.soldOnce(t)
 	})
-}
-
-// runOnceWith runs a worker that ends by itself, with exit code 0.
-func (w *world) runOnceWith(t *testing.T, env ...string) {
-	t.Helper()
-	path, err := binary("xsynesis")
-	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, path, "worker")
-	cmd.Env, cmd.Dir = w.with(append(env, "RUN_ONCE=true")...), w.Dir
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, string(out))
 }
 
 // asked is one request as a facilitator sees it.
@@ -290,7 +236,8 @@ func TestCDPIsAskedAsItsOwnClientAsks(t *testing.T) {
 			_, err = remote.Settle(t.Context(), payment, want)
 			require.NoError(t, err)
 
-			made := runNPM(t, "cdp", "cdp.mjs", "CDP_API_KEY_ID="+id, "CDP_API_KEY_SECRET="+secret, "FACILITATOR="+there.URL+base, "ASKED="+ours.all[0].body)
+			made := object{}
+			runNPM(t, &made, "cdp", "cdp.mjs", []string{"CDP_API_KEY_ID=" + id, "CDP_API_KEY_SECRET=" + secret, "FACILITATOR=" + there.URL + base, "ASKED=" + ours.all[0].body})
 			require.Contains(t, made, "supported")
 			require.Len(t, theirs.all, 2)
 			require.Len(t, ours.all, 2)
@@ -338,24 +285,4 @@ func ecKey(t *testing.T) (secret string, public any) {
 	der, err := x509.MarshalPKCS8PrivateKey(private)
 	require.NoError(t, err)
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})), &private.PublicKey
-}
-
-// runNPM runs a script among the packages of e2e/npm/<packages> to its end, and reads the JSON that it prints.
-func runNPM(t *testing.T, packages, script string, env ...string) (out map[string]any) {
-	t.Helper()
-	dir := t.TempDir()
-	require.NoError(t, os.Symlink(filepath.Join(npmFolder(t, packages), "node_modules"), filepath.Join(dir, "node_modules")))
-	text, err := os.ReadFile(script)
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, script), text, 0o600))
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	node := exec.CommandContext(ctx, "node", script)
-	node.Dir, node.Env = dir, append(cleanEnv(), env...)
-	var stderr strings.Builder
-	node.Stderr = &stderr
-	printed, err := node.Output()
-	require.NoError(t, err, stderr.String())
-	require.NoError(t, json.Unmarshal(printed, &out), string(printed))
-	return out
 }

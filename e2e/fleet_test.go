@@ -2,12 +2,9 @@ package e2e
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -196,18 +193,7 @@ func (c counted) balance(t testing.TB) int64 {
 // count asks the chain, with somebody else's program, what came to the demo shop.
 func (w *world) count(t testing.TB) counted {
 	t.Helper()
-	script, err := os.ReadFile("count_transfers.mjs")
-	require.NoError(t, err)
-	dir := t.TempDir() // packages are looked up beside the script
-	require.NoError(t, os.Symlink(filepath.Join(npmFolder(t, "v2"), "node_modules"), filepath.Join(dir, "node_modules")))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "count.mjs"), script, 0o600))
-	node := exec.CommandContext(t.Context(), "node", "count.mjs", w.RPCURL, w.USDC, w.OwnerAddress)
-	node.Dir, node.Env = dir, cleanEnv()
-	var stderr strings.Builder
-	node.Stderr = &stderr
-	out, err := node.Output()
-	require.NoError(t, err, stderr.String())
 	var c counted
-	require.NoError(t, json.Unmarshal(out, &c), string(out))
+	runNPM(t, &c, "v2", "count_transfers.mjs", nil, w.RPCURL, w.USDC, w.OwnerAddress)
 	return c
 }

@@ -194,7 +194,7 @@ func (g *gallery) takeScreenshots(t *testing.T) {
 	v.sees(v.heading("Approve in your wallet"))
 	v.shot("waiting-phone")
 
-	poor := newWallet(poorBuyer(t), g.ChainID)
+	poor := newWallet(newKey(t), g.ChainID)
 	v = g.visitor(t, page{"", g.link.URL, 200, false}, portrait, noTestWallet, poor.in).provokes(402)
 	v.press(v.button("Pay "))
 	v.sees(v.heading("Not enough USDC"))

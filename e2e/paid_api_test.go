@@ -7,52 +7,25 @@ import (
 	"fmt"
 	"math/big"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
-	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/stretchr/testify/require"
 
 	"xsynesis/x402"
 )
 
 // seller is a seller's own server, which an endpoint stands for.
-type seller struct {
-	URL     string
-	process *child
-}
-
-// withPackages is a folder with one of our scripts, beside the npm packages of e2e/npm/<packages>.
-func withPackages(t testing.TB, packages, script string) (dir string) {
-	t.Helper()
-	text, err := os.ReadFile(script)
-	require.NoError(t, err)
-	dir = t.TempDir()
-	require.NoError(t, os.Symlink(filepath.Join(npmFolder(t, packages), "node_modules"), filepath.Join(dir, "node_modules")))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, script), text, 0o600))
-	return dir
-}
+type seller struct{ URL string }
 
 // startSeller starts an Express server that knows nothing of payments.
 func startSeller(t testing.TB) seller {
 	t.Helper()
-	port := freePort()
-	node, err := exec.LookPath("node")
-	require.NoError(t, err)
-	process, err := startProgram(cleanEnv(), withPackages(t, "express", "upstream.mjs"), node, "upstream.mjs", strconv.Itoa(port))
-	require.NoError(t, err)
-	t.Cleanup(process.kill)
-	_, err = process.await("listening", time.Minute)
-	require.NoError(t, err)
-	return seller{URL: fmt.Sprintf("http://127.0.0.1:%d", port), process: process}
+	return seller{serveNPM(t, "express", "upstream.mjs").url}
 }
 
 // askedOf is what a seller's server says that it was asked for.
@@ -86,22 +59,6 @@ func (w *world) newEndpoint(t testing.TB, url string, more map[string]any) (e pa
 	}
 	w.call(t, "/api/endpoints/create", form, &e)
 	return e
-}
-
-// runPayer pays with an unmodified client.
-func (w *world) runPayer(t testing.TB, packages, script, url string) clientAnswer {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	node := exec.CommandContext(ctx, "node", script, url)
-	node.Dir, node.Env = withPackages(t, packages, script), append(cleanEnv(), "BUYER_KEY="+w.BuyerKey)
-	var stderr strings.Builder
-	node.Stderr = &stderr
-	out, err := node.Output()
-	require.NoError(t, err, stderr.String())
-	var a clientAnswer
-	require.NoError(t, json.Unmarshal(out, &a), string(out))
-	return a
 }
 
 func TestUnmodifiedClientsPayAnExpressUpstream(t *testing.T) {
@@ -151,13 +108,11 @@ func (w *world) answerTo(t testing.TB, ask answer) (name, value string) {
 	choice := offer.Choices[0]
 	var nonce common.Hash
 	_, _ = rand.Read(nonce[:])
-	key, err := crypto.HexToECDSA(strings.TrimPrefix(w.BuyerKey, "0x"))
-	require.NoError(t, err)
 	a := x402.Authorization{
 		From: common.HexToAddress(w.BuyerAddress), To: choice.PayTo, Value: big.NewInt(int64(choice.Amount)), ValidAfter: new(big.Int),
 		ValidBefore: big.NewInt(time.Now().Add(4 * time.Minute).Unix()), Nonce: nonce,
 	}
-	signature, err := x402.Sign(a, x402.BaseSepolia, key)
+	signature, err := x402.Sign(a, x402.BaseSepolia, w.buyer(t))
 	require.NoError(t, err)
 	want := x402.Requirement{Token: x402.BaseSepolia, Amount: choice.Amount, PayTo: choice.PayTo, MaxTimeout: choice.MaxTimeout}
 	return want.Payment(2, a, signature).Encode()

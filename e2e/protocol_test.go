@@ -146,7 +146,7 @@ func TestPaymentThatDoesNotFitIsRefusedAndMovesNothing(t *testing.T) {
 	}
 	w.requireNoClaims(t, l)
 
-	header, value := w.payment(t, poorBuyer(t), 2, r)
+	header, value := w.payment(t, newKey(t), 2, r)
 	poor := w.get(t, l.URL, header, value).required(t)
 	require.Contains(t, poor.V1.Error, "insufficient")
 	require.Empty(t, w.sales(t, "item_title", l.Title))

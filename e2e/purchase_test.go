@@ -77,7 +77,7 @@ func TestWalletWithoutFundsIsToldSoAndAnotherOnePays(t *testing.T) {
 	t.Parallel()
 	w := sharedWorld(t)
 	l := w.newLink(t, "Carrot cake", "3.80")
-	pocket := newWallet(poorBuyer(t), w.ChainID)
+	pocket := newWallet(newKey(t), w.ChainID)
 	v := visit(t, w, phone, pocket.in).provokes(http.StatusPaymentRequired)
 	v.buys(l)
 	v.sees(v.heading("Not enough USDC"))

@@ -9,7 +9,6 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -50,57 +49,16 @@ func openMarket(t *testing.T) *market {
 		RPCURL: chain.URL(), ChainID: devchain.ChainID, USDC: devchain.USDC.Hex(),
 		BuyerKey: hexutil.Encode(crypto.FromECDSA(buyer)), BuyerAddress: addressOf(buyer),
 	}}}
-	m.facil = m.serve(t, "express", "facilitator_v2.mjs", "RPC_URL="+chain.URL(), "GAS_KEY="+hexutil.Encode(crypto.FromECDSA(gas)))
+	m.facil = serveNPM(t, "express", "facilitator_v2.mjs", "RPC_URL="+chain.URL(), "GAS_KEY="+hexutil.Encode(crypto.FromECDSA(gas))).url
 	return m
-}
-
-func newKey(t testing.TB) *ecdsa.PrivateKey {
-	t.Helper()
-	key, err := crypto.GenerateKey()
-	require.NoError(t, err)
-	return key
 }
 
 func addressOf(key *ecdsa.PrivateKey) string { return crypto.PubkeyToAddress(key.PublicKey).Hex() }
 
-// serve starts a server of the npm packages, and returns its address.
-func (m *market) serve(t *testing.T, packages, script string, env ...string) string {
-	t.Helper()
-	dir := t.TempDir()
-	require.NoError(t, os.Symlink(filepath.Join(npmFolder(t, packages), "node_modules"), filepath.Join(dir, "node_modules")))
-	text, err := os.ReadFile(script)
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, script), text, 0o600))
-	node, err := exec.LookPath("node")
-	require.NoError(t, err)
-	c, err := startProgram(append(cleanEnv(), env...), dir, node, script)
-	require.NoError(t, err)
-	m.endWith(t, c)
-	port, err := c.await("ready ", readyTimeout)
-	require.NoError(t, err)
-	return "http://127.0.0.1:" + port
-}
-
-// endWith ends a program with its test.
-func (m *market) endWith(t *testing.T, c *child) {
-	t.Helper()
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("%s wrote:\n%s", c.cmd.Path, c.log())
-		}
-		_ = c.cmd.Process.Kill()
-		<-c.exited
-	})
-}
-
 // run builds a Go program of the documents and starts it in a folder of its own.
 func (m *market) run(t *testing.T, b block, env ...string) *child {
 	t.Helper()
-	program := m.build(t, b)
-	c, err := startProgram(append(cleanEnv(), env...), t.TempDir(), program)
-	require.NoError(t, err)
-	m.endWith(t, c)
-	return c
+	return startWith(t, append(cleanEnv(), env...), t.TempDir(), m.build(t, b))
 }
 
 func (m *market) build(t *testing.T, b block) string {
@@ -178,7 +136,7 @@ func TestTheProgramOfTheDocumentsPaysUnmodifiedServers(t *testing.T) {
 	t.Parallel()
 	m := openMarket(t)
 	for packages, script := range map[string]string{"express1": "server_v1.mjs", "express": "server_v2.mjs"} {
-		server := m.serve(t, packages, script, "FACILITATOR="+m.facil, "PAY_TO="+m.payee)
+		server := serveNPM(t, packages, script, "FACILITATOR="+m.facil, "PAY_TO="+m.payee).url
 		c := m.run(t, blockOf(t, "go", "pays"), "BUYER_KEY="+m.BuyerKey, "URL="+server+"/weather")
 		answer, err := c.await("200 ", time.Minute)
 		require.NoError(t, err, script)

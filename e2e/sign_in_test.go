@@ -1,17 +1,11 @@
 package e2e
 
 import (
-	"context"
-	"encoding/hex"
-	"encoding/json"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/stretchr/testify/require"
 )
@@ -34,21 +28,8 @@ type authAnswer struct {
 // signInBy signs in with an unmodified npm package.
 func (w *world) signInBy(t testing.TB, maker, key string) (drawn, first, replayed authAnswer) {
 	t.Helper()
-	script, err := os.ReadFile("sign_in.mjs")
-	require.NoError(t, err)
-	dir := t.TempDir()
-	require.NoError(t, os.Symlink(filepath.Join(npmFolder(t, "siwe"), "node_modules"), filepath.Join(dir, "node_modules")))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "sign_in.mjs"), script, 0o600))
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	node := exec.CommandContext(ctx, "node", "sign_in.mjs", w.BaseURL, maker)
-	node.Dir, node.Env = dir, append(cleanEnv(), "KEY="+key)
-	var stderr strings.Builder
-	node.Stderr = &stderr
-	out, err := node.Output()
-	require.NoError(t, err, stderr.String())
 	var told struct{ Drawn, First, Replayed authAnswer }
-	require.NoError(t, json.Unmarshal(out, &told), string(out))
+	runNPM(t, &told, "siwe", "sign_in.mjs", []string{"KEY=" + key}, w.BaseURL, maker)
 	return told.Drawn, told.First, told.Replayed
 }
 
@@ -63,9 +44,7 @@ func (w *world) ownerCookie(t testing.TB) string {
 
 func freshKey(t testing.TB) string {
 	t.Helper()
-	key, err := crypto.GenerateKey()
-	require.NoError(t, err)
-	return "0x" + hex.EncodeToString(crypto.FromECDSA(key))
+	return hexutil.Encode(crypto.FromECDSA(newKey(t)))
 }
 
 func TestMessagesOfUnmodifiedPackagesSignIn(t *testing.T) {

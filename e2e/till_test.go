@@ -59,7 +59,7 @@ func (v *visitor) reads(code playwright.Locator) string {
 	v.t.Helper()
 	picture, err := code.Screenshot()
 	require.NoError(v.t, err)
-	dir := scriptFolder(v.t.(*testing.T), "receiver", "readqr.mjs")
+	dir := scriptFolder(v.t, "receiver", "testdata/readqr.mjs")
 	require.NoError(v.t, os.WriteFile(filepath.Join(dir, "code.png"), picture, 0o600))
 	node := exec.CommandContext(v.t.Context(), "node", "readqr.mjs", "code.png")
 	node.Dir, node.Env = dir, cleanEnv()

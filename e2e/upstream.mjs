@@ -1,4 +1,5 @@
 // A seller's own server, as sellers write them: it knows nothing of payments, and counts what it is asked for.
+// It prints "ready" with its port.
 import express from "express";
 
 const app = express();
@@ -25,4 +26,4 @@ app.all("/v1/broken-off", (_, response) => {
   response.set("Content-Length", "100").write("half");
   setTimeout(() => response.destroy(), 50);
 });
-app.listen(Number(process.argv[2]), "127.0.0.1", () => console.log("listening"));
+const server = app.listen(0, "127.0.0.1", () => console.log(`ready ${server.address().port}`));

@@ -118,24 +118,13 @@ func (w *world) readQR(t *testing.T, token string) string {
 	code := w.get(t, "/api/qr?token="+token)
 	require.Equal(t, http.StatusOK, code.Status, code.Body)
 	require.Equal(t, "image/png", code.Header.Get("Content-Type"))
-	dir := scriptFolder(t, "receiver", "readqr.mjs")
+	dir := scriptFolder(t, "receiver", "testdata/readqr.mjs")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "code.png"), []byte(code.Body), 0o600))
 	node := exec.CommandContext(t.Context(), "node", "readqr.mjs", "code.png")
 	node.Dir, node.Env = dir, cleanEnv()
 	out, err := node.CombinedOutput()
 	require.NoError(t, err, string(out))
 	return strings.TrimSpace(string(out))
-}
-
-// scriptFolder is where a script of testdata finds the packages of e2e/npm/<packages>, as any program would.
-func scriptFolder(t *testing.T, packages, script string) string {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join("testdata", script))
-	require.NoError(t, err)
-	dir := t.TempDir()
-	require.NoError(t, os.Symlink(filepath.Join(npmFolder(t, packages), "node_modules"), filepath.Join(dir, "node_modules")))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, script), text, 0o600))
-	return dir
 }
 
 // subscription is what a seller is told of one, with its secret where that is new.
@@ -165,7 +154,7 @@ type receiver struct{ *child }
 
 func (w *world) startReceiver(t *testing.T, port int, secrets ...string) receiver {
 	t.Helper()
-	dir := scriptFolder(t, "receiver", "receiver.mjs")
+	dir := scriptFolder(t, "receiver", "testdata/receiver.mjs")
 	c, err := startProgram(cleanEnv(), dir, "node", append([]string{"receiver.mjs", fmt.Sprint(port)}, secrets...)...)
 	require.NoError(t, err)
 	t.Cleanup(c.kill)

@@ -43,7 +43,7 @@ func TestASessionHasEverythingThatAWalletNeeds(t *testing.T) {
 	require.Equal(t, s["payment_required"], state["payment_required"])
 }
 
-func TestWhatASessionCannotCarryYetIsRefused(t *testing.T) {
+func TestWhatASessionCannotCarryIsRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	token := w.link(w.cafeKey, "0.50")["token"].(string)

@@ -9,7 +9,6 @@ import (
 	"xsynesis/access"
 	"xsynesis/id"
 	"xsynesis/shop"
-	"xsynesis/views"
 )
 
 func codeCalls() []apiCall {
@@ -114,17 +113,13 @@ type codesJSON struct {
 
 func (a api) codeJSON(c shop.Code) codeJSON {
 	j := codeJSON{
-		ID: c.ID, BatchID: c.Batch, Code: c.Code, Free: c.Off == shop.OffAll, Uses: c.Uses, Used: c.Used, ValidFrom: utc(c.From), ValidUntil: utc(c.Until),
+		ID: c.ID, BatchID: c.Batch, Code: c.Code, URL: orNull(a.codeURL(c)), Free: c.Off == shop.OffAll, Uses: c.Uses, Used: c.Used, ValidFrom: utc(c.From), ValidUntil: utc(c.Until),
 		ItemID: orNull(c.Item), EndpointID: orNull(c.Endpoint), LinkToken: orNull(c.LinkToken), Address: orNull(c.Address), Livemode: c.Livemode,
 		Status: string(c.Status(a.Now())), RevokedAt: utc(c.RevokedAt), CreatedAt: c.CreatedAt.UTC(),
 	}
 	j.PercentOff, j.AmountOff = offJSON(c.Terms)
 	if c.PerWallet > 0 {
 		j.PerWallet = &c.PerWallet
-	}
-	if c.LinkToken != "" {
-		address := a.PublicURL + views.CodedLinkPath(c.LinkToken, c.Code)
-		j.URL = &address
 	}
 	return j
 }

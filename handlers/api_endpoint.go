@@ -1,7 +1,6 @@
 package handlers
 
 import (
-	"bytes"
 	"encoding/json"
 	"net/http"
 	"time"
@@ -286,8 +285,7 @@ func (r endpointRequest) fillTerms(f *shop.EndpointForm) {
 	if r.MaxAnswerBytes.Set {
 		f.MaxAnswer = 0
 		if n := r.MaxAnswerBytes.Value; n != nil {
-			f.MaxAnswer = max(-1, *n)
-			if *n == 0 {
+			if f.MaxAnswer = *n; *n == 0 { // which would be the usual
 				f.MaxAnswer = -1
 			}
 		}
@@ -311,10 +309,7 @@ func (r endpointRequest) fillExamples(f *shop.EndpointForm) {
 		if !m.from.Set {
 			continue
 		}
-		var b bytes.Buffer
-		if text := m.from.Value; len(text) > 0 && string(text) != "null" && json.Compact(&b, text) == nil {
-			*m.to = b.String()
-		} else {
+		if *m.to = compactJSON(string(m.from.Value)); *m.to == "null" {
 			*m.to = ""
 		}
 	}

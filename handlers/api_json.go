@@ -38,8 +38,7 @@ func (f field[T]) example() any { return f.Value }
 
 // decode reads the body into a struct, more strictly than encoding/json: one object and nothing after it,
 // names exact and each once, no names that are not known, and every mistake told with its field.
-// later names fields that are part of the call but not served yet.
-func decode(c echo.Context, into any, later ...string) error {
+func decode(c echo.Context, into any) error {
 	body, err := io.ReadAll(c.Request().Body)
 	if err != nil {
 		return err
@@ -47,12 +46,6 @@ func decode(c echo.Context, into any, later ...string) error {
 	members, err := readObject(body)
 	if err != nil {
 		return err
-	}
-	for _, name := range later {
-		if text, ok := members[name]; ok && string(text) != "null" {
-			return &shop.FieldError{Field: name, Message: "This is not offered yet."}
-		}
-		delete(members, name)
 	}
 	v := reflect.ValueOf(into).Elem()
 	for _, f := range reflect.VisibleFields(v.Type()) {

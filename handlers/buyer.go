@@ -67,7 +67,7 @@ func (h *Handlers) link(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return h.askPayment(c, want, "X-PAYMENT header is required")
+	return h.askPayment(c, want, noPayment)
 }
 
 // linkPage is the offer as people see it, or why it is over.
@@ -291,7 +291,7 @@ func pageStatus(s checkout.Status) int {
 func (h *Handlers) purchaseState(c echo.Context, purchase checkout.Purchase) error {
 	switch purchase.Status {
 	case checkout.Open:
-		return h.askPayment(c, h.Checkout.Requirement(purchase.Attempt), "X-PAYMENT header is required")
+		return h.askPayment(c, h.Checkout.Requirement(purchase.Attempt), noPayment)
 	case checkout.Settling, checkout.Unknown:
 		return checkout.ErrPending
 	case checkout.Settled, checkout.SettledLate:
@@ -305,6 +305,9 @@ func (h *Handlers) purchaseState(c echo.Context, purchase checkout.Purchase) err
 		return checkout.ErrExpired
 	}
 }
+
+// noPayment is what a 402 says to a request without a payment, in the words that clients know.
+const noPayment = "X-PAYMENT header is required"
 
 // askPayment answers 402 in both versions at once: the body for version 1, the header for version 2.
 func (h *Handlers) askPayment(c echo.Context, want x402.Requirement, problem string) error {

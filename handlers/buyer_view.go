@@ -112,9 +112,8 @@ func (h *Handlers) viewPass(c echo.Context, v *views.PurchaseView, p checkout.Pu
 	if err != nil || pass == nil {
 		return err
 	}
-	v.Handover.Pass = &views.BoughtPass{URL: h.callURL(pass.Endpoint), Token: pass.Token, Once: pass.CallsLeft != nil, Over: !pass.Alive(h.Now())}
-	if pass.EndsAt != nil {
-		v.Handover.Pass.EndsAt = *pass.EndsAt
+	v.Handover.Pass = &views.BoughtPass{
+		URL: h.callURL(pass.Endpoint), Token: pass.Token, Once: pass.CallsLeft != nil, Over: !pass.Alive(h.Now()), EndsAt: timeOr(pass.EndsAt),
 	}
 	return nil
 }

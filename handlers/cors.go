@@ -8,7 +8,7 @@ import (
 
 const (
 	// Clients in use send Access-Control-Expose-Headers with a request, so a preflight must allow it.
-	corsAllowed = "PAYMENT-SIGNATURE, X-PAYMENT, Access-Control-Expose-Headers, SIGN-IN-WITH-X, Content-Type, Idempotency-Key, Authorization, X-Activation-Code"
+	corsAllowed = "PAYMENT-SIGNATURE, X-PAYMENT, Access-Control-Expose-Headers, SIGN-IN-WITH-X, Content-Type, Idempotency-Key, Authorization, " + headerCode
 	corsExposed = "PAYMENT-REQUIRED, PAYMENT-RESPONSE, X-PAYMENT-RESPONSE, Location, Content-Location, Retry-After, Idempotent-Replayed, X-Request-Id"
 	corsMethods = "GET, HEAD, POST, OPTIONS"
 	corsMaxAge  = "86400"

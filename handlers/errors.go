@@ -278,7 +278,7 @@ func refusalSentence(k x402.Kind) string {
 	case x402.Undeployed:
 		return "This wallet is not on the network yet. Send something from it first, then approve again. Nothing was paid."
 	case x402.Declined:
-		return "Too many payments of this wallet failed on the network. Use another wallet, or try again tomorrow. Nothing was paid."
+		return "Too many payments of this wallet failed on the network. Use another wallet, or try again later. Nothing was paid."
 	case x402.Amount:
 		return "The approval is not for exactly the price. Nothing was paid."
 	case x402.Malformed, x402.TooLarge, x402.Version:

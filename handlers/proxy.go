@@ -69,7 +69,7 @@ func (h *Handlers) call(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	problem := "X-PAYMENT header is required"
+	problem := noPayment
 	if token := passIn(c.Request()); token != "" {
 		pass, err := h.Checkout.UsePass(c.Request().Context(), a.endpoint.ID, token)
 		if err == nil {

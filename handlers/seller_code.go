@@ -89,11 +89,8 @@ func (h *Handlers) showCodes(c echo.Context, s seller) error {
 		b.First = codes[0].Code
 	}
 	v := views.CodeBatchView{
-		CodeBatchRow: h.codeBatchRow(b), PerCode: b.Uses, PerWallet: b.PerWallet, From: timeOr(utc(b.From)), Until: timeOr(utc(b.Until)), Created: b.CreatedAt.UTC(),
-		MayChange: s.May(access.ChangeCodes),
-	}
-	if b.Address != "" {
-		v.Address = checksum(b.Address)
+		CodeBatchRow: h.codeBatchRow(b), PerCode: b.Uses, PerWallet: b.PerWallet, From: timeOr(b.From), Until: timeOr(b.Until), Created: b.CreatedAt.UTC(),
+		Address: payer(b.Address),
 	}
 	v.DashboardView = h.frame(c, s, or(b.Name, "Codes"), views.SectionCodes, true)
 	for _, code := range codes {
@@ -110,7 +107,7 @@ func (h *Handlers) allCodes(c echo.Context, s seller, b shop.Batch) ([]shop.Code
 	return h.Shop.Codes(c.Request().Context(), s.Merchant, s.livemode, shop.CodeFilter{Batch: b.ID}, shop.Page{Limit: shop.MaxCodes})
 }
 
-// codeURL is what a code's QR opens: the page of its link with the code filled in. Without a link it is the code alone.
+// codeURL is the page of a code's link, with the code filled in; empty for a code that is for no link.
 func (h *Handlers) codeURL(code shop.Code) string {
 	if code.LinkToken == "" {
 		return ""
@@ -171,7 +168,7 @@ func (h *Handlers) codeSheet(c echo.Context, s seller) error {
 		return err
 	}
 	v := views.CodeSheetView{
-		Shop: s.Shop, Test: !s.livemode, Back: views.CodeBatchPath(b.ID), Name: or(b.Name, "Codes"), Off: offInWords(b.Terms), For: b.Bound, Until: timeOr(utc(b.Until)),
+		Shop: s.Shop, Test: !s.livemode, Back: views.CodeBatchPath(b.ID), Name: or(b.Name, "Codes"), Off: offInWords(b.Terms), For: b.Bound, Until: timeOr(b.Until),
 	}
 	for _, code := range codes {
 		if status := code.Status(h.Now()); status != shop.CodeActive && status != shop.CodeScheduled {

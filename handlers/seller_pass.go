@@ -50,7 +50,7 @@ func (h *Handlers) passes(c echo.Context, s seller) error {
 
 func (h *Handlers) passRow(p checkout.Pass, title string) views.PassRow {
 	row := views.PassRow{
-		Pass: p.ID, Endpoint: p.Endpoint, Title: title, Payer: payer(p.Payer), Payments: p.Payments, Paid: timeOr(p.PaidAt), Ends: timeOr(p.EndsAt), State: "expired",
+		Pass: p.ID, Endpoint: p.Endpoint, Title: title, Payer: payer(p.Payer), Payments: p.Payments, Ends: timeOr(p.EndsAt), State: "expired",
 	}
 	switch {
 	case p.RevokedAt != nil:

@@ -15,11 +15,11 @@ func TestFacilitatorsAreSeenAsTheyAre(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	_, err := pool.Exec(t.Context(), `
-		INSERT INTO facilitators (name, network, address, place, supported, listed_at, answered_at, last_error) VALUES
-			('good', 'eip155:84532', 'good', 0, true, now(), now(), ''),
-			('silent', 'eip155:84532', 'silent', 1, true, now(), now() - interval '1 hour', 'connect'),
-			('elsewhere', 'eip155:84532', 'elsewhere', 2, false, now(), now(), ''),
-			('gone', 'eip155:84532', 'gone', 3, true, now() - interval '1 hour', now(), '')`)
+		INSERT INTO facilitators (name, network, place, supported, listed_at, answered_at, last_error) VALUES
+			('good', 'eip155:84532', 0, true, now(), now(), ''),
+			('silent', 'eip155:84532', 1, true, now(), now() - interval '1 hour', 'connect'),
+			('elsewhere', 'eip155:84532', 2, false, now(), now(), ''),
+			('gone', 'eip155:84532', 3, true, now() - interval '1 hour', now(), '')`)
 	require.NoError(t, err)
 	_, err = pool.Exec(t.Context(), `
 		INSERT INTO facilitator_asks (settlement_id, facilitator, call, asked_at, took_ms, outcome)

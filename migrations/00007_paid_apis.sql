@@ -159,7 +159,6 @@ CREATE INDEX calls_of_endpoint ON calls (endpoint_id, attempt_id DESC);
 CREATE TABLE facilitators (
     name        text NOT NULL COLLATE "C",
     network     text NOT NULL,
-    address     text NOT NULL,
     place       int NOT NULL, -- the first is asked first
     supported   boolean NOT NULL DEFAULT false, -- when it answered last
     listed_at   timestamptz NOT NULL, -- when a worker that asks it was last seen

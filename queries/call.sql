@@ -40,7 +40,7 @@ WHERE attempt_id = @attempt_id AND first AND state = 'calling' AND tries = @trie
 -- name: CallsStranded :many
 SELECT attempt_id FROM calls WHERE state = 'calling' AND NOT first AND call_until < @before::timestamptz ORDER BY call_until LIMIT @most;
 
--- name: CallsForget :execrows
+-- name: CallsForget :exec
 UPDATE calls SET header = NULL, body = NULL, kept = false WHERE attempt_id IN (SELECT c.attempt_id FROM calls c WHERE c.kept AND c.keep_until < @now::timestamptz LIMIT @most);
 
 -- name: PassOpen :one
@@ -48,7 +48,7 @@ UPDATE calls SET header = NULL, body = NULL, kept = false WHERE attempt_id IN (S
 INSERT INTO passes (id, merchant_id, livemode, endpoint_id, payer, token_hash, created_at)
 VALUES (@id, @merchant_id, @livemode, @endpoint_id, @payer, @token_hash, @created_at)
 ON CONFLICT (endpoint_id, payer) WHERE revoked_at IS NULL AND NOT own DO UPDATE SET payer = excluded.payer
-RETURNING *;
+RETURNING id;
 
 -- name: PassesExtend :exec
 -- What was paid for is added to what is left.

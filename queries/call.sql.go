@@ -322,7 +322,7 @@ func (q *Queries) CallRelease(ctx context.Context, db DBTX, arg CallReleaseParam
 	return i, err
 }
 
-const callsForget = `-- name: CallsForget :execrows
+const callsForget = `-- name: CallsForget :exec
 UPDATE calls SET header = NULL, body = NULL, kept = false WHERE attempt_id IN (SELECT c.attempt_id FROM calls c WHERE c.kept AND c.keep_until < $1::timestamptz LIMIT $2)
 `
 
@@ -331,12 +331,9 @@ type CallsForgetParams struct {
 	Most int32
 }
 
-func (q *Queries) CallsForget(ctx context.Context, db DBTX, arg CallsForgetParams) (int64, error) {
-	result, err := db.Exec(ctx, callsForget, arg.Now, arg.Most)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+func (q *Queries) CallsForget(ctx context.Context, db DBTX, arg CallsForgetParams) error {
+	_, err := db.Exec(ctx, callsForget, arg.Now, arg.Most)
+	return err
 }
 
 const callsStranded = `-- name: CallsStranded :many
@@ -565,7 +562,7 @@ const passOpen = `-- name: PassOpen :one
 INSERT INTO passes (id, merchant_id, livemode, endpoint_id, payer, token_hash, created_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (endpoint_id, payer) WHERE revoked_at IS NULL AND NOT own DO UPDATE SET payer = excluded.payer
-RETURNING id, merchant_id, livemode, endpoint_id, payer, token_hash, paid_at, payments, ends_at, revoked_at, created_at, own, calls_left, call_until
+RETURNING id
 `
 
 type PassOpenParams struct {
@@ -579,7 +576,7 @@ type PassOpenParams struct {
 }
 
 // The payer's pass for an endpoint, which may be there already: it is longer valid then, once this is paid.
-func (q *Queries) PassOpen(ctx context.Context, db DBTX, arg PassOpenParams) (Pass, error) {
+func (q *Queries) PassOpen(ctx context.Context, db DBTX, arg PassOpenParams) (id.Pass, error) {
 	row := db.QueryRow(ctx, passOpen,
 		arg.ID,
 		arg.MerchantID,
@@ -589,24 +586,9 @@ func (q *Queries) PassOpen(ctx context.Context, db DBTX, arg PassOpenParams) (Pa
 		arg.TokenHash,
 		arg.CreatedAt,
 	)
-	var i Pass
-	err := row.Scan(
-		&i.ID,
-		&i.MerchantID,
-		&i.Livemode,
-		&i.EndpointID,
-		&i.Payer,
-		&i.TokenHash,
-		&i.PaidAt,
-		&i.Payments,
-		&i.EndsAt,
-		&i.RevokedAt,
-		&i.CreatedAt,
-		&i.Own,
-		&i.CallsLeft,
-		&i.CallUntil,
-	)
-	return i, err
+	var id id.Pass
+	err := row.Scan(&id)
+	return id, err
 }
 
 const passOwn = `-- name: PassOwn :exec

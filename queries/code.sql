@@ -70,11 +70,10 @@ SELECT sqlc.embed(u), sqlc.embed(c), sqlc.embed(b)
 FROM code_uses u JOIN codes c ON c.id = u.code_id JOIN code_batches b ON b.id = c.batch_id
 WHERE u.token_hash = @token_hash;
 
--- name: CodesRevoke :many
+-- name: CodesRevoke :execrows
 UPDATE codes SET revoked_at = @now::timestamptz
 WHERE merchant_id = @merchant_id AND livemode = @livemode AND revoked_at IS NULL
-    AND (id = @id::text OR batch_id = @batch_id::text)
-RETURNING id;
+    AND (id = @id::text OR batch_id = @batch_id::text);
 
 -- name: CodeTake :one
 -- Takes a use if there is one: who comes at the same moment waits for this row, and finds it as it is then.
@@ -152,7 +151,7 @@ WITH again AS (
     RETURNING u.id)
 UPDATE code_uses SET given_back_at = NULL FROM again WHERE code_uses.id = again.id;
 
--- name: CodeUsesSweep :execrows
+-- name: CodeUsesSweep :exec
 -- Gives back uses that nothing came of in time.
 WITH lost AS (
     SELECT id FROM code_uses WHERE held_until <= @now::timestamptz AND given_back_at IS NULL AND attempt_id IS NULL

@@ -876,7 +876,7 @@ func (q *Queries) CodeUsesOfWallet(ctx context.Context, db DBTX, arg CodeUsesOfW
 	return column_1, err
 }
 
-const codeUsesSweep = `-- name: CodeUsesSweep :execrows
+const codeUsesSweep = `-- name: CodeUsesSweep :exec
 WITH lost AS (
     SELECT id FROM code_uses WHERE held_until <= $1::timestamptz AND given_back_at IS NULL AND attempt_id IS NULL
     ORDER BY code_id, id LIMIT 5000 FOR UPDATE SKIP LOCKED),
@@ -887,12 +887,9 @@ UPDATE codes SET used = used - counted.n FROM counted WHERE codes.id = counted.c
 `
 
 // Gives back uses that nothing came of in time.
-func (q *Queries) CodeUsesSweep(ctx context.Context, db DBTX, now time.Time) (int64, error) {
-	result, err := db.Exec(ctx, codeUsesSweep, now)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+func (q *Queries) CodeUsesSweep(ctx context.Context, db DBTX, now time.Time) error {
+	_, err := db.Exec(ctx, codeUsesSweep, now)
+	return err
 }
 
 const codeUsesUnpaid = `-- name: CodeUsesUnpaid :one
@@ -1029,11 +1026,10 @@ func (q *Queries) CodesNamed(ctx context.Context, db DBTX, arg CodesNamedParams)
 	return items, nil
 }
 
-const codesRevoke = `-- name: CodesRevoke :many
+const codesRevoke = `-- name: CodesRevoke :execrows
 UPDATE codes SET revoked_at = $1::timestamptz
 WHERE merchant_id = $2 AND livemode = $3 AND revoked_at IS NULL
     AND (id = $4::text OR batch_id = $5::text)
-RETURNING id
 `
 
 type CodesRevokeParams struct {
@@ -1044,8 +1040,8 @@ type CodesRevokeParams struct {
 	BatchID    string
 }
 
-func (q *Queries) CodesRevoke(ctx context.Context, db DBTX, arg CodesRevokeParams) ([]id.Code, error) {
-	rows, err := db.Query(ctx, codesRevoke,
+func (q *Queries) CodesRevoke(ctx context.Context, db DBTX, arg CodesRevokeParams) (int64, error) {
+	result, err := db.Exec(ctx, codesRevoke,
 		arg.Now,
 		arg.MerchantID,
 		arg.Livemode,
@@ -1053,19 +1049,7 @@ func (q *Queries) CodesRevoke(ctx context.Context, db DBTX, arg CodesRevokeParam
 		arg.BatchID,
 	)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	defer rows.Close()
-	items := []id.Code{}
-	for rows.Next() {
-		var id id.Code
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		items = append(items, id)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
+	return result.RowsAffected(), nil
 }

@@ -32,13 +32,12 @@ SELECT id FROM endpoints
 WHERE url = @url AND disabled_at IS NULL AND (@merchant_id::text = '' OR merchant_id = @merchant_id AND livemode = @livemode::bool)
 ORDER BY livemode DESC, id LIMIT 1;
 
--- name: EndpointUpdate :one
+-- name: EndpointUpdate :exec
 UPDATE endpoints SET url = @url, title = @title, description = @description, mime_type = @mime_type, example_input = @example_input,
     example_output = @example_output, price = @price, pricing_type = @pricing_type, billing_interval = @billing_interval, settle = @settle,
     secret_header = @secret_header, secret = @secret, timeout_seconds = @timeout_seconds, max_answer = @max_answer, identified = @identified,
     disabled_at = @disabled_at, updated_at = @updated_at
-WHERE merchant_id = @merchant_id AND id = @id
-RETURNING *;
+WHERE merchant_id = @merchant_id AND id = @id;
 
 -- name: EndpointList :many
 SELECT * FROM endpoints WHERE merchant_id = @merchant_id AND livemode = @livemode AND id < @before::text ORDER BY id DESC LIMIT @most;

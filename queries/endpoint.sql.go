@@ -460,13 +460,12 @@ func (q *Queries) EndpointSecrets(ctx context.Context, db DBTX) ([]EndpointSecre
 	return items, nil
 }
 
-const endpointUpdate = `-- name: EndpointUpdate :one
+const endpointUpdate = `-- name: EndpointUpdate :exec
 UPDATE endpoints SET url = $1, title = $2, description = $3, mime_type = $4, example_input = $5,
     example_output = $6, price = $7, pricing_type = $8, billing_interval = $9, settle = $10,
     secret_header = $11, secret = $12, timeout_seconds = $13, max_answer = $14, identified = $15,
     disabled_at = $16, updated_at = $17
 WHERE merchant_id = $18 AND id = $19
-RETURNING id, merchant_id, livemode, network, url, title, description, mime_type, example_input, example_output, price, pricing_type, billing_interval, settle, secret_header, secret, timeout_seconds, max_answer, identified, disabled_at, once, created_at, updated_at
 `
 
 type EndpointUpdateParams struct {
@@ -491,8 +490,8 @@ type EndpointUpdateParams struct {
 	ID              id.Endpoint
 }
 
-func (q *Queries) EndpointUpdate(ctx context.Context, db DBTX, arg EndpointUpdateParams) (Endpoint, error) {
-	row := db.QueryRow(ctx, endpointUpdate,
+func (q *Queries) EndpointUpdate(ctx context.Context, db DBTX, arg EndpointUpdateParams) error {
+	_, err := db.Exec(ctx, endpointUpdate,
 		arg.Url,
 		arg.Title,
 		arg.Description,
@@ -513,31 +512,5 @@ func (q *Queries) EndpointUpdate(ctx context.Context, db DBTX, arg EndpointUpdat
 		arg.MerchantID,
 		arg.ID,
 	)
-	var i Endpoint
-	err := row.Scan(
-		&i.ID,
-		&i.MerchantID,
-		&i.Livemode,
-		&i.Network,
-		&i.Url,
-		&i.Title,
-		&i.Description,
-		&i.MimeType,
-		&i.ExampleInput,
-		&i.ExampleOutput,
-		&i.Price,
-		&i.PricingType,
-		&i.BillingInterval,
-		&i.Settle,
-		&i.SecretHeader,
-		&i.Secret,
-		&i.TimeoutSeconds,
-		&i.MaxAnswer,
-		&i.Identified,
-		&i.DisabledAt,
-		&i.Once,
-		&i.CreatedAt,
-		&i.UpdatedAt,
-	)
-	return i, err
+	return err
 }

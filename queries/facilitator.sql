@@ -1,4 +1,4 @@
--- name: SettlementsRequested :execrows
+-- name: SettlementRequested :execrows
 -- A facilitator is about to be asked: from now on nobody can tell that nothing was sent.
 UPDATE settlements SET status = 'requested', facilitator = @facilitator, again = false, updated_at = @now::timestamptz
 WHERE id = @id AND lease = @lease::bytea AND status IN ('queued', 'requested');
@@ -29,9 +29,9 @@ VALUES (@settlement_id, @facilitator, @call, @asked_at, @took_ms::int, @outcome,
 DELETE FROM facilitator_asks WHERE id IN (SELECT a.id FROM facilitator_asks a WHERE a.asked_at < @before LIMIT 5000);
 
 -- name: FacilitatorsListed :exec
-INSERT INTO facilitators (name, network, address, place, supported, listed_at, answered_at, last_error)
-VALUES (@name, @network, @address, @place, @supported, @listed_at, @answered_at, @last_error)
-ON CONFLICT (name, network) DO UPDATE SET address = excluded.address, place = excluded.place, listed_at = excluded.listed_at,
+INSERT INTO facilitators (name, network, place, supported, listed_at, answered_at, last_error)
+VALUES (@name, @network, @place, @supported, @listed_at, @answered_at, @last_error)
+ON CONFLICT (name, network) DO UPDATE SET place = excluded.place, listed_at = excluded.listed_at,
     supported = CASE WHEN excluded.answered_at IS NULL THEN facilitators.supported ELSE excluded.supported END,
     answered_at = coalesce(excluded.answered_at, facilitators.answered_at), last_error = excluded.last_error;
 
@@ -44,7 +44,7 @@ SELECT EXISTS (
 
 -- name: FacilitatorFigures :many
 -- How each did lately; what it was asked and has not answered counts as neither.
-SELECT f.name, f.network, f.address, f.place, f.supported, f.listed_at, f.answered_at, f.last_error,
+SELECT f.name, f.network, f.supported, f.answered_at, f.last_error,
     count(a.id) FILTER (WHERE a.outcome <> '') AS asked,
     count(a.id) FILTER (WHERE a.outcome NOT IN ('', 'success', 'pending')) AS failed,
     coalesce(percentile_disc(0.5) WITHIN GROUP (ORDER BY a.took_ms), 0)::int AS half_ms,
@@ -102,7 +102,7 @@ SELECT merchant_id::text AS merchant_id FROM (
 -- name: CallbackInsert :one
 INSERT INTO facilitator_callbacks (sha256, body, received_at) VALUES (@sha256, @body, @received_at)
 ON CONFLICT (sha256) DO UPDATE SET times = facilitator_callbacks.times + 1
-RETURNING id, times;
+RETURNING id;
 
 -- name: CallbackByID :one
 SELECT * FROM facilitator_callbacks WHERE id = @id;

@@ -35,7 +35,7 @@ func (q *Queries) CallbackByID(ctx context.Context, db DBTX, argID int64) (Facil
 const callbackInsert = `-- name: CallbackInsert :one
 INSERT INTO facilitator_callbacks (sha256, body, received_at) VALUES ($1, $2, $3)
 ON CONFLICT (sha256) DO UPDATE SET times = facilitator_callbacks.times + 1
-RETURNING id, times
+RETURNING id
 `
 
 type CallbackInsertParams struct {
@@ -44,16 +44,11 @@ type CallbackInsertParams struct {
 	ReceivedAt time.Time
 }
 
-type CallbackInsertRow struct {
-	ID    int64
-	Times int32
-}
-
-func (q *Queries) CallbackInsert(ctx context.Context, db DBTX, arg CallbackInsertParams) (CallbackInsertRow, error) {
+func (q *Queries) CallbackInsert(ctx context.Context, db DBTX, arg CallbackInsertParams) (int64, error) {
 	row := db.QueryRow(ctx, callbackInsert, arg.Sha256, arg.Body, arg.ReceivedAt)
-	var i CallbackInsertRow
-	err := row.Scan(&i.ID, &i.Times)
-	return i, err
+	var id int64
+	err := row.Scan(&id)
+	return id, err
 }
 
 const callbackOutcome = `-- name: CallbackOutcome :exec
@@ -345,7 +340,7 @@ func (q *Queries) FacilitatorBudgetTake(ctx context.Context, db DBTX, arg Facili
 }
 
 const facilitatorFigures = `-- name: FacilitatorFigures :many
-SELECT f.name, f.network, f.address, f.place, f.supported, f.listed_at, f.answered_at, f.last_error,
+SELECT f.name, f.network, f.supported, f.answered_at, f.last_error,
     count(a.id) FILTER (WHERE a.outcome <> '') AS asked,
     count(a.id) FILTER (WHERE a.outcome NOT IN ('', 'success', 'pending')) AS failed,
     coalesce(percentile_disc(0.5) WITHIN GROUP (ORDER BY a.took_ms), 0)::int AS half_ms,
@@ -364,10 +359,7 @@ type FacilitatorFiguresParams struct {
 type FacilitatorFiguresRow struct {
 	Name       string
 	Network    string
-	Address    string
-	Place      int32
 	Supported  bool
-	ListedAt   time.Time
 	AnsweredAt *time.Time
 	LastError  string
 	Asked      int64
@@ -389,10 +381,7 @@ func (q *Queries) FacilitatorFigures(ctx context.Context, db DBTX, arg Facilitat
 		if err := rows.Scan(
 			&i.Name,
 			&i.Network,
-			&i.Address,
-			&i.Place,
 			&i.Supported,
-			&i.ListedAt,
 			&i.AnsweredAt,
 			&i.LastError,
 			&i.Asked,
@@ -411,9 +400,9 @@ func (q *Queries) FacilitatorFigures(ctx context.Context, db DBTX, arg Facilitat
 }
 
 const facilitatorsListed = `-- name: FacilitatorsListed :exec
-INSERT INTO facilitators (name, network, address, place, supported, listed_at, answered_at, last_error)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-ON CONFLICT (name, network) DO UPDATE SET address = excluded.address, place = excluded.place, listed_at = excluded.listed_at,
+INSERT INTO facilitators (name, network, place, supported, listed_at, answered_at, last_error)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (name, network) DO UPDATE SET place = excluded.place, listed_at = excluded.listed_at,
     supported = CASE WHEN excluded.answered_at IS NULL THEN facilitators.supported ELSE excluded.supported END,
     answered_at = coalesce(excluded.answered_at, facilitators.answered_at), last_error = excluded.last_error
 `
@@ -421,7 +410,6 @@ ON CONFLICT (name, network) DO UPDATE SET address = excluded.address, place = ex
 type FacilitatorsListedParams struct {
 	Name       string
 	Network    string
-	Address    string
 	Place      int32
 	Supported  bool
 	ListedAt   time.Time
@@ -433,7 +421,6 @@ func (q *Queries) FacilitatorsListed(ctx context.Context, db DBTX, arg Facilitat
 	_, err := db.Exec(ctx, facilitatorsListed,
 		arg.Name,
 		arg.Network,
-		arg.Address,
 		arg.Place,
 		arg.Supported,
 		arg.ListedAt,
@@ -778,6 +765,32 @@ func (q *Queries) SettlementReported(ctx context.Context, db DBTX, arg Settlemen
 	return err
 }
 
+const settlementRequested = `-- name: SettlementRequested :execrows
+UPDATE settlements SET status = 'requested', facilitator = $1, again = false, updated_at = $2::timestamptz
+WHERE id = $3 AND lease = $4::bytea AND status IN ('queued', 'requested')
+`
+
+type SettlementRequestedParams struct {
+	Facilitator string
+	Now         time.Time
+	ID          id.Settlement
+	Lease       []byte
+}
+
+// A facilitator is about to be asked: from now on nobody can tell that nothing was sent.
+func (q *Queries) SettlementRequested(ctx context.Context, db DBTX, arg SettlementRequestedParams) (int64, error) {
+	result, err := db.Exec(ctx, settlementRequested,
+		arg.Facilitator,
+		arg.Now,
+		arg.ID,
+		arg.Lease,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const settlementUnrequested = `-- name: SettlementUnrequested :execrows
 UPDATE settlements SET status = 'queued', facilitator = 'own', updated_at = $1::timestamptz
 WHERE id = $2 AND lease = $3::bytea AND status = 'requested'
@@ -792,32 +805,6 @@ type SettlementUnrequestedParams struct {
 // The facilitator surely did nothing.
 func (q *Queries) SettlementUnrequested(ctx context.Context, db DBTX, arg SettlementUnrequestedParams) (int64, error) {
 	result, err := db.Exec(ctx, settlementUnrequested, arg.Now, arg.ID, arg.Lease)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
-const settlementsRequested = `-- name: SettlementsRequested :execrows
-UPDATE settlements SET status = 'requested', facilitator = $1, again = false, updated_at = $2::timestamptz
-WHERE id = $3 AND lease = $4::bytea AND status IN ('queued', 'requested')
-`
-
-type SettlementsRequestedParams struct {
-	Facilitator string
-	Now         time.Time
-	ID          id.Settlement
-	Lease       []byte
-}
-
-// A facilitator is about to be asked: from now on nobody can tell that nothing was sent.
-func (q *Queries) SettlementsRequested(ctx context.Context, db DBTX, arg SettlementsRequestedParams) (int64, error) {
-	result, err := db.Exec(ctx, settlementsRequested,
-		arg.Facilitator,
-		arg.Now,
-		arg.ID,
-		arg.Lease,
-	)
 	if err != nil {
 		return 0, err
 	}

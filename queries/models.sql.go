@@ -429,7 +429,6 @@ type Facilitation struct {
 type Facilitator struct {
 	Name       string
 	Network    string
-	Address    string
 	Place      int32
 	Supported  bool
 	ListedAt   time.Time

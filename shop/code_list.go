@@ -31,14 +31,13 @@ type Batch struct {
 
 // Status is where most of a batch stands: one that has not begun, is over, revoked or used up says so.
 func (b Batch) Status(now time.Time) CodeStatus {
-	one := Code{Terms: b.Terms, CreatedAt: b.CreatedAt}
 	switch {
 	case b.Revoked == b.Codes:
 		return CodeRevoked
 	case b.Used >= b.Uses*b.Codes:
 		return CodeUsedUp
 	}
-	return one.Status(now)
+	return Code{Terms: b.Terms}.Status(now)
 }
 
 // CodeBatch returns codes that were made together, or [ErrNotFound].
@@ -139,7 +138,7 @@ func (s *Service) RevokeCode(ctx context.Context, merchant id.Merchant, livemode
 	if _, err := s.Code(ctx, merchant, livemode, code); err != nil {
 		return Code{}, err
 	}
-	if _, err := s.revoke(ctx, merchant, livemode, queries.CodesRevokeParams{ID: string(code)}, "code", string(code), by); err != nil {
+	if err := s.revoke(ctx, merchant, livemode, queries.CodesRevokeParams{ID: string(code)}, "code", string(code), by); err != nil {
 		return Code{}, err
 	}
 	return s.Code(ctx, merchant, livemode, code)
@@ -150,23 +149,23 @@ func (s *Service) RevokeCodes(ctx context.Context, merchant id.Merchant, livemod
 	if _, err := s.CodeBatch(ctx, merchant, livemode, batch); err != nil {
 		return Batch{}, err
 	}
-	if _, err := s.revoke(ctx, merchant, livemode, queries.CodesRevokeParams{BatchID: string(batch)}, "code batch", string(batch), by); err != nil {
+	if err := s.revoke(ctx, merchant, livemode, queries.CodesRevokeParams{BatchID: string(batch)}, "code batch", string(batch), by); err != nil {
 		return Batch{}, err
 	}
 	return s.CodeBatch(ctx, merchant, livemode, batch)
 }
 
-func (s *Service) revoke(ctx context.Context, merchant id.Merchant, livemode bool, p queries.CodesRevokeParams, kind, resource string, by audit.By) (int, error) {
+func (s *Service) revoke(ctx context.Context, merchant id.Merchant, livemode bool, p queries.CodesRevokeParams, kind, resource string, by audit.By) error {
 	p.MerchantID, p.Livemode, p.Now = merchant, livemode, s.now()
-	var revoked []id.Code
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
-		if revoked, err = queries.New().CodesRevoke(ctx, tx, p); err != nil || len(revoked) == 0 {
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		revoked, err := queries.New().CodesRevoke(ctx, tx, p)
+		if err != nil || revoked == 0 {
 			return err
 		}
-		return s.recordCodesTx(ctx, tx, merchant, by, "codes.revoked", kind, resource, map[string]int{"active": len(revoked)}, map[string]int{"active": 0})
+		return s.recordCodesTx(ctx, tx, merchant, by, "codes.revoked", kind, resource, map[string]int64{"active": revoked}, map[string]int64{"active": 0})
 	})
 	if err != nil {
-		return 0, fmt.Errorf("revoke %s: %w", resource, err)
+		return fmt.Errorf("revoke %s: %w", resource, err)
 	}
-	return len(revoked), nil
+	return nil
 }

@@ -254,7 +254,7 @@ func TakeCodeBackTx(ctx context.Context, tx pgx.Tx, attempt id.Attempt) error {
 
 // SweepCodes gives back uses that nothing came of: tokens that were not used in time, calls whose process died.
 func (s *Service) SweepCodes(ctx context.Context) error {
-	if _, err := queries.New().CodeUsesSweep(ctx, s.pool, s.now()); err != nil {
+	if err := queries.New().CodeUsesSweep(ctx, s.pool, s.now()); err != nil {
 		return fmt.Errorf("give back uses of codes: %w", err)
 	}
 	return nil

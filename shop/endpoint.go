@@ -218,16 +218,21 @@ func (e Endpoint) offer(m queries.Merchant, payTo string) Offer {
 
 // honoursEndpoint tells whether an endpoint cost this much while an offer may still be out.
 func (s *Service) honoursEndpoint(ctx context.Context, o Offer, amount money.USDC) (Offer, bool, error) {
-	ok, err := queries.New().EndpointPriceHonoured(ctx, s.pool, queries.EndpointPriceHonouredParams{EndpointID: o.Endpoint, Price: amount, Now: s.now()})
-	if err != nil {
-		return o, false, fmt.Errorf("former prices of %s: %w", o.Endpoint, err)
-	}
+	ok, err := s.costEndpoint(ctx, o.Endpoint, amount)
 	if ok {
 		l := o.Lines[0]
 		l.UnitAmount = amount
 		o.Link.Price, o.Amount, o.Lines = amount, amount, []Line{l}
 	}
-	return o, ok, nil
+	return o, ok, err
+}
+
+func (s *Service) costEndpoint(ctx context.Context, endpoint id.Endpoint, amount money.USDC) (bool, error) {
+	ok, err := queries.New().EndpointPriceHonoured(ctx, s.pool, queries.EndpointPriceHonouredParams{EndpointID: endpoint, Price: amount, Now: s.now()})
+	if err != nil {
+		return false, fmt.Errorf("former prices of %s: %w", endpoint, err)
+	}
+	return ok, nil
 }
 
 // Secret opens what the seller's server knows the gateway by; empty for nothing.

@@ -82,7 +82,7 @@ func (s *Endpoints) updateTx(ctx context.Context, tx pgx.Tx, was Endpoint, f End
 			disabled = &now
 		}
 	}
-	_, err := q.EndpointUpdate(ctx, tx, queries.EndpointUpdateParams{
+	err := q.EndpointUpdate(ctx, tx, queries.EndpointUpdateParams{
 		MerchantID: was.Merchant, ID: was.ID, Url: f.URL, Title: f.Title, Description: f.Description, MimeType: f.MimeType, ExampleInput: f.Input,
 		ExampleOutput: f.Output, Price: f.Price, PricingType: string(f.Pricing), BillingInterval: string(f.Interval), Settle: string(f.Settles),
 		SecretHeader: f.SecretHeader, Secret: secret, TimeoutSeconds: int32(f.Timeout / time.Second), MaxAnswer: f.MaxAnswer, Identified: f.Identified,

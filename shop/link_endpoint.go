@@ -96,10 +96,7 @@ func (s *Service) EndpointOffer(ctx context.Context, endpoint id.Endpoint) (Offe
 
 // honoursPass tells whether a pass cost this much while an offer may still be out.
 func (s *Service) honoursPass(ctx context.Context, o Offer, amount money.USDC) (Offer, bool, error) {
-	ok, err := queries.New().EndpointPriceHonoured(ctx, s.pool, queries.EndpointPriceHonouredParams{EndpointID: o.Link.Pass.Endpoint, Price: amount, Now: s.now()})
-	if err != nil {
-		return o, false, fmt.Errorf("former prices of %s: %w", o.Link.Pass.Endpoint, err)
-	}
+	ok, err := s.costEndpoint(ctx, o.Link.Pass.Endpoint, amount)
 	if ok {
 		o.Link.Price = amount
 		o, err = o.Choose(o.Choice)

@@ -58,7 +58,6 @@ type CodeBatchView struct {
 	Created   time.Time
 	Codes     []CodeRow
 	Pages     Pages
-	MayChange bool
 }
 
 // CodeRow is one code.

@@ -5,6 +5,8 @@ import (
 
 	"github.com/a-h/templ"
 	"github.com/stretchr/testify/require"
+
+	"xsynesis/access"
 )
 
 func TestPagesOfCodes(t *testing.T) {
@@ -14,13 +16,13 @@ func TestPagesOfCodes(t *testing.T) {
 	flyer := CodeBatchRow{Batch: "cbt_3vQB7u9dXkZpR2mNcTfWyA", Name: "Spring flyer", Count: 1000, Off: "25 % off", For: "Tasting evening, one seat", Used: 17, Uses: 1000, State: "active"}
 	batch := CodeBatchView{
 		DashboardView: shell("Spring flyer", SectionCodes), CodeBatchRow: flyer, PerCode: 1, PerWallet: 1, From: at(1, 9, 0, 0), Until: at(30, 20, 0, 0),
-		Address: "0x70997970C51812dc3A010C7d01b50e0d17dc79C8", Created: at(1, 8, 59, 0), MayChange: true, Pages: Pages{Older: "?before=cod_1"},
+		Address: "0x70997970C51812dc3A010C7d01b50e0d17dc79C8", Created: at(1, 8, 59, 0), Pages: Pages{Older: "?before=cod_1"},
 		Codes: []CodeRow{
 			{"cod_1", "SPRING-7K2M-9QXT-4HNB", 0, 1, "active"}, {"cod_2", "SPRING-Q4ZT-0XWD-77RS", 1, 1, "used"}, {"cod_3", `"><script>`, 0, 1, "revoked"},
 		},
 	}
 	watched := batch
-	watched.MayChange, watched.PerWallet, watched.Address = false, 0, ""
+	watched.Barred, watched.PerWallet, watched.Address = []access.Permission{access.ChangeCodes}, 0, ""
 	for name, page := range map[string]templ.Component{
 		"codes": CodeBatches(CodeBatchesView{DashboardView: shell("Codes", SectionCodes), Batches: []CodeBatchRow{
 			flyer, {Batch: "cbt_4", Name: "J1D4-6K97-G662", Count: 1, Off: "Free", Used: 1, Uses: 1, State: "used"},

@@ -142,7 +142,6 @@ type TrialView struct {
 	CallURL  string
 	Price    money.USDC
 	MayPay   bool // the test wallet pays; else only the price is asked for
-	Problem  string
 	Method   Field
 	Path     Field
 	Body     Field
@@ -187,7 +186,6 @@ type PassRow struct {
 	Title    string // of the endpoint
 	Payer    string
 	Payments int
-	Paid     time.Time // last
 	Ends     time.Time // zero for never
 	State    string    // "active", "expired" or "revoked"
 }

@@ -58,7 +58,7 @@ func TestPagesOfPaidAPIs(t *testing.T) {
 	failed := trial
 	failed.Steps, failed.Outcome, failed.Worked = trial.Steps[2:], "The answer broke off.", false
 	passes := PassesView{DashboardView: shell("Passes", SectionEndpoints), Endpoint: endpoint.Endpoint, Title: "Weather", Passes: []PassRow{
-		{Pass: "pss_1CbVxLwM7Qe2RtYu8PzKsd", Endpoint: endpoint.Endpoint, Title: "Weather", Payer: endpoint.PayTo, Payments: 3, Paid: at(2, 9, 0, 0), Ends: at(30, 9, 0, 0), State: "active"},
+		{Pass: "pss_1CbVxLwM7Qe2RtYu8PzKsd", Endpoint: endpoint.Endpoint, Title: "Weather", Payer: endpoint.PayTo, Payments: 3, Ends: at(30, 9, 0, 0), State: "active"},
 		{Pass: "pss_2CbVxLwM7Qe2RtYu8PzKsd", Endpoint: "end_2", Title: "<b>", Payer: endpoint.PayTo, Payments: 1, State: "revoked"},
 		{Pass: "pss_3CbVxLwM7Qe2RtYu8PzKsd", Endpoint: "end_2", Title: "Tides", Payer: endpoint.PayTo, Payments: 1, Ends: at(1, 9, 0, 0), State: "expired"},
 	}}

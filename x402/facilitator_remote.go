@@ -115,15 +115,15 @@ func (r *Remote) Verify(ctx context.Context, p Payment, want Requirement) (Verdi
 		return Verdict{}, err
 	}
 	var said struct {
-		IsValid        *bool   `json:"isValid"`
-		InvalidReason  *string `json:"invalidReason"`
-		InvalidMessage *string `json:"invalidMessage"`
-		Payer          *string `json:"payer"`
+		IsValid        *bool  `json:"isValid"`
+		InvalidReason  string `json:"invalidReason"`
+		InvalidMessage string `json:"invalidMessage"`
+		Payer          string `json:"payer"`
 	}
 	if json.Unmarshal(answer.body, &said) != nil || said.IsValid == nil {
 		return Verdict{}, r.unusable("verify", answer)
 	}
-	return Verdict{Valid: *said.IsValid, Reason: text(said.InvalidReason), Message: text(said.InvalidMessage), Payer: text(said.Payer)}, nil
+	return Verdict{Valid: *said.IsValid, Reason: said.InvalidReason, Message: said.InvalidMessage, Payer: said.Payer}, nil
 }
 
 // Settle implements [Facilitator].
@@ -133,27 +133,20 @@ func (r *Remote) Settle(ctx context.Context, p Payment, want Requirement) (Settl
 		return Settled{}, err
 	}
 	var said struct {
-		Success      *bool   `json:"success"`
-		ErrorReason  *string `json:"errorReason"`
-		ErrorMessage *string `json:"errorMessage"`
-		Transaction  *string `json:"transaction"`
-		Network      *string `json:"network"`
-		Payer        *string `json:"payer"`
+		Success      *bool  `json:"success"`
+		ErrorReason  string `json:"errorReason"`
+		ErrorMessage string `json:"errorMessage"`
+		Transaction  string `json:"transaction"`
+		Network      string `json:"network"`
+		Payer        string `json:"payer"`
 	}
 	if json.Unmarshal(answer.body, &said) != nil || said.Success == nil {
 		return Settled{}, r.unusable(settling, answer)
 	}
 	return Settled{
-		Success: *said.Success, Reason: text(said.ErrorReason), Message: text(said.ErrorMessage),
-		Transaction: text(said.Transaction), Network: text(said.Network), Payer: text(said.Payer),
+		Success: *said.Success, Reason: said.ErrorReason, Message: said.ErrorMessage,
+		Transaction: said.Transaction, Network: said.Network, Payer: said.Payer,
 	}, nil
-}
-
-func text(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
 }
 
 // asking is the body of verify and settle.

@@ -83,8 +83,8 @@ func decodeRequirement(version int, text []byte) (Accepted, error) {
 // For is the requirement where it asks for this token, by its own name and version. Errors are *[Invalid].
 func (a Accepted) For(t Token, version int) (Requirement, error) {
 	switch {
-	case a.Network != t.network(version):
-		return Requirement{}, invalid(Network, "network is %.40q and not %q", a.Network, t.network(version))
+	case a.Network != t.NetworkName(version):
+		return Requirement{}, invalid(Network, "network is %.40q and not %q", a.Network, t.NetworkName(version))
 	case a.Asset != t.Address:
 		return Requirement{}, invalid(NoMatch, "asset is %s and not %s", a.Asset, t.Address)
 	case version != 1 && (a.Name == "" || a.Version == ""):

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"net/http"
 	"strings"
@@ -44,14 +43,17 @@ type Choice struct {
 
 // offered is an entry of "accepts" in either version.
 type offered struct {
-	Scheme            string          `json:"scheme"`
-	Network           string          `json:"network"`
-	Amount            string          `json:"amount"`
-	MaxAmountRequired string          `json:"maxAmountRequired"`
-	Asset             string          `json:"asset"`
-	PayTo             string          `json:"payTo"`
-	MaxTimeoutSeconds json.Number     `json:"maxTimeoutSeconds"`
-	Extra             json.RawMessage `json:"extra"`
+	Scheme            string      `json:"scheme"`
+	Network           string      `json:"network"`
+	Amount            string      `json:"amount"`
+	MaxAmountRequired string      `json:"maxAmountRequired"`
+	Asset             string      `json:"asset"`
+	PayTo             string      `json:"payTo"`
+	MaxTimeoutSeconds json.Number `json:"maxTimeoutSeconds"`
+	Extra             struct {
+		AssetTransferMethod string `json:"assetTransferMethod"`
+		PaymentFlow         string `json:"paymentFlow"`
+	} `json:"extra"`
 }
 
 // ReadOffer reads the offer of a 402: [HeaderRequired] if there is one, else the body. Entries with other schemes, ways of
@@ -70,7 +72,7 @@ func ReadOffer(h http.Header, body []byte, tokens ...Token) (Offer, error) {
 	}
 	var required struct {
 		X402Version int               `json:"x402Version"`
-		Error       *string           `json:"error"`
+		Error       string            `json:"error"`
 		Resource    json.RawMessage   `json:"resource"`
 		Accepts     []json.RawMessage `json:"accepts"`
 		Extensions  json.RawMessage   `json:"extensions"`
@@ -81,10 +83,7 @@ func ReadOffer(h http.Header, body []byte, tokens ...Token) (Offer, error) {
 	if required.X402Version != version || required.Accepts == nil {
 		return Offer{}, fmt.Errorf("%w: x402Version %d where %d was due", ErrNoOffer, required.X402Version, version)
 	}
-	o := Offer{Version: version, resource: required.Resource, extensions: required.Extensions}
-	if required.Error != nil {
-		o.Problem = *required.Error
-	}
+	o := Offer{Version: version, Problem: required.Error, resource: required.Resource, extensions: required.Extensions}
 	for _, raw := range required.Accepts {
 		if c, ok := choice(version, raw, tokens); ok {
 			o.Choices = append(o.Choices, c)
@@ -95,19 +94,12 @@ func ReadOffer(h http.Header, body []byte, tokens ...Token) (Offer, error) {
 
 func choice(version int, raw json.RawMessage, tokens []Token) (Choice, bool) {
 	var o offered
-	var extra struct {
-		AssetTransferMethod string `json:"assetTransferMethod"`
-		PaymentFlow         string `json:"paymentFlow"`
-	}
 	if json.Unmarshal(raw, &o) != nil || o.Scheme != exact || !common.IsHexAddress(o.Asset) || !common.IsHexAddress(o.PayTo) {
 		return Choice{}, false
 	}
-	if len(o.Extra) > 0 && json.Unmarshal(o.Extra, &extra) != nil {
-		return Choice{}, false
-	}
 	// A way of transfer or an order of steps that we do not know may mean another signature.
-	if extra.AssetTransferMethod != "" && extra.AssetTransferMethod != "eip3009" ||
-		extra.PaymentFlow != "" && extra.PaymentFlow != "authorization" && extra.PaymentFlow != "upfront" {
+	if o.Extra.AssetTransferMethod != "" && o.Extra.AssetTransferMethod != "eip3009" ||
+		o.Extra.PaymentFlow != "" && o.Extra.PaymentFlow != "authorization" && o.Extra.PaymentFlow != "upfront" {
 		return Choice{}, false
 	}
 	units := o.Amount
@@ -120,7 +112,7 @@ func choice(version int, raw json.RawMessage, tokens []Token) (Choice, bool) {
 		return Choice{}, false
 	}
 	for _, t := range tokens {
-		if t.network(version) == o.Network && t.Address == common.HexToAddress(o.Asset) {
+		if t.NetworkName(version) == o.Network && t.Address == common.HexToAddress(o.Asset) {
 			timeout := time.Duration(min(seconds, int64(math.MaxInt64/time.Second))) * time.Second
 			return Choice{Token: t, Amount: amount, PayTo: common.HexToAddress(o.PayTo), MaxTimeout: timeout, raw: raw}, true
 		}
@@ -160,12 +152,10 @@ func (o Offer) extended(id string) json.RawMessage {
 	if id == "" || json.Unmarshal(all[identifier], &one) != nil {
 		return o.extensions
 	}
-	info := maps.Clone(one.Info)
-	if info == nil {
-		info = map[string]any{}
+	if one.Info == nil {
+		one.Info = map[string]any{}
 	}
-	info["id"] = id
-	one.Info = info
+	one.Info["id"] = id
 	all[identifier] = encode(one)
 	return encode(all)
 }

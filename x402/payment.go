@@ -155,7 +155,7 @@ func (f *fields) payload(object int) (Authorization, []byte) {
 
 // Payment is what a client of the given version sends to meet the requirement.
 func (r Requirement) Payment(version int, a Authorization, signature []byte) Payment {
-	p := Payment{Version: version, Network: r.Token.network(version), Authorization: a, Signature: signature}
+	p := Payment{Version: version, Network: r.Token.NetworkName(version), Authorization: a, Signature: signature}
 	if version != 1 {
 		p.Accepted, p.ResourceURL = r.accepted(), r.Resource.URL
 	}

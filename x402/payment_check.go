@@ -54,7 +54,7 @@ func (p Payment) Check(r Requirement, now time.Time) error {
 // match compares what the payment says about the offer. Version 1 says only the network; version 2 sends the whole
 // requirement back. Spelling is free: addresses are bytes, amounts are numbers, and other extras are the client's.
 func (p Payment) match(r Requirement) *Invalid {
-	want := r.Token.network(p.Version)
+	want := r.Token.NetworkName(p.Version)
 	if want == "" || p.Network != want {
 		return invalid(Network, "network is %.40q and not %q", p.Network, want)
 	}

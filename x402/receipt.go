@@ -30,7 +30,7 @@ func (r Receipt) JSON(version int) ReceiptJSON {
 		Success:     r.Success,
 		ErrorReason: r.ErrorReason,
 		Transaction: r.Transaction,
-		Network:     r.Token.network(version),
+		Network:     r.Token.NetworkName(version),
 	}
 	if r.Payer != (common.Address{}) {
 		wire.Payer = r.Payer.Hex()

@@ -37,13 +37,6 @@ type Token struct {
 	Version   string         // of the EIP-712 domain
 }
 
-func (t Token) network(version int) string {
-	if version == 1 {
-		return t.NetworkV1
-	}
-	return t.Network
-}
-
 // Resource is what is paid for. Version 1 clients insist on an absolute URL.
 type Resource struct{ URL, Description, MimeType string }
 

@@ -18,4 +18,9 @@ var (
 )
 
 // NetworkName is the network in the words of a version: "base" in version 1, "eip155:8453" in version 2.
-func (t Token) NetworkName(version int) string { return t.network(version) }
+func (t Token) NetworkName(version int) string {
+	if version == 1 {
+		return t.NetworkV1
+	}
+	return t.Network
+}

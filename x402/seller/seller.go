@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -158,12 +159,8 @@ func (w *Paywall) speaks(ctx context.Context, p x402.Payment, want x402.Requirem
 	supported := *w.supported
 	w.mu.Unlock()
 	for _, kind := range x402.Kinds(w.o.Token) {
-		if kind.X402Version == p.Version {
-			for _, known := range supported.Kinds {
-				if known == kind {
-					return p
-				}
-			}
+		if kind.X402Version == p.Version && slices.Contains(supported.Kinds, kind) {
+			return p
 		}
 	}
 	if version, ok := supported.Version(w.o.Token); ok {
