@@ -31,6 +31,7 @@ func (h *Handlers) buyerRoutes(e *echo.Echo) {
 	e.POST("/pay/:attempt/openings", h.openPurchase)
 	e.POST("/pay/:attempt/tip", h.tip)
 	e.POST("/pay/:attempt/transfer", h.transfer)
+	e.GET("/pay/:attempt/transfer", h.transferPage)
 	g.Match([]string{http.MethodGet, http.MethodHead}, "/pay/:attempt/files/:line", h.download)
 }
 

@@ -35,9 +35,18 @@ func (h *Handlers) transfer(c echo.Context) error {
 	case errors.Is(err, errNoTransaction) && wantsPage(c.Request()):
 		return h.transferRefused(c, attempt, typed)
 	case err == nil, errors.Is(err, checkout.ErrNotOpen): // its page says what it is by now
-		return c.Redirect(http.StatusSeeOther, views.PurchasePath(string(attempt), c.FormValue("k"))+"#transfer")
+		return c.Redirect(http.StatusSeeOther, views.PurchasePath(string(attempt), c.QueryParam("k"))+"#transfer")
 	}
 	return err
+}
+
+// transferPage is asked for again where a refused form stands in its place: what it is about is the purchase's page.
+func (h *Handlers) transferPage(c echo.Context) error {
+	attempt, err := id.Parse[id.Attempt](c.Param("attempt"))
+	if err != nil {
+		return checkout.ErrNotFound
+	}
+	return c.Redirect(http.StatusSeeOther, views.PurchasePath(string(attempt), c.QueryParam("k")))
 }
 
 // errNoTransaction is what a buyer gets who types something else than the number of a transaction.
@@ -59,7 +68,7 @@ func (h *Handlers) transferRefused(c echo.Context, attempt id.Attempt, typed str
 	if err != nil {
 		return err
 	}
-	return h.purchasePageOf(c, http.StatusUnprocessableEntity, p, c.FormValue("k"), refusedFields{
+	return h.purchasePageOf(c, http.StatusUnprocessableEntity, p, c.QueryParam("k"), refusedFields{
 		hash: views.Field{Value: typed, Problem: "That is no transaction's number. It begins with 0x and has 64 more characters."},
 	})
 }

@@ -30,7 +30,13 @@ func OpeningPath(attempt string) string { return "/pay/" + url.PathEscape(attemp
 func TipPath(attempt string) string { return "/pay/" + url.PathEscape(attempt) + "/tip" }
 
 // TransferPath is where a buyer asks how to send the money himself, and says that he has.
-func TransferPath(attempt string) string { return "/pay/" + url.PathEscape(attempt) + "/transfer" }
+func TransferPath(attempt, key string) string {
+	p := "/pay/" + url.PathEscape(attempt) + "/transfer"
+	if key != "" {
+		p += "?k=" + url.QueryEscape(key)
+	}
+	return p
+}
 
 // PaymentPath is where a page posts the signed payment of a purchase.
 func PaymentPath(attempt string) string {
