@@ -81,7 +81,7 @@ var sections = map[string]string{
 	"payment_links": "Payment links", "link": "Payment links", "qr": "Payment links",
 	"items": "Items", "uploads": "Items", "endpoints": "Paid APIs", "passes": "Paid APIs", "activation_codes": "Activation codes",
 	"create_payment_session": "Purchases", "payment_attempts": "Purchases", "dev": "Purchases",
-	"settlements": "Money", "sales": "Money", "sales.csv": "Money", "balance": "Money", "exceptions": "Money", "facilitator": "Money",
+	"settlements": "Money", "sales": "Money", "sales.csv": "Money", "balance": "Money", "exceptions": "Money", "payouts": "Money", "refunds": "Money", "facilitator": "Money",
 	"auth":     "Signing in",
 	"webhooks": "Webhooks", "events": "Webhooks", "notices": "Webhooks",
 }

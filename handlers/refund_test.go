@@ -85,7 +85,7 @@ func TestASaleGoesBackByTwoClicks(t *testing.T) {
 	doc := w.get(form, browser).document()
 	sent := url.Values{"once": {doc.Find("[name=once]").AttrOr("value", "")}, "what": {"part"}, "amount": {"9"}, "reason": {"Cold"}}
 	refused := w.form(form, sent, browser)
-	require.Equal(t, 422, refused.status)
+	require.Equal(t, 409, refused.status)
 	require.Contains(t, string(refused.body), "more than what is left")
 	sent.Set("what", "whole")
 	first := w.form(form, sent, browser)

@@ -258,6 +258,7 @@ var others = map[string][]func(*accessWorld, rows) content{
 		func(_ *accessWorld, ids rows) content { return fields("off", "free", "for", ids("item")) },
 		func(_ *accessWorld, ids rows) content { return fields("off", "free", "for", ids("link")) },
 	},
+	"POST /api/refunds/create": {naming("payment_attempt_id", "attempt"), naming("exception_id", "exception")},
 	"POST /api/activation_codes/generate": {
 		naming("item_id", "item", "free", true), naming("endpoint_id", "endpoint", "free", true), naming("link_token", "link token", "free", true),
 	},

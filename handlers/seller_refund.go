@@ -168,17 +168,20 @@ func (h *Handlers) createRefund(c echo.Context, s seller) error {
 		return c.Redirect(http.StatusSeeOther, views.RefundPath(r.ID))
 	}
 	told, field := replyTo(err)
+	status := http.StatusUnprocessableEntity
 	switch {
 	case field == "amount":
 		v.Amount.Problem = told.message
 	case field == "reason":
 		v.Reason.Problem = told.message
-	case told.status < http.StatusInternalServerError && told.status != http.StatusNotFound:
+	case field != "":
 		v.Problem = told.message
+	case told.status == http.StatusConflict || told.status == http.StatusForbidden: // it is the refund that cannot be, and not the form
+		status, v.Problem = told.status, told.message
 	default:
 		return err
 	}
-	return h.Page(c, http.StatusUnprocessableEntity, views.RefundForm(v))
+	return h.Page(c, status, views.RefundForm(v))
 }
 
 // readRefund reads what goes back, and keeps in the form what was typed.
