@@ -65,7 +65,7 @@ func (h *Handlers) tip(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return h.purchasePageWith(c, http.StatusUnprocessableEntity, p, views.Field{Value: text, Problem: wrong.Message})
+	return h.purchasePageOf(c, http.StatusUnprocessableEntity, p, c.QueryParam("k"), refusedFields{tip: views.Field{Value: text, Problem: wrong.Message}})
 }
 
 // tipped is what took the place of a purchase because of a tip, or empty.

@@ -136,6 +136,8 @@ func (h *Handlers) viewPayment(v *views.PurchaseView, p checkout.Purchase) {
 	if p.Claim != nil {
 		v.Payer, v.Approval, v.ApprovedAt = p.Claim.Payer.Hex(), p.Claim.Nonce.Hex(), p.Claim.At
 		v.CertainBy = p.Claim.ValidBefore.Add(certainAfter)
+	} else if p.Status.Paid() && p.Settlement != nil && !p.Simulated { // by a transfer of his own
+		v.Payer, v.Received = checksum(p.Settlement.Payer), p.AmountReceived
 	}
 	if p.SettledAt != nil {
 		v.SettledAt = *p.SettledAt

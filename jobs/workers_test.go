@@ -68,6 +68,7 @@ var contract = []struct {
 	{checkout.RecheckArgs{}, "recheck", "chain", `{}`},
 	{checkout.FindArgs{Settlement: settlement}, "find", "chain", `{"settlement":"stl_1ChHQgZvF7Y4JLiQa34ooR"}`},
 	{checkout.ReconcileChainsArgs{}, "reconcile_chains", "chain", `{}`},
+	{checkout.RecountArgs{Merchant: merchant}, "recount", "maint", `{"merchant":"sel_1ChHQgZvF7Y4JLiQa34ooR"}`},
 	{checkout.RefundArgs{Refund: refund}, "refund", "money", `{"refund":"rfd_1ChHQgZvF7Y4JLiQa34ooR"}`},
 	{checkout.TransferArgs{Attempt: attempt}, "transfer", "chain", `{"attempt":"pa_1ChHQgZvF7Y4JLiQa34ooR"}`},
 	{webhook.DeliverArgs{Delivery: delivery}, "deliver", "webhook", `{"delivery":"dlv_1ChHQgZvF7Y4JLiQa34ooR"}`},
@@ -82,6 +83,7 @@ var contract = []struct {
 }
 
 const (
+	merchant   id.Merchant   = "sel_1ChHQgZvF7Y4JLiQa34ooR"
 	attempt    id.Attempt    = "pa_1ChHQgZvF7Y4JLiQa34ooR"
 	claim      id.Claim      = "clm_1ChHQgZvF7Y4JLiQa34ooR"
 	settlement id.Settlement = "stl_1ChHQgZvF7Y4JLiQa34ooR"
