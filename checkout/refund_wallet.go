@@ -220,8 +220,11 @@ func (s *Service) noteSent(ctx context.Context, row queries.Refund, transaction 
 // snooze while it is not.
 func (s *Service) LookForRefund(ctx context.Context, refund id.Refund) error {
 	row, err := queries.New().RefundByID(ctx, s.pool, refund)
-	if err != nil || row.Collected || row.Status != string(RefundSent) {
-		return notFoundRow(err)
+	if errors.Is(err, pgx.ErrNoRows) || err == nil && (row.Collected || row.Status != string(RefundSent)) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("refund %s: %w", refund, err)
 	}
 	proof, err := s.sentIn(ctx, row, common.HexToHash(row.Transaction))
 	if errors.Is(err, evm.ErrUnmined) || errors.Is(err, evm.ErrNotSent) {

@@ -133,6 +133,9 @@ func (s *Service) Recount(ctx context.Context, merchant id.Merchant) error {
 		}
 		return q.SumsForget(ctx, tx, queries.SumsForgetParams{MerchantID: merchant, Zone: m.NextZone})
 	})
+	if errors.Is(err, pgx.ErrNoRows) { // no such shop
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("count %s anew: %w", merchant, err)
 	}
