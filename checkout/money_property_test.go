@@ -526,28 +526,31 @@ func (h *history) reorg(s step) error {
 
 // drop takes the block of the last payment away, which never comes back.
 func (h *history) drop(b *purchased) error {
-	head, err := h.dev.Client().BlockNumber(h.t.Context())
-	if err != nil || b == nil || head-uint64(b.settlement.Block) >= sealedAt-2 {
-		return err
+	if b == nil {
+		return nil
 	}
 	h.process.stop(h.t) // or its relayer would be faster
-	err = h.forgets(head-uint64(b.settlement.Block)+1, common.HexToHash(b.settlement.Transaction), func() error {
-		if b.payment == nil {
-			return nil
-		}
-		_, err := h.calls(b.buyer, cancelCall(h.t, h.s.network.Token, *b.payment, b.buyer))
-		return err
-	})
+	h.still.Store(true)
+	head, err := h.dev.Client().BlockNumber(h.t.Context())
+	before := uint64(b.settlement.Block) - 1
+	lost := err == nil && head-before < sealedAt && head/epoch == before/epoch
+	if lost {
+		err = h.forgets(head-before, common.HexToHash(b.settlement.Transaction), func() error {
+			if b.payment == nil {
+				return nil
+			}
+			_, err := h.calls(b.buyer, cancelCall(h.t, h.s.network.Token, *b.payment, b.buyer))
+			return err
+		})
+	}
+	h.still.Store(false)
 	h.process = h.begins()
-	if err != nil {
-		return err
+	if err != nil || !lost {
+		return errors.Join(err, h.passes(leaseTime))
 	}
 	h.grows(sealedAt + 1)
-	if err := h.passes(time.Minute); err != nil {
-		return err
-	}
 	h.paper.loses(b.bought)
-	return nil
+	return h.passes(leaseTime)
 }
 
 // agrees wants the books, the chain and the paper to say the same, as soon as everybody has looked.

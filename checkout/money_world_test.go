@@ -47,9 +47,9 @@ type small struct {
 	owners  []*ecdsa.PrivateKey // of the shops, with ETH
 	shops   int
 	settled []id.Settlement // of all shops: any of them may be in a block that gets lost
-	still   atomic.Bool   // no block is sealed
-	patient time.Duration // how long something may take until it has its end
-	spoiled bool          // something is wrong in it that does not go away
+	still   atomic.Bool     // no block is sealed
+	patient time.Duration   // how long something may take until it has its end
+	spoiled bool            // something is wrong in it that does not go away
 }
 
 // mostShops is how many shops have a key of their own in one small world.
@@ -220,6 +220,9 @@ func (w *small) mined(hash common.Hash) error {
 	})
 }
 
+// epoch is after how many blocks the node under the chain takes one for final, for a moment, as soon as it is sealed.
+const epoch = 32
+
 // forgets takes the newest blocks away. What others than the relayer had in them is mined again, but for one transaction; the
 // relayer has to see to its own.
 func (w *small) forgets(blocks uint64, but common.Hash, instead func() error) error {
@@ -227,7 +230,7 @@ func (w *small) forgets(blocks uint64, but common.Hash, instead func() error) er
 	w.still.Store(true)
 	defer w.still.Store(false)
 	head, err := client.BlockNumber(ctx)
-	if err != nil {
+	if err != nil || head/epoch != (head-blocks)/epoch {
 		return err
 	}
 	var again []*types.Transaction

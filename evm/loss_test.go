@@ -50,6 +50,37 @@ func TestALostBlockIsMinedAgain(t *testing.T) {
 	}, 60*time.Second, 200*time.Millisecond, "its new block is noted, and final in the end")
 }
 
+func TestABlockThatNobodySawGoHoldsNothingUp(t *testing.T) {
+	t.Parallel()
+	s := &scene{pool: pgtest.New(t), key: newKey(), buyer: newKey()}
+	dev, err := devchain.Start(t.Context(), devchain.Options{Finality: 1_000, Alloc: map[common.Address]devchain.Account{
+		address(s.key): {ETH: ether(1)}, address(s.buyer): {USDC: 2 * money.One},
+	}})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, dev.Stop()) })
+	s.chain = dial(t, dev.URL())
+	s.token = s.chain.Network().Token
+	r := s.run(t, s.chain, evm.RelayerOptions{Poll: time.Hour}) // it does not follow the head
+	settle := func(amount money.USDC) evm.Proof {
+		a, signature := s.payment(t, amount)
+		proof, err := r.Settle(within(t, 40*time.Second), transfer(newRef(), a, signature), unnoticed)
+		require.NoError(t, err)
+		return proof
+	}
+	first := settle(money.One)
+	head, err := s.chain.Head(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, dev.Rewind(head.Number-first.Block+1))
+
+	second := settle(money.One)
+	require.NotEqual(t, first.BlockHash, second.BlockHash)
+	for _, p := range []evm.Proof{first, second} {
+		balance, err := s.chain.Balance(t.Context(), p.Payee)
+		require.NoError(t, err)
+		require.Equal(t, money.One, balance)
+	}
+}
+
 func TestPaymentsOutliveTheChainsProcess(t *testing.T) {
 	t.Parallel()
 	s := &scene{pool: pgtest.New(t), key: newKey(), buyer: newKey()}

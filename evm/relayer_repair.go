@@ -95,6 +95,10 @@ func (r *Relayer) repair(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if mined < uint64(next) && (cut == len(open) || open[cut].nonce > mined) && !slices.Contains(gaps, mined) { //nolint:gosec // As above.
+		// What the chain takes next is held for mined: its block is gone, and nobody saw that. Nothing else is mined before it.
+		return r.recheck(ctx, true)
+	}
 	return errors.Join(r.conclude(ctx, open[:cut]), r.push(ctx, open[cut:], mined), r.fill(ctx, gaps))
 }
 
