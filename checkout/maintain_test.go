@@ -210,6 +210,7 @@ func TestAPaymentInAnotherBlockIsFoundBeforeItIsFinal(t *testing.T) {
 	s.exec(t, `UPDATE sales SET transaction = $1`, theirs)
 	require.Eventually(t, func() bool {
 		require.NoError(t, s.checkout.Finalize(t.Context()))
+		require.NoError(t, s.checkout.Find(t.Context(), p.Settlement.ID)) // as the job does that it asks for
 		return s.count(t, `SELECT count(*) FROM settlements WHERE status = 'final'`) == 1
 	}, 40*time.Second, 200*time.Millisecond)
 	require.Zero(t, s.count(t, `SELECT count(*) FROM settlements WHERE block_hash = $1 OR transaction = $1`, theirs))

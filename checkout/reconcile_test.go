@@ -144,4 +144,3 @@ func (s *testShop) count64(t *testing.T, sql string, args ...any) (n money.USDC)
 	require.NoError(t, s.pool.QueryRow(t.Context(), sql, args...).Scan(&n))
 	return n
 }
-
