@@ -24,6 +24,9 @@ type saleJSON struct {
 	Qty              int32          `json:"qty"`
 	Amount           string         `json:"amount"`
 	AmountCents      int64          `json:"amount_cents"`
+	Net              string         `json:"net"`
+	Fee              string         `json:"fee"`
+	Refunded         string         `json:"refunded"`
 	Currency         string         `json:"currency"`
 	PurchaserAddress string         `json:"purchaser_address"`
 	Network          string         `json:"network"`
@@ -32,6 +35,7 @@ type saleJSON struct {
 	Reference        string         `json:"reference"`
 	Late             bool           `json:"late"`
 	Simulated        bool           `json:"simulated"`
+	Reversed         bool           `json:"reversed"`
 	Kind             string         `json:"kind"`
 	Fulfilment       string         `json:"fulfilment"`
 	FulfilledAt      *time.Time     `json:"fulfilled_at"`
@@ -44,6 +48,7 @@ func saleOf(s checkout.Sale) saleJSON {
 	j := saleJSON{
 		ID: s.ID, ItemID: s.ItemID, ItemTitle: s.ItemTitle, ReservationID: s.ReservationID, PaymentAttemptID: s.AttemptID,
 		SettlementID: s.SettlementID, LinkID: s.LinkID, Qty: s.Qty, Amount: s.Amount.Units(), AmountCents: s.Amount.Cents(),
+		Net: (s.Amount - s.Fee).Units(), Fee: s.Fee.Units(), Refunded: s.Refunded.Units(), Reversed: s.Reversed,
 		Currency: s.Currency, PurchaserAddress: checksum(s.PurchaserAddress), Network: s.Network, Transaction: s.Transaction,
 		Channel: s.Channel, Reference: s.Reference, Late: s.Late, Simulated: s.Simulated, Kind: s.Kind, Fulfilment: s.Fulfilment,
 		FulfilledAt: utc(s.FulfilledAt), FulfilmentNote: s.FulfilmentNote, Livemode: s.Livemode, CreatedAt: s.CreatedAt.UTC(),
