@@ -41,6 +41,13 @@ func (h *Hub) Claimed(attempt id.Attempt, merchant id.Merchant) {
 	h.tell(claimed+string(attempt), merchant)
 }
 
+// ChangedTx tells the same of a shop and what else it names, once tx is committed. Such commits wait for each other, so it is
+// for what is rare.
+func ChangedTx(ctx context.Context, tx pgx.Tx, attempt id.Attempt, merchant id.Merchant) error {
+	_, err := tx.Exec(ctx, "SELECT pg_notify($1, $2)", channel, string(attempt)+" "+string(merchant))
+	return err
+}
+
 // Before the name of a purchase, and after it for those who wait for its outcome.
 const (
 	claimed = "~"

@@ -48,8 +48,7 @@ func (r refundSendings) FailedTx(ctx context.Context, tx pgx.Tx, now time.Time, 
 
 // refundChangedTx tells the pages that show a refund, once this is committed.
 func refundChangedTx(ctx context.Context, tx pgx.Tx, r queries.Refund) error {
-	_, err := tx.Exec(ctx, "SELECT pg_notify($1, $2)", channel, string(r.AttemptID)+" "+string(r.MerchantID))
-	return err
+	return ChangedTx(ctx, tx, r.AttemptID, r.MerchantID)
 }
 
 // lockRefundTx reads a refund, and locks the purchase that it is of before anything else is, as where refunds begin.

@@ -53,9 +53,11 @@ type CustodyOptions struct {
 	// Vault opens the keys of deposit addresses. Only worker processes have one.
 	Vault    *vault.Vault
 	Webhooks *webhook.Service
-	Lease    time.Duration // how long a worker owns a sending after it last said so
-	Sweep    time.Duration // how often lost work is looked for
-	Now      func() time.Time
+	// Changed tells the pages of a shop, once tx is committed; nil where nobody looks.
+	Changed func(ctx context.Context, tx pgx.Tx, merchant id.Merchant) error
+	Lease   time.Duration // how long a worker owns a sending after it last said so
+	Sweep   time.Duration // how often lost work is looked for
+	Now     func() time.Time
 }
 
 // Custody keeps money for shops whose buyers pay to addresses of ours, and sends it where it belongs: to the shop, or back

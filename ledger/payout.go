@@ -324,8 +324,13 @@ func (o payoutOwner) tellTx(ctx context.Context, tx pgx.Tx, now time.Time, s Sen
 	return o.c.tellTx(ctx, tx, now, p, t, status, s.Transaction, why)
 }
 
-// tellTx tells merchants' servers where a payout stands.
+// tellTx tells merchants' servers, and the pages of the shop, where a payout stands.
 func (c *Custody) tellTx(ctx context.Context, tx pgx.Tx, now time.Time, p queries.PayoutInsertParams, t webhook.Type, status PayoutStatus, transaction, why string) error {
+	if c.o.Changed != nil {
+		if err := c.o.Changed(ctx, tx, p.MerchantID); err != nil {
+			return fmt.Errorf("tell pages of %s: %w", p.ID, err)
+		}
+	}
 	return c.o.Webhooks.PublishTx(ctx, tx, now, webhook.Event{
 		Merchant: p.MerchantID, Livemode: p.Livemode, Type: t, ResourceType: webhook.ResourcePayout, ResourceID: string(p.ID),
 		Payload: webhook.PayoutPayload{

@@ -18,6 +18,7 @@ import (
 	"xsynesis/egress"
 	"xsynesis/evm"
 	"xsynesis/health"
+	"xsynesis/id"
 	"xsynesis/ledger"
 	"xsynesis/migrations"
 	"xsynesis/shop"
@@ -136,7 +137,8 @@ func (p *Parts) build(ctx context.Context, c *config.Config, settles bool, t Tim
 func (p *Parts) custody(c *config.Config, settles bool, settlers map[string]checkout.Settler, t Timing) (*ledger.Custody, error) {
 	o := ledger.CustodyOptions{
 		Networks: p.Networks, Chains: p.Chains, Webhooks: p.Webhooks, Settlers: map[string]ledger.Settler{},
-		Lease: min(t.Lease, settleLease), Sweep: t.Sweep, Now: now,
+		Changed: func(ctx context.Context, tx pgx.Tx, m id.Merchant) error { return checkout.ChangedTx(ctx, tx, "", m) },
+		Lease:   min(t.Lease, settleLease), Sweep: t.Sweep, Now: now,
 	}
 	for network, s := range settlers {
 		o.Settlers[network] = s
