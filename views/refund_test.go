@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	refundPayer = "0x77e3c02Bf3D52e6c8B7a1E0F4d39C2b71A69c8D4"
-	refundWallet  = "0x52908400098527886E0F7030069857D2E4169EE7"
-	refundHash  = "0x0f1e2d3c4b5a69780f1e2d3c4b5a69780f1e2d3c4b5a69780f1e2d3c4b5a6978"
+	refundPayer  = "0x77e3c02Bf3D52e6c8B7a1E0F4d39C2b71A69c8D4"
+	refundWallet = "0x52908400098527886E0F7030069857D2E4169EE7"
+	refundHash   = "0x0f1e2d3c4b5a69780f1e2d3c4b5a69780f1e2d3c4b5a69780f1e2d3c4b5a6978"
 )
 
 // refundExamples are the pages of money that goes back.
