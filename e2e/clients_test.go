@@ -146,7 +146,7 @@ func TestUnmodifiedClientPaysThePrintedLink(t *testing.T) {
 			require.Equal(t, "settled", r.Status)
 			require.Equal(t, demoTitle, r.Title)
 
-			w.requireTransfer(t, r.Transaction, w.BuyerAddress, w.OwnerAddress, demoUnits)
+			w.requireTransfer(t, r.Transaction, w.BuyerAddress, w.payTo(t), demoUnits)
 			sales := w.sales(t, "transaction", r.Transaction)
 			require.Len(t, sales, 1)
 			require.Equal(t, demoTitle, sales[0]["item_title"])

@@ -194,6 +194,6 @@ func (c counted) balance(t testing.TB) int64 {
 func (w *world) count(t testing.TB) counted {
 	t.Helper()
 	var c counted
-	runNPM(t, &c, "v2", "count_transfers.mjs", nil, w.RPCURL, w.USDC, w.OwnerAddress)
+	runNPM(t, &c, "v2", "count_transfers.mjs", nil, w.RPCURL, w.USDC, w.payTo(t))
 	return c
 }

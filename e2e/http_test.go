@@ -173,3 +173,19 @@ func (w *world) sales(t testing.TB, column, value string) []sale {
 	}
 	return rows
 }
+
+// payTo is where the café's buyers pay: its money is kept for it at an address of its own.
+func (w *world) payTo(t testing.TB) string {
+	t.Helper()
+	a := w.get(t, "/api/balance", "Authorization", "Bearer "+w.APIKey)
+	require.Equal(t, http.StatusOK, a.Status, a.Body)
+	var list struct {
+		Data []struct {
+			DepositAddress string `json:"deposit_address"`
+		}
+	}
+	require.NoError(t, json.Unmarshal([]byte(a.Body), &list), a.Body)
+	require.Len(t, list.Data, 1)
+	require.NotEmpty(t, list.Data[0].DepositAddress)
+	return list.Data[0].DepositAddress
+}

@@ -54,7 +54,7 @@ func TestTapOnPayEndsInThePaidPageTheDashboardAndTheFile(t *testing.T) {
 	sales := w.sales(t, "payment_attempt_id", attempt)
 	require.Len(t, sales, 1)
 	require.Equal(t, demoTitle, sales[0]["item_title"])
-	w.requireTransfer(t, sales[0]["transaction"], w.BuyerAddress, w.OwnerAddress, demoUnits)
+	w.requireTransfer(t, sales[0]["transaction"], w.BuyerAddress, w.payTo(t), demoUnits)
 }
 
 // moment evaluates to milliseconds since 1970.

@@ -85,7 +85,7 @@ func TestUnmodifiedClientsPayAnExpressUpstream(t *testing.T) {
 			var header receiptHeader
 			decodeHeader(t, paid.Receipt, &header)
 			require.True(t, header.Success)
-			w.requireTransfer(t, header.Transaction, w.BuyerAddress, w.OwnerAddress, 50_000)
+			w.requireTransfer(t, header.Transaction, w.BuyerAddress, w.payTo(t), 50_000)
 			require.Len(t, w.sales(t, "transaction", header.Transaction), 1)
 			require.Equal(t, 1, s.asked(t, w).Asked["/v1"+path])
 		})

@@ -32,7 +32,7 @@ func TestOfferIsWrittenInBothVersions(t *testing.T) {
 	require.Equal(t, l.URL, v1.Resource)
 	require.NotNil(t, v1.Description, "clients demand it, even empty")
 	require.NotNil(t, v1.MimeType, "clients demand it, even empty")
-	require.Equal(t, w.OwnerAddress, v1.PayTo)
+	require.Equal(t, w.payTo(t), v1.PayTo)
 	require.Equal(t, w.USDC, v1.Asset)
 	require.Equal(t, map[string]string{"name": "USDC", "version": "2"}, v1.Extra)
 	require.Positive(t, v1.MaxTimeoutSeconds)
@@ -41,7 +41,7 @@ func TestOfferIsWrittenInBothVersions(t *testing.T) {
 	require.Equal(t, l.URL, r.V2.Resource.URL)
 	require.Len(t, r.V2.Accepts, 1)
 	v2 := r.V2.Accepts[0]
-	require.Equal(t, offerV2{"exact", w.Network, "70000", w.USDC, w.OwnerAddress, v1.MaxTimeoutSeconds, v1.Extra}, v2)
+	require.Equal(t, offerV2{"exact", w.Network, "70000", w.USDC, w.payTo(t), v1.MaxTimeoutSeconds, v1.Extra}, v2)
 }
 
 func TestHeadIsGetWithoutABody(t *testing.T) {
@@ -173,7 +173,7 @@ func TestSimultaneousCopiesOfOnePaymentGetOneAnswer(t *testing.T) {
 		require.Equal(t, answers[0].Body, a.Body)
 	}
 	require.Len(t, w.sales(t, "item_title", l.Title), 1)
-	w.requireTransfer(t, paid.Transaction, w.BuyerAddress, w.OwnerAddress, 40_000)
+	w.requireTransfer(t, paid.Transaction, w.BuyerAddress, w.payTo(t), 40_000)
 }
 
 func TestAddressWithoutALinkIsNotFound(t *testing.T) {

@@ -51,7 +51,7 @@ func TestDeclinedApprovalCanBeGivenAfterAll(t *testing.T) {
 	v.sees(v.heading("Paid"))
 	s := w.requireOneSale(t, l)
 	require.Equal(t, v.attempt(), s["payment_attempt_id"])
-	w.requireTransfer(t, s["transaction"], pocket.address(), w.OwnerAddress, 4_500_000)
+	w.requireTransfer(t, s["transaction"], pocket.address(), w.payTo(t), 4_500_000)
 	require.Equal(t, 2, pocket.asked())
 }
 
@@ -116,7 +116,7 @@ func TestTwoTabsOfOnePurchasePayOnce(t *testing.T) {
 	me.sees(me.heading("Paid"))
 	she.sees(she.heading("Paid"))
 	s := w.requireOneSale(t, l)
-	w.requireTransfer(t, s["transaction"], s["purchaser_address"], w.OwnerAddress, 9_000_000)
+	w.requireTransfer(t, s["transaction"], s["purchaser_address"], w.payTo(t), 9_000_000)
 	moved := before - w.balance(t, hers.address())
 	if strings.EqualFold(s["purchaser_address"], hers.address()) {
 		require.EqualValues(t, 9_000_000, moved)

@@ -81,7 +81,7 @@ func TestReceiptsAreProvenFromTheChainAlone(t *testing.T) {
 	said, ok = p.prove(t, program.Body)
 	require.True(t, ok, said)
 	require.Contains(t, said, "The cart is not bound")
-	require.Contains(t, strings.ToLower(said), strings.ToLower(w.OwnerAddress))
+	require.Contains(t, strings.ToLower(said), strings.ToLower(w.payTo(t)))
 
 	for _, member := range []string{"payer", "pay_to", "amount", "nonce", "transaction", "cart_hash", "unit_amount"} {
 		for name, receipt := range map[string]string{"person": person.Body, "program": program.Body} {

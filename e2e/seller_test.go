@@ -170,7 +170,7 @@ func TestSimulatedPaymentsTakeBothWays(t *testing.T) {
 		require.Len(t, s, 1)
 		require.Equal(t, "true", s[0]["simulated"])
 	}
-	require.Zero(t, w.balance(t, w.OwnerAddress), "simulated money is in no balance")
+	require.Zero(t, w.balance(t, w.payTo(t)), "simulated money is in no balance")
 }
 
 // begin starts a purchase as a tap on Pay does, and returns its id.

@@ -216,7 +216,7 @@ func (w *world) buysWithBrowser(t *testing.T, l link) sale {
 	v.sees(v.heading("Paid"))
 	sales := w.sales(t, "payment_attempt_id", v.attempt())
 	require.Len(t, sales, 1)
-	w.requireTransfer(t, sales[0]["transaction"], pocket.address(), w.OwnerAddress, 100_000)
+	w.requireTransfer(t, sales[0]["transaction"], pocket.address(), w.payTo(t), 100_000)
 	return sales[0]
 }
 
