@@ -40,7 +40,7 @@ func TestABuyerSendsTheMoneyHimself(t *testing.T) {
 	w := sharedWorld(t)
 	l := w.newLink(t, "Poster", "4.50")
 	pocket := w.newSender(t, 30_000_000)
-	v := visit(t, w, phone, pocket.in)
+	v := visit(t, w, phone, pocket.in, axe)
 	v.declines(pocket, l)
 	units, payee := v.asksToSend()
 	require.Greater(t, units, int64(4_500_000))
