@@ -75,8 +75,8 @@ func BenchmarkRecordSettlement(b *testing.B) {
 func newRecorder(b *testing.B) *recorder {
 	b.Helper()
 	ctx, dir := b.Context(), b.TempDir()
-	require.NoError(b, os.Chmod(dir, 0o755))               //nolint:gosec // started by root, the database runs as another user
-	require.NoError(b, os.Chmod(filepath.Dir(dir), 0o755)) //nolint:gosec // as above
+	require.NoError(b, os.Chmod(dir, 0o755)) // started by root, the database runs as another user
+	require.NoError(b, os.Chmod(filepath.Dir(dir), 0o755))
 	cluster, err := postgres.Start(ctx, postgres.Options{Dir: dir})
 	require.NoError(b, err)
 	b.Cleanup(func() { _ = cluster.Stop() })
@@ -201,7 +201,7 @@ func (r *recorder) run(b *testing.B, args ...string) string {
 	require.NoError(b, err)
 	ctx, cancel := context.WithTimeout(b.Context(), time.Minute)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, filepath.Join(dir, "pgbench"), append(args, r.url)...).CombinedOutput() //nolint:gosec // the server's own program
+	out, err := exec.CommandContext(ctx, filepath.Join(dir, "pgbench"), append(args, r.url)...).CombinedOutput()
 	require.NoError(b, err, string(out))
 	return string(out)
 }

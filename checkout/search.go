@@ -19,7 +19,7 @@ type planned struct{ queries.DBTX }
 
 // Query runs a statement that returns rows.
 func (p planned) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
-	return p.DBTX.Query(ctx, sql, append([]any{pgx.QueryExecModeCacheDescribe}, args...)...)
+	return p.DBTX.Query(ctx, sql, append([]any{pgx.QueryExecModeCacheDescribe}, args...)...) //nolint:rowserrcheck // whoever asked reads them
 }
 
 // QueryRow runs a statement that returns a row.
