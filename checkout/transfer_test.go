@@ -306,8 +306,8 @@ func TestNoTwoPurchasesHaveOneAmount(t *testing.T) {
 	seen := map[money.USDC]bool{}
 	for _, amount := range amounts {
 		require.False(t, seen[amount])
-		require.Greater(t, amount, money.USDC(manualLeast))
-		require.LessOrEqual(t, amount, money.USDC(manualLeast+manualLeast/100))
+		require.Greater(t, amount, manualLeast)
+		require.LessOrEqual(t, amount, manualLeast+manualLeast/100)
 		seen[amount] = true
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"xsynesis/evm"
 	"xsynesis/id"
 	"xsynesis/ledger"
-	"xsynesis/money"
 	"xsynesis/queries"
 )
 
@@ -373,6 +372,6 @@ func (s *Service) loseTransfer(ctx context.Context, row queries.Transfer) error 
 	if err != nil {
 		return fmt.Errorf("strike %s: %w", row.Transaction, err)
 	}
-	slog.WarnContext(ctx, "the network took a transfer back", "merchant", row.MerchantID, "amount", money.USDC(row.Amount), "tx", row.Transaction)
+	slog.WarnContext(ctx, "the network took a transfer back", "merchant", row.MerchantID, "amount", row.Amount, "tx", row.Transaction)
 	return nil
 }
