@@ -149,6 +149,34 @@ func TestAPaymentThatIsGoneForGoodIsTakenBack(t *testing.T) {
 	}
 }
 
+func TestATransferThatIsGoneForGoodIsTakenBack(t *testing.T) {
+	t.Parallel()
+	dev := ownChain(t, 6)
+	s := newShopWith(t, plan{chain: dev})
+	a := s.begin(t)
+	m, err := s.checkout.OpenManual(t.Context(), a.ID)
+	require.NoError(t, err)
+	reconcile := func() { require.NoError(t, s.worker.checkout.ReconcileChains(t.Context())) }
+	reconcile()
+	s.gift(t, dev, m.Amount)
+	reconcile()
+	p := s.awaitStatus(t, a.ID, checkout.Settled)
+	lose(t, dev, p.Settlement.Block)
+	require.NoError(t, s.worker.checkout.Find(t.Context(), p.Settlement.ID))
+	require.Equal(t, checkout.Settled, s.status(t, a.ID), "it may come back yet")
+	grow(t, dev, 8)
+	require.Eventually(t, func() bool {
+		require.NoError(t, s.worker.checkout.Find(t.Context(), p.Settlement.ID))
+		return s.status(t, a.ID) == checkout.Reversed
+	}, 40*time.Second, time.Second)
+	require.Equal(t, 1, s.count(t, `SELECT count(*) FROM transfers WHERE state = 'gone'`))
+	s.gift(t, dev, m.Amount)
+	reconcile()
+	open := s.unresolved(t, false)
+	require.Len(t, open, 1, "what comes later pays nothing by itself")
+	require.Equal(t, "paid_twice", open[0].Kind)
+}
+
 func TestALargePaymentWaitsUntilItsBlockIsSafe(t *testing.T) {
 	t.Parallel()
 	dev := ownChain(t, 6)

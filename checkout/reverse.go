@@ -63,6 +63,11 @@ func (s *Service) reverseTx(ctx context.Context, tx pgx.Tx, now time.Time, gone 
 	if err := revokeTx(ctx, tx, now, a.ID); err != nil {
 		return err
 	}
+	if err := q.TransferTakenBack(ctx, tx, queries.TransferTakenBackParams{
+		Network: gone.Network, Transaction: gone.Transaction, SettlementID: string(gone.ID),
+	}); err != nil {
+		return fmt.Errorf("its transfer: %w", err)
+	}
 	if err := q.ExceptionsReverse(ctx, tx, queries.ExceptionsReverseParams{SettlementID: string(gone.ID), Now: now}); err != nil {
 		return fmt.Errorf("what waits for a decision: %w", err)
 	}

@@ -185,3 +185,8 @@ SELECT EXISTS (SELECT FROM deposit_addresses WHERE network = @network AND addres
 
 -- name: ExceptionAttach :exec
 UPDATE exceptions SET attempt_id = @attempt_id WHERE id = @id;
+
+-- name: TransferTakenBack :exec
+-- It may be mined once more, and is looked into then as if it had never been seen.
+UPDATE transfers SET state = 'gone', settlement_id = NULL
+WHERE network = @network AND transaction = @transaction AND settlement_id = @settlement_id::text;

@@ -1227,6 +1227,23 @@ func (q *Queries) SettlementsOfBlock(ctx context.Context, db DBTX, arg Settlemen
 	return items, nil
 }
 
+const transferTakenBack = `-- name: TransferTakenBack :exec
+UPDATE transfers SET state = 'gone', settlement_id = NULL
+WHERE network = $1 AND transaction = $2 AND settlement_id = $3::text
+`
+
+type TransferTakenBackParams struct {
+	Network      string
+	Transaction  string
+	SettlementID string
+}
+
+// It may be mined once more, and is looked into then as if it had never been seen.
+func (q *Queries) TransferTakenBack(ctx context.Context, db DBTX, arg TransferTakenBackParams) error {
+	_, err := db.Exec(ctx, transferTakenBack, arg.Network, arg.Transaction, arg.SettlementID)
+	return err
+}
+
 const unexplainedInsert = `-- name: UnexplainedInsert :many
 INSERT INTO exceptions (id, merchant_id, livemode, kind, attempt_id, settlement_id, payer, pay_to, amount, network, transaction, log_index, block_time, created_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
