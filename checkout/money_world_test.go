@@ -44,7 +44,7 @@ type small struct {
 	chain   *evm.Chain
 	process *process
 	buyers  []*ecdsa.PrivateKey // with ETH and more USDC than they spend
-	owners  []*ecdsa.PrivateKey // of the shops, with ETH
+	owners  []*ecdsa.PrivateKey // of the shops, with ETH and money of their own
 	shops   int
 	settled []id.Settlement // of all shops: any of them may be in a block that gets lost
 	still   atomic.Bool     // no block is sealed
@@ -69,7 +69,7 @@ func newSmall(t *testing.T) *small {
 	}
 	for range mostShops {
 		w.owners = append(w.owners, newKey())
-		alloc[addressOf(w.owners[len(w.owners)-1])] = devchain.Account{ETH: ether(10)}
+		alloc[addressOf(w.owners[len(w.owners)-1])] = devchain.Account{ETH: ether(10), USDC: 1_000 * money.One}
 	}
 	var err error
 	w.dev, err = devchain.Start(context.Background(), devchain.Options{Alloc: alloc, Finality: sealedAt, OnDemand: true})

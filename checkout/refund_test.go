@@ -43,7 +43,8 @@ func (s *testShop) collects(t *testing.T) {
 // ownKey gives the shop an address whose key the test has, with money of its own.
 func (s *testShop) ownKey(t *testing.T) *ecdsa.PrivateKey {
 	t.Helper()
-	key := newSpender(t, 100*money.One)
+	key := newBuyer(t) // who has his money since the first block: what comes later has to be explained
+	require.NoError(t, world.dev().FundGas(t.Context(), addressOf(key), ether(1)))
 	s.payee = addressOf(key)
 	s.exec(t, `UPDATE payees SET address = $1 WHERE merchant_id = $2`, strings.ToLower(s.payee.Hex()), s.merchant)
 	return key
