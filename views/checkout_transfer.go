@@ -10,8 +10,8 @@ import (
 
 // TransferView is how a purchase is paid by a transfer of the buyer's own, without a signature for the shop.
 type TransferView struct {
-	Offered bool // whether the buyer may ask for it
-	Key     string // the buyer's token, if the reader has it
+	Offered bool       // whether the buyer may ask for it
+	Key     string     // the buyer's token, if the reader has it
 	Amount  money.USDC // exactly so much names the purchase; 0 until somebody asked
 	Token   string     // the contract of the token
 	Code    QR         // the same as a code for wallets
