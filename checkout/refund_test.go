@@ -363,3 +363,55 @@ func TestAnotherShopsSaleIsNotThere(t *testing.T) {
 	_, err = s.checkout.Refund(t.Context(), s.merchant, true, checkout.RefundForm{Attempt: p.ID}, owner)
 	require.ErrorIs(t, err, checkout.ErrNotFound)
 }
+
+// unexplained sends money that bought nothing, and returns what somebody has to decide on.
+func (s *testShop) unexplained(t *testing.T, payer *ecdsa.PrivateKey, to common.Address) id.Exception {
+	t.Helper()
+	sends(t, payer, to, 1_500_000)
+	s.watch(t)
+	var exception id.Exception
+	require.NoError(t, s.pool.QueryRow(t.Context(), `SELECT id FROM exceptions WHERE kind = 'unmatched' AND payer = $1`, lower(addressOf(payer))).Scan(&exception))
+	return exception
+}
+
+func lower(a common.Address) string { return strings.ToLower(a.Hex()) }
+
+func TestMoneyThatBoughtNothingGoesBack(t *testing.T) {
+	t.Parallel()
+	s := collecting(t, plan{})
+	s.watch(t)
+	payer := newSpender(t, 2*money.One)
+	exception := s.unexplained(t, payer, s.begin(t).PayTo)
+	require.EqualValues(t, -1_500_000, s.holds(t, ledger.Exceptions))
+	_, err := s.refund(t, checkout.RefundForm{Exception: exception, Amount: part(1)})
+	var field *shop.FieldError
+	require.ErrorAs(t, err, &field, "as a whole, or not at all")
+	r, err := s.refund(t, checkout.RefundForm{Exception: exception})
+	require.NoError(t, err)
+	_, err = s.refund(t, checkout.RefundForm{Exception: exception})
+	require.ErrorIs(t, err, checkout.ErrRefundUnderWay)
+	s.awaitRefund(t, r.ID, checkout.RefundCompleted)
+	require.Equal(t, 2*money.One, balanceOf(t, addressOf(payer)))
+	for _, account := range []ledger.Account{ledger.Exceptions, ledger.Refunds, ledger.Deposit, ledger.Available} {
+		require.Zero(t, s.holds(t, account), account)
+	}
+	_, err = s.refund(t, checkout.RefundForm{Exception: exception})
+	require.ErrorIs(t, err, checkout.ErrDecided)
+}
+
+func TestAShopReturnsWhatItsOwnWalletGotForNothing(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.watch(t)
+	key := s.ownKey(t)
+	payer := newSpender(t, 2*money.One)
+	exception := s.unexplained(t, payer, s.payee)
+	r, err := s.refund(t, checkout.RefundForm{Exception: exception})
+	require.NoError(t, err)
+	hash := sends(t, key, addressOf(payer), 1_500_000)
+	_, err = s.checkout.ReportRefund(t.Context(), s.merchant, false, r.ID, hash.Hex(), ada)
+	require.NoError(t, err)
+	s.awaitRefund(t, r.ID, checkout.RefundCompleted)
+	require.Zero(t, s.received(t), "it never was in the books")
+	require.Equal(t, 1, s.count(t, `SELECT count(*) FROM exceptions WHERE resolution = 'refunded'`))
+}
