@@ -81,6 +81,10 @@ func TestEveryPage(t *testing.T) {
 			staff.takeScreenshots(t)
 			staff.takeShopScreenshots(t, shelves)
 		})
+		t.Run("pictures of money", func(t *testing.T) {
+			t.Parallel()
+			g.takeMoneyScreenshots(t)
+		})
 		t.Run("pictures of paid APIs", func(t *testing.T) {
 			t.Parallel()
 			staff.takeCallScreenshots(t, calls)
@@ -200,7 +204,7 @@ func (g *gallery) takeScreenshots(t *testing.T) {
 	v.sees(v.heading("Not enough USDC"))
 	v.shot("no-funds-phone")
 
-	shown := map[string]string{"overview": "/dashboard", "links": "/dashboard/links", "sales": "/dashboard/sales"}
+	shown := map[string]string{"links": "/dashboard/links", "sales": "/dashboard/sales"}
 	for _, p := range g.webhooks {
 		if picture, ok := map[string]string{"webhooks": "webhooks", "deliveries": "deliveries", "delivery": "webhook-delivery"}[p.name]; ok {
 			shown[picture] = p.path
