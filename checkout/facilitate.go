@@ -98,7 +98,7 @@ func (s *Service) facilitating(ctx context.Context, asked x402.Asked, who Caller
 			return f, ErrFacilitatorKey
 		}
 	case FacilitateOwn:
-		if f.budget = string(merchant); merchant == "" {
+		if f.budget = merchant; merchant == "" {
 			return f, ErrNotFacilitated
 		}
 		if who.Merchant != f.merchant { // whoever pays a shop dust would use up its day
