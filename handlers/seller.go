@@ -3,7 +3,6 @@ package handlers
 import (
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
@@ -220,5 +219,3 @@ func trim[T any](rows []T, upwards bool) (page []T, more bool) {
 	}
 	return rows[:pageSize], true
 }
-
-func day(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }
