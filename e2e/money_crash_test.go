@@ -34,7 +34,6 @@ const (
 // leaving is money that a program asks a shop to send.
 type leaving struct {
 	world   *crashWorld
-	key     string // of the API
 	call    string // that asks for it
 	list    string // that shows it
 	id      string // what the calls name it by

@@ -189,7 +189,7 @@ func (v OfferView) page() Page {
 func (v PurchaseView) page() Page {
 	p := frame(v.title(), v.Test, v.TestWallet)
 	p.Preview = preview(v.Cart, v.Payee, v.URL)
-	p.Refresh = v.live() && !(v.Status == "open" && v.Transfer.open()) // somebody may be typing
+	p.Refresh = v.live() && (v.Status != "open" || !v.Transfer.open()) // somebody may be typing
 	return p
 }
 
