@@ -43,8 +43,8 @@ WHERE CASE
 -- one that the chain took back is in them no more.
 SELECT (s.id || ' of ' || s.amount::text || ' is in the books with ' || coalesce(e.amount, 0)::text)::text
 FROM settlements s
-LEFT JOIN LATERAL (SELECT sum(e.amount)::bigint AS amount FROM postings p JOIN entries e ON e.posting_id = p.id
-    WHERE p.source = s.id AND p.kind IN ('sale', 'simulated_sale', 'reversal') AND e.account IN ('wallet', 'deposit', 'simulated_wallet')) e ON true
+LEFT JOIN (SELECT p.source, sum(e.amount)::bigint AS amount FROM postings p JOIN entries e ON e.posting_id = p.id
+    WHERE p.kind IN ('sale', 'simulated_sale', 'reversal') AND e.account IN ('wallet', 'deposit', 'simulated_wallet') GROUP BY p.source) e ON e.source = s.id
 WHERE CASE WHEN s.status IN ('confirmed', 'final') AND (s.attempt_id IS NOT NULL OR s.collected) THEN s.amount ELSE 0 END <> coalesce(e.amount, 0);
 
 -- name: AuditLinks :many
