@@ -200,9 +200,12 @@ func TestNodesThatDisagreeMakeAPaymentWait(t *testing.T) {
 	network.RPC = []string{dev.URL(), other.URL()}
 	both := evm.Dial(network, evm.Options{})
 	grow(t, dev, 2)
-	grow(t, other, 2)
 	head, err := both.Head(t.Context())
 	require.NoError(t, err)
+	require.Eventually(t, func() bool { // until it has such a block as well
+		number, err := other.Client().BlockNumber(t.Context())
+		return err == nil && number >= head.Number
+	}, 20*time.Second, 50*time.Millisecond)
 	require.ErrorIs(t, both.Agree(t.Context(), head.Number, head.Hash, time.Second), evm.ErrDisagree)
 
 	network.RPC = []string{dev.URL(), dev.URL()}

@@ -251,7 +251,9 @@ func TestSimulatedMoneyIsInNoTotal(t *testing.T) {
 	require.Equal(t, "not_open", code)
 	requireField(t, "mode", w.post("/api/dev/settle", map[string]any{"payment_attempt_id": queued, "mode": "x"}, as(w.cafeKey)), "mode")
 
-	require.Empty(t, w.get("/api/balance", as(w.cafeKey)).json()["data"])
+	balance := w.get("/api/balance", as(w.cafeKey)).json()["data"].([]any)
+	require.Len(t, balance, 1)
+	require.Equal(t, "0", balance[0].(map[string]any)["received"])
 	table := w.get("/api/sales.csv", as(w.cafeKey))
 	require.Equal(t, "2", table.header.Get("X-Row-Count"))
 	require.Equal(t, "0", table.header.Get("X-Control-Total"))

@@ -176,9 +176,7 @@ func TestAHundredRedeemTheLastUseOfACode(t *testing.T) {
 		counted[s]++
 	}
 	require.Equal(t, map[int]int{200: 1, 409: 99}, counted)
-	findings, err := w.checkout.Audit(t.Context())
-	require.NoError(t, err)
-	require.Empty(t, findings)
+	require.Empty(t, w.broken())
 }
 
 func TestNobodyEmptiesACodeForFree(t *testing.T) {

@@ -117,6 +117,14 @@ func (w *apiWorld) now() time.Time {
 	return time.Now().Add(time.Duration(w.ahead.Load())).UTC().Truncate(time.Microsecond)
 }
 
+// broken are the rules that the books break; there is no chain to hold them against.
+func (w *apiWorld) broken() []checkout.Finding {
+	w.t.Helper()
+	findings, err := w.checkout.Audit(w.t.Context())
+	require.ErrorIs(w.t, err, evm.ErrUnavailable)
+	return findings
+}
+
 // open sets up a shop and its key with every scope.
 func (w *apiWorld) open(name, payee string) (id.Merchant, string) {
 	now := time.Now()

@@ -104,7 +104,7 @@ func TestWhatShouldNotBeSentSaysSo(t *testing.T) {
 	list := w.get("/dashboard/orders", browser).document()
 	require.Equal(t, "Paid latePayment undone", list.Find(".tag").Text())
 	require.Equal(t, "/dashboard/reconciliation", w.get("/dashboard/orders/late", browser).header.Get("Location"), "where it stood before")
-	decide := list.Find(`a[href="/dashboard/reconciliation"]`)
+	decide := list.Find(`main a[href="/dashboard/reconciliation"]`)
 	require.Equal(t, 1, decide.Length())
 	require.Equal(t, 1, w.get(decide.AttrOr("href", ""), browser).document().Find(".exception-rows tbody tr").Length())
 	require.Contains(t, string(w.get(list.Find(".order-rows a").Last().AttrOr("href", ""), browser).body), "Do not send this.")

@@ -78,10 +78,10 @@ func TestTheLimitOfLargePaymentsIsTheShops(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	browser, merchant := w.signIn("kiosk")
-	require.Equal(t, "1000", w.get("/dashboard/settings", browser).document().Find("#confirm_limit").AttrOr("value", ""))
-	require.Equal(t, http.StatusUnprocessableEntity, w.form("/dashboard/settings/confirm_limit", url.Values{"was": {"1000"}, "confirm_limit": {"-1"}}, browser).status)
+	require.Equal(t, "1000.00", w.get("/dashboard/settings", browser).document().Find("#confirm_limit").AttrOr("value", ""))
+	require.Equal(t, http.StatusUnprocessableEntity, w.form("/dashboard/settings/confirm_limit", url.Values{"was": {"1000.00"}, "confirm_limit": {"-1"}}, browser).status)
 	require.Equal(t, http.StatusConflict, w.form("/dashboard/settings/confirm_limit", url.Values{"was": {"7"}, "confirm_limit": {"50"}}, browser).status)
-	require.Equal(t, http.StatusSeeOther, w.form("/dashboard/settings/confirm_limit", url.Values{"was": {"1000"}, "confirm_limit": {"50.5"}}, browser).status)
+	require.Equal(t, http.StatusSeeOther, w.form("/dashboard/settings/confirm_limit", url.Values{"was": {"1000.00"}, "confirm_limit": {"50.5"}}, browser).status)
 	var limit int64
 	require.NoError(t, w.pool.QueryRow(t.Context(), `SELECT confirm_limit FROM merchants WHERE id = $1`, merchant).Scan(&limit))
 	require.EqualValues(t, 50_500_000, limit)

@@ -242,6 +242,6 @@ func TestAProfileIsNotOverwrittenUnseen(t *testing.T) {
 	}
 	p, err := c.Profile(t.Context(), c.merchant)
 	require.NoError(t, err)
-	require.Equal(t, shop.Profile{Name: "Kaffe Nord", Slug: "kaffe-nord"}, p)
+	require.Equal(t, shop.Profile{Name: "Kaffe Nord", Slug: "kaffe-nord", ConfirmLimit: 1_000_000_000}, p)
 	require.Equal(t, []string{"shop.name_changed", "shop.domain_changed", "shop.domain_changed", "shop.slug_changed"}, c.actions(t))
 }

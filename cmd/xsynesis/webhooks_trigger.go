@@ -95,6 +95,8 @@ func madeUp(t webhook.Type, now time.Time) (shopEvent, error) {
 		Item         string `json:"item_id"`
 		Notice       string `json:"notice_id"`
 		Subscription string `json:"webhook_subscription_id"`
+		Payout       string `json:"payout_id"`
+		Refund       string `json:"refund_id"`
 	}
 	if err := json.Unmarshal(t.Example(), &ids); err != nil {
 		return shopEvent{}, fmt.Errorf("read the example of %s: %w", t, err)
@@ -102,7 +104,7 @@ func madeUp(t webhook.Type, now time.Time) (shopEvent, error) {
 	about := map[string]string{
 		webhook.ResourceAttempt: ids.Attempt, webhook.ResourceSettlement: ids.Settlement, webhook.ResourceLink: ids.Link,
 		webhook.ResourceReservation: ids.Reservation, webhook.ResourceItem: ids.Item, webhook.ResourceNotice: ids.Notice,
-		webhook.ResourceSubscription: ids.Subscription,
+		webhook.ResourceSubscription: ids.Subscription, webhook.ResourcePayout: ids.Payout, webhook.ResourceRefund: ids.Refund,
 	}[t.ResourceType()]
 	e := shopEvent{ID: string(id.New[id.Event](now)), Type: string(t), ResourceID: about}
 	var err error
