@@ -109,10 +109,10 @@ func TestFleet(t *testing.T) {
 	require.NoError(t, pool.QueryRow(ctx, `SELECT count(*), count(DISTINCT attempt_id), count(DISTINCT transaction) FROM sales`).
 		Scan(&sales, &purchases, &transactions))
 	require.Equal(t, fleetPayments, after.Transfers-before.Transfers, "transfers to the payee on the chain")
-	require.Equal(t, fleetPayments, after.Transactions-before.Transactions)
+	require.Equal(t, transactions, after.Transactions-before.Transactions, "some move many")
 	require.Equal(t, int64(fleetPayments)*paid.price, after.balance(t)-before.balance(t), "the payee's balance")
 	require.Len(t, paid.purchases, fleetPayments, "distinct purchases answered")
-	require.Equal(t, []int{fleetPayments, fleetPayments, fleetPayments}, []int{sales, purchases, transactions}, "sales, their purchases, their transactions")
+	require.Equal(t, []int{fleetPayments, fleetPayments}, []int{sales, purchases}, "sales, their purchases")
 	out, err := f.run("xsynesis", "audit")
 	require.NoError(t, err, out)
 	report(t, "%d payments, %d at a time, 1 of 2 workers killed: %d transfers counted by eth_getLogs, %d sales, balance + %d base units, 0 failures, sent %d times, %.0f s; audit: %s",

@@ -275,16 +275,16 @@ func (s *storm) settle(t *testing.T) {
 	answered := time.Since(began)
 	pool := s.pool(t)
 	awaitDeliveries(t, pool)
-	var sales, purchases, transactions, completed, confirmed, failed int
-	require.NoError(t, pool.QueryRow(t.Context(), `SELECT count(*), count(DISTINCT attempt_id), count(DISTINCT transaction) FROM sales`).
-		Scan(&sales, &purchases, &transactions))
+	var sales, purchases, settlements, completed, confirmed, failed int
+	require.NoError(t, pool.QueryRow(t.Context(), `SELECT count(*), count(DISTINCT attempt_id), count(DISTINCT settlement_id) FROM sales`).
+		Scan(&sales, &purchases, &settlements))
 	require.NoError(t, pool.QueryRow(t.Context(), `SELECT count(*) FILTER (WHERE event_type = 'payment.completed'),
 		count(*) FILTER (WHERE event_type = 'settlement.confirmed') FROM events`).Scan(&completed, &confirmed))
 	require.NoError(t, pool.QueryRow(t.Context(), `SELECT count(*) FROM deliveries WHERE status <> 'delivered'`).Scan(&failed))
 	paid := len(s.paid)
 	require.NotZero(t, paid)
-	require.Equal(t, []int{paid, paid, paid, paid, paid, 0}, []int{sales, purchases, transactions, completed, confirmed, failed},
-		"sales, their purchases, their transactions, their events, and deliveries that failed, for %d answers", paid)
+	require.Equal(t, []int{paid, paid, paid, paid, paid, 0}, []int{sales, purchases, settlements, completed, confirmed, failed},
+		"sales, their purchases, their settlements, their events, and deliveries that failed, for %d answers", paid)
 	require.Equal(t, paid, s.count(t).Transfers, "transfers on the chain")
 	repeated := s.inbox.check(t, s.world)
 	out, err := s.run("xsynesis", "audit")
