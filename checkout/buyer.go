@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/mail"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
@@ -49,14 +48,14 @@ func (b *Buyer) check() error {
 	refuse := func(field, message string) { wrong = append(wrong, &shop.FieldError{Field: field, Message: message}) }
 	if b.Email != "" {
 		parsed, err := mail.ParseAddress(b.Email)
-		if err != nil || parsed.Address != b.Email || len(b.Email) > maxEmail || !line(b.Email, maxEmail) {
+		if err != nil || parsed.Address != b.Email || len(b.Email) > maxEmail || !shop.OneLine(b.Email, maxEmail) {
 			refuse("email", "Give an e-mail address such as ada@example.org.")
 		}
 	}
-	if !line(b.Name, maxName) {
+	if !shop.OneLine(b.Name, maxName) {
 		refuse("name", fmt.Sprintf("Use at most %d printable characters.", maxName))
 	}
-	if utf8.RuneCountInString(b.Note) > maxNote || !printable(b.Note, "\n\r\t") {
+	if utf8.RuneCountInString(b.Note) > maxNote || !shop.Printable(b.Note, "\n\r\t") {
 		refuse("note", fmt.Sprintf("Use at most %d printable characters.", maxNote))
 	}
 	if b.Shipping != nil {
@@ -83,7 +82,7 @@ func (a *Address) check() error {
 		switch {
 		case *f.text == "" && f.missing != "":
 			refuse(f.name, f.missing)
-		case !line(*f.text, maxName):
+		case !shop.OneLine(*f.text, maxName):
 			refuse(f.name, fmt.Sprintf("Use at most %d printable characters.", maxName))
 		}
 	}
@@ -94,15 +93,6 @@ func (a *Address) check() error {
 		refuse("country", "Give the country in two letters, such as DK.")
 	}
 	return errors.Join(wrong...)
-}
-
-func line(s string, most int) bool { return utf8.RuneCountInString(s) <= most && printable(s, "") }
-
-// printable refuses control characters and the marks that reverse the direction of a line.
-func printable(s, also string) bool {
-	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
-		return !unicode.IsPrint(r) && !strings.ContainsRune(also, r) || unicode.Is(unicode.Bidi_Control, r)
-	})
 }
 
 // add lays out what a buyer told, if he told anything.

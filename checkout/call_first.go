@@ -115,7 +115,7 @@ func (s *Service) beginTurn(ctx context.Context, c Calling, attempt id.Attempt) 
 // CallAnswered ends a turn: the call is spent, and its answer is kept as far as it may be.
 func (s *Service) CallAnswered(ctx context.Context, of Purchase, t Turn, a Answer) error {
 	fault.At(fault.CallAnswered)
-	p, err := answered(t.Attempt, a, s.now())
+	p, err := answerRow(t.Attempt, a, s.now())
 	if err != nil {
 		return err
 	}

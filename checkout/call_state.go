@@ -102,7 +102,7 @@ func (s *Service) askAll(ctx context.Context, all []wellAnswered) ([]error, erro
 // answeredTx keeps the answer of a call, unless its payment was let go meanwhile, and returns the settlement to be; nil where
 // it is asked for already.
 func (s *Service) answeredTx(ctx context.Context, tx pgx.Tx, one wellAnswered) (*queries.Settlement, error) {
-	p, err := answered(one.begun.attempt.ID, one.answer, s.now())
+	p, err := answerRow(one.begun.attempt.ID, one.answer, s.now())
 	if err != nil {
 		return nil, err
 	}
@@ -137,8 +137,8 @@ func askedBeforeTx(ctx context.Context, tx pgx.Tx, attempt id.Attempt) error {
 	return nil
 }
 
-// answered lays out an answer as its row has it: one that is too large is not kept.
-func answered(attempt id.Attempt, a Answer, now time.Time) (queries.CallAnswerParams, error) {
+// answerRow lays out an answer as its row has it: one that is too large is not kept.
+func answerRow(attempt id.Attempt, a Answer, now time.Time) (queries.CallAnswerParams, error) {
 	p := queries.CallAnswerParams{AttemptID: attempt, Status: int32(a.Status), Now: now}
 	if len(a.Body) > MaxKept {
 		return p, nil
@@ -163,7 +163,7 @@ func (s *Service) Release(ctx context.Context, attempt id.Attempt) error {
 func (s *Service) letGo(ctx context.Context, attempt id.Attempt, reason string, answer *Answer, anyTime bool) error {
 	p := queries.CallReleaseParams{AttemptID: attempt, AnyTime: anyTime, Now: s.now()}
 	if answer != nil {
-		kept, err := answered(attempt, *answer, p.Now)
+		kept, err := answerRow(attempt, *answer, p.Now)
 		if err != nil {
 			return err
 		}

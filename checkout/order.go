@@ -148,7 +148,7 @@ type orderSeen struct {
 // Fulfil notes that a sale was sent: by whom, and with a note such as a tracking number. One that was sent before stays as
 // it is. Errors: [ErrNotFound], also for what is not sent; [*shop.FieldError].
 func (s *Service) Fulfil(ctx context.Context, merchant id.Merchant, livemode bool, sale id.Sale, note string, by audit.By) (Sale, error) {
-	if !line(note, maxNote) {
+	if !shop.OneLine(note, maxNote) {
 		return Sale{}, &shop.FieldError{Field: "note", Message: fmt.Sprintf("Use at most %d printable characters.", maxNote)}
 	}
 	return s.moveOrder(ctx, merchant, livemode, sale, by, func(tx pgx.Tx, now time.Time) (queries.Sale, error) {

@@ -40,9 +40,9 @@ func (s *Service) payerKeepsHisMoney(ctx context.Context, payer common.Address) 
 	case err != nil:
 		return fmt.Errorf("payments of %s in vain: %w", payer, err)
 	case n.Reverted >= mostReverted:
-		return &x402.Invalid{Kind: x402.Declined, Detail: "too many payments of this wallet were mined and moved nothing"}
+		return &x402.Invalid{Kind: x402.Unreliable, Detail: "too many payments of this wallet were mined and moved nothing"}
 	case n.Unpaid >= mostUnpaid:
-		return &x402.Invalid{Kind: x402.Declined, Detail: "too many calls of this wallet were answered and not paid"}
+		return &x402.Invalid{Kind: x402.Unreliable, Detail: "too many calls of this wallet were answered and not paid"}
 	}
 	return nil
 }

@@ -41,7 +41,7 @@ func TestWhoKeepsHisMoneyIsRefused(t *testing.T) {
 		require.NoError(t, world.dev().Mint(t.Context(), addressOf(s.buyer), pocket))
 	}
 	before := s.count(t, `SELECT count(*) FROM claims`)
-	requireInvalid(t, x402.Declined, pays())
+	requireInvalid(t, x402.Unreliable, pays())
 	require.Equal(t, before, s.count(t, `SELECT count(*) FROM claims`), "it costs us nothing any more")
 
 	a := s.begin(t)
@@ -103,7 +103,7 @@ func TestWhoLetsSellersWorkForNothingIsRefused(t *testing.T) {
 	require.Zero(t, a.count(t, `SELECT count(*) FROM attempts WHERE status <> 'cancelled'`))
 	a.answers = well
 	_, err := a.checkout.Call(t.Context(), a.calling(t))
-	requireInvalid(t, x402.Declined, err)
+	requireInvalid(t, x402.Unreliable, err)
 	require.EqualValues(t, 10, a.asked.Load(), "nobody works for him any more")
 
 	a.exec(t, `UPDATE settlements SET unpaid_at = unpaid_at - interval '61 minutes'`)

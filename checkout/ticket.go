@@ -123,7 +123,7 @@ func (t *Ticket) Rename(number int, title string) error {
 	if title = strings.TrimSpace(title); title == "" {
 		title = otherAmount
 	}
-	if l.Item != "" || !line(title, maxWords) {
+	if l.Item != "" || !shop.OneLine(title, maxWords) {
 		return &shop.FieldError{Field: "title", Message: fmt.Sprintf("Use at most %d printable characters.", maxWords)}
 	}
 	l.Title = title
@@ -141,7 +141,7 @@ func (t *Ticket) TakeOff(percent int, title string) error {
 	switch {
 	case percent < 0 || percent > 100:
 		return &shop.FieldError{Field: "percent", Message: "Type a whole number from 1 to 100."}
-	case !line(title, maxWords):
+	case !shop.OneLine(title, maxWords):
 		return &shop.FieldError{Field: "title", Message: fmt.Sprintf("Use at most %d printable characters.", maxWords)}
 	case percent == 0:
 		title = ""
@@ -153,7 +153,7 @@ func (t *Ticket) TakeOff(percent int, title string) error {
 // Refer notes what the sale is called, such as a table. Errors: [*shop.FieldError].
 func (t *Ticket) Refer(reference string) error {
 	reference = strings.TrimSpace(reference)
-	if !line(reference, maxWords) {
+	if !shop.OneLine(reference, maxWords) {
 		return &shop.FieldError{Field: "reference", Message: fmt.Sprintf("Use at most %d printable characters.", maxWords)}
 	}
 	t.Reference = reference

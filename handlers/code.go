@@ -59,7 +59,7 @@ func (h *Handlers) codeOn(c echo.Context, o shop.Offer, value func(string) strin
 		f.Problem = codeProblem(err)
 		return o, f
 	}
-	f.Applied = views.AmountUSDC(coded.Amount - o.Amount)
+	f.Applied = views.AmountUSDC(o.Amount - coded.Amount)
 	return coded, f
 }
 

@@ -278,6 +278,8 @@ func refusalSentence(k x402.Kind) string {
 	case x402.Undeployed:
 		return "This wallet is not on the network yet. Send something from it first, then approve again. Nothing was paid."
 	case x402.Declined:
+		return "The service that moves payments does not take this one. Use another wallet, or try again later. Nothing was paid."
+	case x402.Unreliable:
 		return "Too many payments of this wallet failed on the network. Use another wallet, or try again later. Nothing was paid."
 	case x402.Amount:
 		return "The approval is not for exactly the price. Nothing was paid."

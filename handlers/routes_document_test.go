@@ -102,4 +102,7 @@ func TestTheDocumentOfAccessIsWhatTheTablesSay(t *testing.T) {
 		return
 	}
 	require.Equal(t, want, string(text), "go test ./handlers -run TestTheDocumentOfAccess -update")
+	for _, scope := range access.Scopes {
+		require.Contains(t, string(text), "| `"+string(scope)+"` |", "the table of scopes")
+	}
 }

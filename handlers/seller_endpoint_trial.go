@@ -108,15 +108,17 @@ func (h *Handlers) makeTrial(within *withinSite, e shop.Endpoint, pays bool, r *
 	return program.RoundTrip(r)
 }
 
+const brokeOff = "The answer broke off."
+
 // trialOutcome says in one sentence what became of a trial.
 func trialOutcome(v views.TrialView, answer *http.Response, err error) (sentence string, worked bool) {
 	switch {
 	case errors.Is(err, buyer.ErrNoChoice):
 		return "The test wallet cannot pay this: it has no money on this network.", false
 	case err != nil && len(v.Steps) > 0 && v.Steps[len(v.Steps)-1].Problem != "":
-		return "The answer broke off.", false
+		return brokeOff, false
 	case err != nil:
-		return "The trial could not be made. Look into the log of the gateway.", false
+		return "The trial could not be made. Whoever runs the gateway finds the reason in its log.", false
 	}
 	receipt, told := x402.ReadReceipt(answer.Header)
 	status := strconv.Itoa(answer.StatusCode) + " " + http.StatusText(answer.StatusCode)
@@ -161,7 +163,7 @@ func (s *withinSite) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	w := &keptAnswer{header: http.Header{}}
 	if broken := serve(s.site, w, in); broken != nil {
-		step.Problem = "The answer broke off."
+		step.Problem = brokeOff
 		s.steps = append(s.steps, step)
 		return nil, broken
 	}

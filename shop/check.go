@@ -43,19 +43,19 @@ func CheckReturnURL(field, s string) error {
 	return nil
 }
 
-// printable refuses control characters and the marks that reverse the direction of a line.
-func printable(s, also string) bool {
+// Printable refuses control characters, but for those in also, and the marks that reverse the direction of a line.
+func Printable(s, also string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
 		return !unicode.IsPrint(r) && !strings.ContainsRune(also, r) || unicode.Is(unicode.Bidi_Control, r)
 	})
 }
 
-// oneLine accepts a text of at most so many printable characters on one line.
-func oneLine(s string, most int) bool { return utf8.RuneCountInString(s) <= most && printable(s, "") }
+// OneLine accepts a text of at most so many printable characters on one line.
+func OneLine(s string, most int) bool { return utf8.RuneCountInString(s) <= most && Printable(s, "") }
 
 // CheckReference accepts what a seller calls something himself: one line of at most 200 printable characters.
 func CheckReference(s string) error {
-	if !oneLine(s, maxReference) {
+	if !OneLine(s, maxReference) {
 		return &FieldError{"reference", fmt.Sprintf("Use at most %d printable characters.", maxReference)}
 	}
 	return nil

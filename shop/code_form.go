@@ -83,7 +83,7 @@ func (f *CodeForm) check(now time.Time) error {
 		f.Uses = 1
 	}
 	switch {
-	case utf8.RuneCountInString(f.Name) > maxTitle || !printable(f.Name, ""):
+	case utf8.RuneCountInString(f.Name) > maxTitle || !Printable(f.Name, ""):
 		return &FieldError{"name", fmt.Sprintf("Use at most %d printable characters on one line.", maxTitle)}
 	case f.Count < 1 || f.Count > MaxCodes:
 		return &FieldError{"count", fmt.Sprintf("Give a whole number from 1 to %d.", MaxCodes)}

@@ -66,9 +66,9 @@ func (s *Endpoints) check(f *EndpointForm, kept bool) error {
 	}
 	f.fill()
 	switch {
-	case utf8.RuneCountInString(f.Title) > maxTitle || !printable(f.Title, ""):
+	case utf8.RuneCountInString(f.Title) > maxTitle || !Printable(f.Title, ""):
 		return &FieldError{"title", fmt.Sprintf("Use at most %d printable characters on one line.", maxTitle)}
-	case utf8.RuneCountInString(f.Description) > maxDescription || !printable(f.Description, "\n\r\t"):
+	case utf8.RuneCountInString(f.Description) > maxDescription || !Printable(f.Description, "\n\r\t"):
 		return &FieldError{"description", fmt.Sprintf("Use at most %d printable characters.", maxDescription)}
 	case f.Price <= 0:
 		return &FieldError{"price", "The price must be more than zero."}

@@ -78,17 +78,17 @@ func (f *ItemForm) checkTexts() error {
 	switch {
 	case f.Title == "":
 		return &FieldError{"title", "Say what you are selling."}
-	case !oneLine(f.Title, maxTitle):
+	case !OneLine(f.Title, maxTitle):
 		return &FieldError{"title", fmt.Sprintf("Use at most %d letters, figures and signs on one line.", maxTitle)}
-	case utf8.RuneCountInString(f.Description) > maxDescription || !printable(f.Description, "\n\r\t"):
+	case utf8.RuneCountInString(f.Description) > maxDescription || !Printable(f.Description, "\n\r\t"):
 		return &FieldError{"description", fmt.Sprintf("Use at most %d printable characters.", maxDescription)}
-	case !oneLine(f.SKU, maxCode):
+	case !OneLine(f.SKU, maxCode):
 		return &FieldError{"sku", fmt.Sprintf("Use at most %d printable characters.", maxCode)}
-	case !oneLine(f.Barcode, maxCode):
+	case !OneLine(f.Barcode, maxCode):
 		return &FieldError{"barcode", fmt.Sprintf("Use at most %d printable characters.", maxCode)}
-	case !oneLine(f.Category, maxCategory):
+	case !OneLine(f.Category, maxCategory):
 		return &FieldError{"category", fmt.Sprintf("Use at most %d printable characters.", maxCategory)}
-	case !oneLine(f.Edition, maxCategory):
+	case !OneLine(f.Edition, maxCategory):
 		return &FieldError{"edition", fmt.Sprintf("Use at most %d printable characters.", maxCategory)}
 	}
 	return nil

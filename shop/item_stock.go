@@ -132,7 +132,7 @@ func checkKeys(keys []string) ([]string, error) {
 		if key == "" {
 			continue
 		}
-		if utf8.RuneCountInString(key) > maxKeyLength || !printable(key, "") {
+		if utf8.RuneCountInString(key) > maxKeyLength || !Printable(key, "") {
 			return nil, &FieldError{"keys", fmt.Sprintf("Key %d is not one line of at most %d printable characters.", n+1, maxKeyLength)}
 		}
 		out = append(out, key)

@@ -42,7 +42,7 @@ const maxMessage = 500 // characters
 func (f *LinkForm) checkAfter() error {
 	f.After.Message = strings.TrimSpace(f.After.Message)
 	switch {
-	case utf8.RuneCountInString(f.After.Message) > maxMessage || !printable(f.After.Message, "\n\r\t"):
+	case utf8.RuneCountInString(f.After.Message) > maxMessage || !Printable(f.After.Message, "\n\r\t"):
 		return &FieldError{"message", fmt.Sprintf("Use at most %d printable characters.", maxMessage)}
 	case f.Items != nil && f.After.File != "":
 		return &FieldError{"file", "Items bring their own files."}

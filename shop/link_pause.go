@@ -85,7 +85,7 @@ func (f *LinkForm) checkPause() error {
 
 // checkPauseText accepts what buyers read while a link is paused.
 func checkPauseText(s string) error {
-	if utf8.RuneCountInString(s) > maxPauseText || !printable(s, "\n\r\t") {
+	if utf8.RuneCountInString(s) > maxPauseText || !Printable(s, "\n\r\t") {
 		return &FieldError{"pause_text", fmt.Sprintf("Use at most %d printable characters.", maxPauseText)}
 	}
 	return nil

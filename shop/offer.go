@@ -198,7 +198,7 @@ func (o Offer) lines() ([]Line, error) {
 		if title == "" {
 			title = "Discount"
 		}
-		if !oneLine(title, maxTitle) {
+		if !OneLine(title, maxTitle) {
 			return nil, &FieldError{"discount_title", fmt.Sprintf("Use at most %d printable characters on one line.", maxTitle)}
 		}
 		out = append(out, Line{Title: title, Qty: 1, UnitAmount: -o.Choice.Discount})
@@ -291,7 +291,7 @@ func (s *Service) Basket(ctx context.Context, merchant id.Merchant, livemode boo
 		if w.Qty < 1 || w.Qty > maxQty {
 			return Offer{}, &FieldError{"items", fmt.Sprintf("qty is a whole number from 1 to %d.", maxQty)}
 		}
-		if w.Item == "" && (merchant == "" || w.Title == "" || !oneLine(w.Title, maxTitle)) {
+		if w.Item == "" && (merchant == "" || w.Title == "" || !OneLine(w.Title, maxTitle)) {
 			return Offer{}, &FieldError{"items", "Name an item, or what it is."}
 		}
 	}

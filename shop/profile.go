@@ -54,7 +54,7 @@ var (
 // Errors: [*FieldError], [ErrChanged].
 func (s *Service) Rename(ctx context.Context, merchant id.Merchant, was, name string, by audit.By) error {
 	name = strings.TrimSpace(name)
-	if name == "" || utf8.RuneCountInString(name) > maxShopName || !printable(name, "") {
+	if name == "" || utf8.RuneCountInString(name) > maxShopName || !Printable(name, "") {
 		return &FieldError{"name", fmt.Sprintf("Give a name of 1 to %d characters.", maxShopName)}
 	}
 	return s.amend(ctx, merchant, by, amendment{"name", was, name}, func(tx pgx.Tx) (int64, error) {

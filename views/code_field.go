@@ -7,7 +7,7 @@ package views
 type CodeField struct {
 	Asked bool // something is to be paid, so that something can be taken off
 	Field
-	Applied string // what it takes off, in words: "−0.50 USDC"; empty for none
+	Applied string // what it takes off, in words: "0.50 USDC"; empty for none
 	Wallet  Field
 	AsksFor bool // the code asks for the wallet
 }

@@ -1,6 +1,7 @@
 package views
 
 import (
+	"cmp"
 	"net/url"
 	"strconv"
 	"strings"
@@ -321,14 +322,11 @@ func (v EndpointFormView) examplesInWords() string {
 
 // limitsInWords is what the closed fold says it holds.
 func (v EndpointFormView) limitsInWords() string {
-	if v.Timeout.Value == "" {
-		return "20 s, 4 MiB"
-	}
-	text := v.Timeout.Value + " s"
+	most := "4 MiB"
 	if n, err := strconv.ParseInt(v.MaxAnswer.Value, 10, 64); err == nil {
-		text += ", " + inBytes(n)
+		most = inBytes(n)
 	}
-	return text
+	return cmp.Or(v.Timeout.Value, "20") + " s, " + most
 }
 
 // head is a request's first line and headers.

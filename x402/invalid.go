@@ -37,6 +37,7 @@ const (
 	Unsupported  Kind = "unsupported"        // the asset does not know EIP-3009
 	Undeployed   Kind = "undeployed_wallet"  // signed by a contract that is not on the chain yet (ERC-6492)
 	Declined     Kind = "declined"           // a facilitator does not settle it, for a reason of its own
+	Unreliable   Kind = "unreliable_payer"   // too many payments of this payer came to nothing of late
 )
 
 // Invalid says why a payment is refused. It is never about our own failures.
