@@ -159,7 +159,7 @@ func (s *Service) MeantFor(ctx context.Context, merchant id.Merchant, u Unresolv
 // Errors: [ErrNotFound], [ErrDecided], [ErrRefundUnderWay], [ErrUndecidable], [*shop.FieldError].
 func (s *Service) Ignore(ctx context.Context, merchant id.Merchant, livemode bool, exception id.Exception, reason string, by audit.By) error {
 	reason = strings.TrimSpace(reason)
-	if reason == "" || !line(reason, maxNote) {
+	if reason == "" || !shop.OneLine(reason, maxNote) {
 		return &shop.FieldError{Field: "reason", Message: fmt.Sprintf("Say why, in at most %d printable characters.", maxNote)}
 	}
 	return s.decide(ctx, merchant, livemode, exception, decision{"ignored", reason, by, Unresolved.Ignorable}, func(tx pgx.Tx, e queries.Exception) error {

@@ -130,7 +130,7 @@ const maxReason = 200
 // [ErrReversed], [ledger.ErrInsufficient], [*shop.FieldError].
 func (s *Service) Refund(ctx context.Context, merchant id.Merchant, livemode bool, f RefundForm, by Giver) (Refund, error) {
 	f.Reason = strings.TrimSpace(f.Reason)
-	if !line(f.Reason, maxReason) {
+	if !shop.OneLine(f.Reason, maxReason) {
 		return Refund{}, &shop.FieldError{Field: "reason", Message: fmt.Sprintf("Use at most %d printable characters.", maxReason)}
 	}
 	if f.Amount != nil && *f.Amount <= 0 {

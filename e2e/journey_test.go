@@ -16,7 +16,7 @@ const stopwatch = `(() => {
 
 // newcomers notes when the dashboard first shows a purchase that it did not show before.
 const newcomers = `() => {
-	const shown = () => [...document.querySelectorAll("#live a[href^='/pay/']")].map((a) => a.getAttribute("href"));
+	const shown = () => [...document.querySelectorAll("#live a[href^='/dashboard/sales/']")].map((a) => a.getAttribute("href"));
 	const before = new Set(shown());
 	window.stayed = true;
 	window.arrivals = {};
@@ -41,18 +41,19 @@ func TestTapOnPayEndsInThePaidPageTheDashboardAndTheFile(t *testing.T) {
 	buyer.requireNoSidewaysScroll()
 	attempt := buyer.attempt()
 
-	seller.sees(seller.Locator("#live a[href='/pay/" + attempt + "']"))
+	sales := w.sales(t, "payment_attempt_id", attempt)
+	require.Len(t, sales, 1)
+	sale := "/dashboard/sales/" + sales[0]["id"]
+	seller.sees(seller.Locator("#live a[href='" + sale + "']").First())
 	stayed, err := seller.Evaluate(`() => window.stayed === true`)
 	require.NoError(t, err)
 	require.Equal(t, true, stayed, "the dashboard must not have been loaded again")
 
 	tapped, paid := buyer.moment("sessionStorage.tappedAt"), buyer.moment("sessionStorage.paidAt")
-	arrived := seller.moment("window.arrivals['/pay/" + attempt + "']")
+	arrived := seller.moment("window.arrivals['" + sale + "']")
 	report(t, "tap to paid %.2f s, tap to the sale on the dashboard %.2f s", float64(paid-tapped)/1000, float64(arrived-tapped)/1000)
 	require.Less(t, arrived-paid, 3000, "milliseconds from the buyer's page to the dashboard")
 
-	sales := w.sales(t, "payment_attempt_id", attempt)
-	require.Len(t, sales, 1)
 	require.Equal(t, demoTitle, sales[0]["item_title"])
 	w.requireTransfer(t, sales[0]["transaction"], w.BuyerAddress, w.payTo(t), demoUnits)
 }
