@@ -2,6 +2,7 @@ package checkout_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/stretchr/testify/require"
@@ -90,4 +91,51 @@ func TestAPaymentForAnotherServerToAKeptAddressIsOwedToItsShop(t *testing.T) {
 	require.Equal(t, price, h.Deposited)
 	require.Equal(t, money.USDC(0), h.Drift)
 	require.Zero(t, s.count(t, `SELECT count(*) FROM sales`), "it is no sale of ours")
+}
+
+func TestMoneyAboveTheLimitIsPendingUntilItsBlockIsSafe(t *testing.T) {
+	t.Parallel()
+	dev := ownChain(t, 6)
+	s := newShopWith(t, plan{chain: dev, wait: time.Second})
+	s.collects(t)
+	payOut := func() error {
+		_, err := s.web.custody.CreatePayout(t.Context(), s.merchant, false, ledger.PayoutForm{Amount: 1, Destination: s.payee.Hex(), By: ada})
+		return err
+	}
+	s.exec(t, `UPDATE payees SET proven_at = $1`, s.clock.now().Add(-48*time.Hour))
+	s.exec(t, `UPDATE merchants SET confirm_limit = $1`, int64(price-1))
+	a := s.begin(t)
+	_, err := s.checkout.Pay(t.Context(), a.ID, s.sign(t, a, s.buyer))
+	require.ErrorIs(t, err, checkout.ErrPending)
+	h := s.holding(t)
+	require.Equal(t, price, h.Pending)
+	require.Zero(t, h.Available)
+	require.Zero(t, h.Drift, "it is being paid")
+	require.ErrorIs(t, payOut(), ledger.ErrInsufficient)
+	s.awaitStatus(t, a.ID, checkout.Settled)
+	h = s.holding(t)
+	require.Zero(t, h.Pending)
+	require.Equal(t, price, h.Available)
+	require.NoError(t, payOut())
+}
+
+func TestATransferAboveTheLimitIsPendingUntilItsBlockIsSafe(t *testing.T) {
+	t.Parallel()
+	dev := ownChain(t, 6)
+	s := newShopWith(t, plan{chain: dev, quiet: true})
+	s.collects(t)
+	s.exec(t, `UPDATE merchants SET confirm_limit = $1`, int64(price-1))
+	a, m := s.open(t)
+	require.NoError(t, dev.Mint(t.Context(), a.PayTo, m.Amount))
+	s.watch(t)
+	h := s.holding(t)
+	require.Equal(t, m.Amount, h.Pending)
+	require.Zero(t, h.Available)
+	require.Zero(t, h.Drift, "it is being paid")
+	grow(t, dev, 4)
+	s.watchAgain(t)
+	require.Equal(t, checkout.Settled, s.status(t, a.ID))
+	h = s.holding(t)
+	require.Zero(t, h.Pending)
+	require.Equal(t, m.Amount, h.Available)
 }

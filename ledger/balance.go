@@ -56,7 +56,7 @@ func (c *Custody) Holdings(ctx context.Context, merchant id.Merchant, livemode b
 	if err != nil {
 		return nil, fmt.Errorf("balances of %s: %w", merchant, err)
 	}
-	pending, err := q.SettlementsFlight(ctx, c.pool, merchant)
+	pending, err := q.DepositsFlight(ctx, c.pool, merchant)
 	if err != nil {
 		return nil, fmt.Errorf("what is being paid to %s: %w", merchant, err)
 	}
@@ -227,7 +227,7 @@ func (c *Custody) auditDeposits(ctx context.Context, network string, chain *evm.
 // jobless finds sendings under way without a job that would come back to them. The jobs' table is not in our schema.
 const jobless = `
 SELECT 'sending ' || s.id FROM sendings s
-WHERE s.status IN ('queued', 'processing', 'sent') AND s.created_at < $1
+WHERE (s.status IN ('queued', 'processing', 'sent') OR s.lost_at IS NOT NULL) AND s.created_at < $1 AND (s.lost_at IS NULL OR s.lost_at < $1)
   AND NOT EXISTS (SELECT FROM river_job j WHERE j.kind = 'send' AND j.args->>'sending' = s.id AND j.finalized_at IS NULL)`
 
 func (c *Custody) auditJobs(ctx context.Context, db queries.DBTX) ([]string, error) {

@@ -55,6 +55,9 @@ type till struct {
 	merchant        id.Merchant
 	dial            *evm.Chain
 	own, deposit    common.Address
+	dev             *devchain.Chain
+	relayer         common.Address
+	worker          func(custodyKey []byte) *ledger.Custody
 	ahead           *atomic.Int64 // of the wall clock
 }
 
@@ -63,9 +66,15 @@ func (x till) now() time.Time { return now().Add(time.Duration(x.ahead.Load())) 
 // keep founds a shop and keeps so much for it.
 func keep(t *testing.T, amount money.USDC) till {
 	t.Helper()
-	x := till{pool: pgtest.New(t), own: address(t), ahead: new(atomic.Int64)}
+	return keepOn(t, chain, amount, 10)
+}
+
+// keepOn does so on a chain of the test's own, with that much ETH for the relayer.
+func keepOn(t *testing.T, dev *devchain.Chain, amount money.USDC, gas int64) till {
+	t.Helper()
+	x := till{pool: pgtest.New(t), own: address(t), dev: dev, ahead: new(atomic.Int64)}
 	x.merchant = found(t, x.pool, "cafe")
-	networks := evm.NewRegistry(map[uint64][]string{devchain.ChainID: {chain.URL()}})
+	networks := evm.NewRegistry(map[uint64][]string{devchain.ChainID: {dev.URL()}})
 	n, err := networks.Network(sepolia)
 	require.NoError(t, err)
 	x.dial = evm.Dial(n, evm.Options{})
@@ -77,21 +86,26 @@ func keep(t *testing.T, amount money.USDC) till {
 
 	key, err := crypto.GenerateKey()
 	require.NoError(t, err)
-	require.NoError(t, chain.FundGas(t.Context(), crypto.PubkeyToAddress(key.PublicKey), new(big.Int).Mul(big.NewInt(10), big.NewInt(1e18))))
-	relayer := evm.NewRelayer(x.pool, x.dial, key, evm.RelayerOptions{Poll: 50 * time.Millisecond})
+	x.relayer = crypto.PubkeyToAddress(key.PublicKey)
+	x.fuel(t, gas)
+	relayer := evm.NewRelayer(x.pool, x.dial, key, evm.RelayerOptions{Poll: 50 * time.Millisecond, Beat: 200 * time.Millisecond})
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = relayer.Run(ctx) }()
 	t.Cleanup(func() { stop(); <-ended })
 
-	sealed, err := vault.New(make([]byte, 32))
-	require.NoError(t, err)
 	o := ledger.CustodyOptions{
 		Networks: networks, Chains: map[string]*evm.Chain{sepolia: x.dial}, Webhooks: hooks, Lease: 20 * time.Second, Sweep: time.Second, Now: x.now,
 	}
 	x.web = ledger.NewCustody(x.pool, queue, o)
-	o.Vault, o.Settlers = sealed, map[string]ledger.Settler{sepolia: relayer}
-	x.Custody = ledger.NewCustody(x.pool, queue, o)
+	o.Settlers = map[string]ledger.Settler{sepolia: relayer}
+	x.worker = func(custodyKey []byte) *ledger.Custody {
+		var err error
+		o.Vault, err = vault.New(custodyKey)
+		require.NoError(t, err)
+		return ledger.NewCustody(x.pool, queue, o)
+	}
+	x.Custody = x.worker(make([]byte, 32))
 	require.NoError(t, x.Fill(t.Context()))
 	require.NoError(t, x.SetMode(t.Context(), x.merchant, sepolia, true, by))
 	modes, err := x.Modes(t.Context(), x.merchant, false)
@@ -112,10 +126,18 @@ func (x till) collect(t *testing.T, amount money.USDC) {
 	if amount == 0 {
 		return
 	}
-	require.NoError(t, chain.Mint(t.Context(), x.deposit, amount))
+	require.NoError(t, x.dev.Mint(t.Context(), x.deposit, amount))
 	x.post(t, ledger.Posting{Merchant: x.merchant, Kind: ledger.Sale, Source: string(id.New[id.Settlement](now())), Entries: []ledger.Entry{
 		{Account: ledger.Deposit, Network: sepolia, Asset: usdc, Amount: amount}, {Account: ledger.Available, Network: sepolia, Asset: usdc, Amount: -amount},
 	}})
+}
+
+// fuel gives the relayer so much ETH.
+func (x till) fuel(t *testing.T, ether int64) {
+	t.Helper()
+	if ether > 0 {
+		require.NoError(t, x.dev.FundGas(t.Context(), x.relayer, new(big.Int).Mul(big.NewInt(ether), big.NewInt(1e18))))
+	}
 }
 
 func (x till) post(t *testing.T, p ledger.Posting) {
@@ -396,6 +418,36 @@ func TestNothingLeavesWhileTheChainIsAheadOfTheBooks(t *testing.T) {
 	require.ErrorIs(t, x.web.EnterStray(t.Context(), x.merchant, sepolia, strays[0].Nonce, by), ledger.ErrNotFound)
 	require.Equal(t, 6*money.One, x.holding(t).Available)
 	require.Equal(t, ledger.PayoutArrived, x.send(t, x.ask(t, money.One).ID).Status)
+}
+
+func TestOneUnitBeyondTheBooksIsNoted(t *testing.T) {
+	t.Parallel()
+	x := keep(t, 10*money.One)
+	drifts := func() []ledger.Drift {
+		require.NoError(t, x.NoteDrifts(t.Context(), sepolia))
+		all, err := x.web.Drifts(t.Context(), x.merchant, false)
+		require.NoError(t, err)
+		return all
+	}
+	notices := func() (n int) {
+		require.NoError(t, x.pool.QueryRow(t.Context(), `SELECT count(*) FROM notices WHERE kind = 'books_differ'`).Scan(&n))
+		return n
+	}
+	require.Empty(t, drifts())
+	require.NoError(t, x.dev.Mint(t.Context(), x.deposit, 1))
+	for range 2 {
+		all := drifts()
+		require.Len(t, all, 1)
+		require.EqualValues(t, 1, all[0].Amount)
+		require.Equal(t, 1, notices(), "it is told once")
+	}
+	live, err := x.web.Drifts(t.Context(), x.merchant, true)
+	require.NoError(t, err)
+	require.Empty(t, live, "networks of the other mode")
+	x.post(t, ledger.Posting{Merchant: x.merchant, Kind: ledger.Exceptional, Source: "a unit", Entries: []ledger.Entry{
+		{Account: ledger.Deposit, Network: sepolia, Asset: usdc, Amount: 1}, {Account: ledger.Exceptions, Network: sepolia, Asset: usdc, Amount: -1},
+	}})
+	require.Empty(t, drifts(), "it is in the books")
 }
 
 func TestALostJobIsGivenAgain(t *testing.T) {

@@ -82,6 +82,43 @@ func (c *Custody) keyOf(ctx context.Context, merchant id.Merchant, network strin
 	return key, nil
 }
 
+// resealStep is how many keys are read at a time.
+const resealStep = 500
+
+// Reseal seals anew, with the first custody key, the keys of addresses that a former one has sealed, and returns how many rows
+// it changed. What does not open is in the error, and does not keep the others.
+func (c *Custody) Reseal(ctx context.Context) (changed int, err error) {
+	q, page := queries.New(), queries.DepositKeysParams{Most: resealStep}
+	var failed []error
+	for {
+		rows, err := q.DepositKeys(ctx, c.pool, page)
+		if err != nil {
+			return changed, fmt.Errorf("keys of deposit addresses: %w", err)
+		}
+		if len(rows) == 0 {
+			return changed, errors.Join(failed...)
+		}
+		for _, row := range rows {
+			page.Network, page.Address = row.Network, row.Address
+			if !c.o.Vault.Stale(row.Sealed) {
+				continue
+			}
+			key, err := c.o.Vault.Open(sealedAs(row.Network, row.Address), row.Sealed)
+			if err != nil {
+				failed = append(failed, err)
+				continue
+			}
+			n, err := q.DepositReseal(ctx, c.pool, queries.DepositResealParams{
+				Network: row.Network, Address: row.Address, Sealed: c.o.Vault.Seal(sealedAs(row.Network, row.Address), key), Was: row.Sealed,
+			})
+			if err != nil {
+				return changed, fmt.Errorf("seal %s: %w", row.Address, err)
+			}
+			changed += int(n)
+		}
+	}
+}
+
 var errForeignKey = errors.New("ledger: another address's key")
 
 // Mode is who keeps a shop's money on one network.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -35,7 +36,7 @@ const sweepMost = 1000
 // the statement stands here.
 const idle = `
 SELECT s.id FROM sendings s
-WHERE s.status IN ('queued', 'processing', 'sent') AND s.created_at < $2 AND (s.lease_until IS NULL OR s.lease_until <= $1) AND NOT EXISTS (
+WHERE (s.status IN ('queued', 'processing', 'sent') OR s.lost_at IS NOT NULL) AND s.created_at < $2 AND (s.lease_until IS NULL OR s.lease_until <= $1) AND NOT EXISTS (
     SELECT FROM river_job j
     WHERE j.kind = 'send' AND j.args->>'sending' = s.id AND (j.state IN ('available', 'retryable', 'scheduled')
         OR j.state = 'running' AND j.attempted_at > $2))
@@ -62,59 +63,67 @@ func (c *Custody) Sweep(ctx context.Context) error {
 	return nil
 }
 
-// followMost is how many sendings one look follows.
+// followMost is how many sendings are looked at at a time.
 const followMost = 500
 
-// follow looks whether what arrived is still where it was seen, until the chain has sealed it for good. What a chain took
-// back the relayer sends again: here is only noted where it stands.
+// follow looks whether what arrived is still where it was seen, until the chain has sealed it for good. What is not there is
+// looked for, and sent again, by [Custody.Send].
 func (c *Custody) follow(ctx context.Context, network string, chain *evm.Chain) error {
 	q := queries.New()
-	rows, err := q.SendingsSealing(ctx, c.pool, queries.SendingsSealingParams{Network: network, Most: followMost})
-	if err != nil || len(rows) == 0 {
-		return err
+	page := queries.SendingsSealingParams{Network: network, AfterBlock: -1, Most: followMost}
+	for {
+		rows, err := q.SendingsSealing(ctx, c.pool, page)
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		if err := c.followAll(ctx, chain, rows); err != nil {
+			return fmt.Errorf("follow what arrived on %s: %w", network, err)
+		}
+		last := rows[len(rows)-1]
+		page.AfterBlock, page.AfterID = *last.BlockNumber, last.ID
 	}
+}
+
+func (c *Custody) followAll(ctx context.Context, chain *evm.Chain, rows []queries.Sending) error {
+	// The order matters: what is sealed is read before what is there.
 	sealed, err := chain.Finalized(ctx)
 	if err != nil {
 		return err
 	}
-	numbers := make([]uint64, len(rows))
+	blocks := make([]evm.BlockRef, len(rows))
 	for i, r := range rows {
-		numbers[i] = uint64(*r.BlockNumber)
+		blocks[i] = evm.BlockRef{Number: uint64(*r.BlockNumber), Hash: common.HexToHash(*r.BlockHash)}
 	}
-	hashes, err := chain.BlockHashes(ctx, numbers)
+	gone, err := chain.Gone(ctx, slices.Compact(slices.Clone(blocks)))
 	if err != nil {
 		return err
 	}
 	for i, r := range rows {
-		there := hashes[numbers[i]] == common.HexToHash(*r.BlockHash)
 		switch {
-		case there && numbers[i] <= sealed.Number:
-			err = q.SendingFinal(ctx, c.pool, queries.SendingFinalParams{ID: r.ID, BlockHash: *r.BlockHash})
-		case !there:
-			err = c.find(ctx, chain, r)
+		case slices.Contains(gone, blocks[i]):
+			err = c.lose(ctx, r)
+		case blocks[i].Number <= sealed.Number:
+			err = queries.New().SendingFinal(ctx, c.pool, queries.SendingFinalParams{ID: r.ID, BlockHash: *r.BlockHash})
 		}
 		if err != nil {
-			return fmt.Errorf("follow %s: %w", r.ID, err)
+			return fmt.Errorf("%s: %w", r.ID, err)
 		}
 	}
 	return nil
 }
 
-// find notes where a sending is whose block is gone.
-func (c *Custody) find(ctx context.Context, chain *evm.Chain, r queries.Sending) error {
-	proof, err := evm.Proof{}, evm.ErrOpen
-	if r.ValidBefore != nil {
-		proof, err = chain.Resolve(ctx, authorizationOf(r))
-	}
-	if errors.Is(err, evm.ErrOpen) || errors.Is(err, evm.ErrVoid) {
-		slog.ErrorContext(ctx, "money that was sent left the chain", "sending", r.ID, "merchant", r.MerchantID, "tx", r.Transaction, "error", err)
-		return nil
-	}
-	if err != nil {
+// lose notes that the block of a sending is gone, and has it looked for. Its entries stay until it surely never comes back.
+func (c *Custody) lose(ctx context.Context, r queries.Sending) error {
+	return pgx.BeginFunc(ctx, c.pool, func(tx pgx.Tx) error {
+		n, err := queries.New().SendingLost(ctx, tx, queries.SendingLostParams{ID: r.ID, Was: *r.BlockHash, LastError: lostText, Now: c.now()})
+		if err != nil || n == 0 {
+			return err
+		}
+		slog.WarnContext(ctx, "the block of money that was sent is gone", "sending", r.ID, "merchant", r.MerchantID, "tx", r.Transaction)
+		_, err = c.jobs.InsertTx(ctx, tx, SendArgs{r.ID}, nil)
 		return err
-	}
-	_, err = queries.New().SendingMove(ctx, c.pool, queries.SendingMoveParams{
-		ID: r.ID, Was: *r.BlockHash, Transaction: proof.Transaction.Hex(), BlockNumber: int64(proof.Block), BlockHash: proof.BlockHash.Hex(), Now: c.now(),
 	})
-	return err
 }
+
+// lostText is what a sending says of itself meanwhile.
+const lostText = "The network dropped the block with it. It is sent again, and moves once."

@@ -306,6 +306,14 @@ func (o payoutOwner) CompletedTx(ctx context.Context, tx pgx.Tx, now time.Time, 
 	return PostTx(ctx, tx, now, posted(PayoutCompleted, s.Merchant, s.ID, s.Network, s.Asset, s.Amount, Payouts, Deposit))
 }
 
+func (o payoutOwner) MovedTx(ctx context.Context, tx pgx.Tx, _ time.Time, s Sending) error {
+	return o.c.changedTx(ctx, tx, s.Merchant)
+}
+
+func (o payoutOwner) LostTx(ctx context.Context, tx pgx.Tx, now time.Time, s Sending) error {
+	return PostTx(ctx, tx, now, posted(Reversal, s.Merchant, s.ID, s.Network, s.Asset, s.Amount, Deposit, Payouts))
+}
+
 func (o payoutOwner) FailedTx(ctx context.Context, tx pgx.Tx, now time.Time, s Sending, why string) error {
 	if err := o.tellTx(ctx, tx, now, s, webhook.PayoutFailed, PayoutReturned, why); err != nil {
 		return err
@@ -326,10 +334,8 @@ func (o payoutOwner) tellTx(ctx context.Context, tx pgx.Tx, now time.Time, s Sen
 
 // tellTx tells merchants' servers, and the pages of the shop, where a payout stands.
 func (c *Custody) tellTx(ctx context.Context, tx pgx.Tx, now time.Time, p queries.PayoutInsertParams, t webhook.Type, status PayoutStatus, transaction, why string) error {
-	if c.o.Changed != nil {
-		if err := c.o.Changed(ctx, tx, p.MerchantID); err != nil {
-			return fmt.Errorf("tell pages of %s: %w", p.ID, err)
-		}
+	if err := c.changedTx(ctx, tx, p.MerchantID); err != nil {
+		return err
 	}
 	return c.o.Webhooks.PublishTx(ctx, tx, now, webhook.Event{
 		Merchant: p.MerchantID, Livemode: p.Livemode, Type: t, ResourceType: webhook.ResourcePayout, ResourceID: string(p.ID),
@@ -338,4 +344,14 @@ func (c *Custody) tellTx(ctx context.Context, tx pgx.Tx, now time.Time, p querie
 			Status: string(status), Network: p.Network, Transaction: transaction, Reason: why,
 		},
 	})
+}
+
+func (c *Custody) changedTx(ctx context.Context, tx pgx.Tx, merchant id.Merchant) error {
+	if c.o.Changed == nil {
+		return nil
+	}
+	if err := c.o.Changed(ctx, tx, merchant); err != nil {
+		return fmt.Errorf("tell pages of %s: %w", merchant, err)
+	}
+	return nil
 }

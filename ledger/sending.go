@@ -35,13 +35,17 @@ type Sending struct {
 	Block       uint64     // once it is completed
 }
 
-// Owner hears what becomes of a sending, in the transactions that say so: once each, in this order; some skip the first.
+// Owner hears what becomes of a sending, in the transactions that say so.
 type Owner interface {
-	// SentTx is told when a transaction is written down that goes out as soon as this commits.
+	// SentTx is told when the first transaction is written down that goes out as soon as this commits, if one does.
 	SentTx(ctx context.Context, tx pgx.Tx, now time.Time, s Sending) error
-	// CompletedTx is told when the chain shows that the money moved.
+	// CompletedTx is told when the chain shows that the money moved; once.
 	CompletedTx(ctx context.Context, tx pgx.Tx, now time.Time, s Sending) error
-	// FailedTx is told when it never moved and never will. why is a sentence.
+	// MovedTx is told when another block holds what was completed, maybe by another transaction.
+	MovedTx(ctx context.Context, tx pgx.Tx, now time.Time, s Sending) error
+	// LostTx is told when the chain took back what was completed, and it never can move. FailedTx follows at once.
+	LostTx(ctx context.Context, tx pgx.Tx, now time.Time, s Sending) error
+	// FailedTx is told when it never moved and never will; once. why is a sentence.
 	FailedTx(ctx context.Context, tx pgx.Tx, now time.Time, s Sending, why string) error
 }
 
@@ -113,7 +117,7 @@ func (c *Custody) Send(ctx context.Context, sending string) error {
 	}
 	fault.At(fault.PayoutLeased)
 	defer c.renew(ctx, sending, lease)()
-	proof, err := c.move(ctx, row)
+	proof, err := c.move(ctx, &row)
 	return c.conclude(ctx, row, proof, err)
 }
 
@@ -126,7 +130,7 @@ func (c *Custody) untaken(ctx context.Context, sending string) error {
 	if err != nil {
 		return fmt.Errorf("look at %s: %w", sending, err)
 	}
-	if row.Status == "completed" || row.Status == "failed" {
+	if row.LostAt == nil && (row.Status == "completed" || row.Status == "failed") {
 		return nil
 	}
 	return river.JobSnooze(again)
@@ -159,7 +163,7 @@ type refused struct{ why string }
 func (e *refused) Error() string { return e.why }
 
 // move sends the money, or finds out what became of it when it was sent before.
-func (c *Custody) move(ctx context.Context, row queries.Sending) (evm.Proof, error) {
+func (c *Custody) move(ctx context.Context, row *queries.Sending) (evm.Proof, error) {
 	chain, ok := c.o.Chains[row.Network]
 	settler := c.o.Settlers[row.Network]
 	if !ok || settler == nil || c.o.Vault == nil {
@@ -170,14 +174,14 @@ func (c *Custody) move(ctx context.Context, row queries.Sending) (evm.Proof, err
 		until := c.now().Add(validFor).Unix()
 		row.ValidBefore = &until
 	}
-	auth := authorizationOf(row)
+	auth := authorizationOf(*row)
 	// The chain comes first: it may have moved the money already, and the books may be older than that.
 	proof, err := chain.Resolve(ctx, auth)
 	if !errors.Is(err, evm.ErrOpen) {
 		return proof, err
 	}
 	if fresh {
-		if err := c.begin(ctx, chain, row); err != nil {
+		if err := c.begin(ctx, chain, *row); err != nil {
 			return evm.Proof{}, err
 		}
 	}
@@ -251,7 +255,7 @@ func (c *Custody) StoredTx(ctx context.Context, tx pgx.Tx, stored []evm.Stored) 
 		if err != nil {
 			return fmt.Errorf("note that %s goes out: %w", each.Source, err)
 		}
-		if r.Was == "sent" {
+		if r.Was != "processing" { // it was told before
 			continue
 		}
 		owner, err := c.ownerOf(each.Source)
@@ -269,16 +273,61 @@ func (c *Custody) StoredTx(ctx context.Context, tx pgx.Tx, stored []evm.Stored) 
 func (c *Custody) conclude(ctx context.Context, row queries.Sending, proof evm.Proof, err error) error {
 	var no *refused
 	switch {
+	case err == nil && row.LostAt != nil:
+		return c.found(ctx, row, proof)
 	case err == nil:
 		return c.complete(ctx, row, proof)
 	case errors.As(err, &no):
 		return c.fail(ctx, row, no.why)
 	case errors.Is(err, evm.ErrVoid):
-		return c.fail(ctx, row, "The network did not take it in time. The money is back in your balance.")
+		if err = c.gone(ctx, row); err == nil {
+			return c.fail(ctx, row, voidText(row))
+		}
 	case errors.Is(err, errLost):
 		return river.JobSnooze(again)
 	}
 	return c.leave(ctx, row, err)
+}
+
+// gone makes sure that an authorization never moved and never will: where there are several nodes, the word of one is not
+// enough for giving money back.
+func (c *Custody) gone(ctx context.Context, row queries.Sending) error {
+	for _, node := range c.o.Chains[row.Network].Apart() {
+		if _, err := node.Resolve(ctx, authorizationOf(row)); !errors.Is(err, evm.ErrVoid) {
+			return fmt.Errorf("%w: not every node says that %s is gone", evm.ErrUnknown, row.ID)
+		}
+	}
+	return nil
+}
+
+func voidText(row queries.Sending) string {
+	if row.LostAt != nil {
+		return "The network took it back, and did not take it again in time. The money is back in your balance."
+	}
+	return "The network did not take it in time. The money is back in your balance."
+}
+
+// found writes down where a sending is whose block was gone.
+func (c *Custody) found(ctx context.Context, row queries.Sending, proof evm.Proof) error {
+	now := c.now()
+	err := pgx.BeginFunc(ctx, c.pool, func(tx pgx.Tx) error {
+		back, err := queries.New().SendingFound(ctx, tx, queries.SendingFoundParams{
+			ID: row.ID, Transaction: proof.Transaction.Hex(), BlockNumber: int64(proof.Block), BlockHash: proof.BlockHash.Hex(), Now: now,
+		})
+		if err != nil {
+			return err
+		}
+		owner, err := c.ownerOf(row.ID)
+		if err != nil {
+			return err
+		}
+		return owner.MovedTx(ctx, tx, now, sendingOf(back))
+	})
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return fmt.Errorf("find %s: %w", row.ID, err)
+	}
+	slog.WarnContext(ctx, "money that was sent is in another block", "sending", row.ID, "merchant", row.MerchantID, "tx", proof.Transaction, "block", proof.Block)
+	return nil
 }
 
 func (c *Custody) complete(ctx context.Context, row queries.Sending, proof evm.Proof) error {
@@ -311,7 +360,8 @@ func (c *Custody) complete(ctx context.Context, row queries.Sending, proof evm.P
 	return nil
 }
 
-// fail ends a sending whose money never moved. It does so only while the lease is ours: nobody else can sign meanwhile.
+// fail ends a sending whose money never moved, or moved back. It does so only while the lease is ours: nobody else can sign
+// meanwhile.
 func (c *Custody) fail(ctx context.Context, row queries.Sending, why string) error {
 	now := c.now()
 	err := pgx.BeginFunc(ctx, c.pool, func(tx pgx.Tx) error {
@@ -323,7 +373,12 @@ func (c *Custody) fail(ctx context.Context, row queries.Sending, why string) err
 		if err != nil {
 			return err
 		}
-		return owner.FailedTx(ctx, tx, now, sendingOf(done), why)
+		if done.Was == "completed" {
+			if err := owner.LostTx(ctx, tx, now, sendingOf(done.Sending)); err != nil {
+				return err
+			}
+		}
+		return owner.FailedTx(ctx, tx, now, sendingOf(done.Sending), why)
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return river.JobSnooze(again) // another worker's by now

@@ -39,18 +39,21 @@ CREATE TABLE sendings (
     block_number bigint,
     block_hash   text,
     final        boolean NOT NULL DEFAULT false,
+    lost_at      timestamptz, -- since when the block that held it is gone: it is looked for, and sent again
     lease        bytea,
     lease_until  timestamptz,
     last_error   text NOT NULL DEFAULT '',
     created_at   timestamptz NOT NULL,
     updated_at   timestamptz NOT NULL,
     completed_at timestamptz,
-    CHECK (status <> 'completed' OR (transaction <> '' AND block_hash IS NOT NULL AND completed_at IS NOT NULL))
+    CHECK (status <> 'completed' OR (transaction <> '' AND block_hash IS NOT NULL AND completed_at IS NOT NULL)),
+    CHECK (lost_at IS NULL OR status = 'completed' AND NOT final)
 );
 CREATE UNIQUE INDEX sendings_nonce ON sendings (network, nonce);
 CREATE INDEX sendings_open ON sendings (updated_at) WHERE status IN ('queued', 'processing', 'sent');
 CREATE INDEX sendings_flight ON sendings (merchant_id, network) WHERE status IN ('queued', 'processing', 'sent');
-CREATE INDEX sendings_sealing ON sendings (network, block_number) WHERE status = 'completed' AND NOT final;
+CREATE INDEX sendings_lost ON sendings (updated_at) WHERE lost_at IS NOT NULL;
+CREATE INDEX sendings_sealing ON sendings (network, block_number, id) WHERE status = 'completed' AND NOT final;
 
 -- What a shop had paid out. How far it is stands with its sending.
 CREATE TABLE payouts (

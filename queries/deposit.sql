@@ -5,6 +5,13 @@ SELECT network, count(*)::int AS free FROM deposit_addresses WHERE merchant_id I
 -- name: DepositInsert :exec
 INSERT INTO deposit_addresses (network, address, sealed, created_at) VALUES (@network, @address, @sealed, @created_at);
 
+-- name: DepositKeys :many
+SELECT network, address, sealed FROM deposit_addresses WHERE (network, address) > (@network::text, @address::text)
+ORDER BY network, address LIMIT @most;
+
+-- name: DepositReseal :execrows
+UPDATE deposit_addresses SET sealed = @sealed WHERE network = @network AND address = @address AND sealed = @was::bytea;
+
 -- name: DepositOf :one
 SELECT * FROM deposit_addresses WHERE merchant_id = @merchant_id::text AND network = @network;
 

@@ -83,6 +83,43 @@ func (q *Queries) DepositIsOurs(ctx context.Context, db DBTX, address string) (b
 	return column_1, err
 }
 
+const depositKeys = `-- name: DepositKeys :many
+SELECT network, address, sealed FROM deposit_addresses WHERE (network, address) > ($1::text, $2::text)
+ORDER BY network, address LIMIT $3
+`
+
+type DepositKeysParams struct {
+	Network string
+	Address string
+	Most    int32
+}
+
+type DepositKeysRow struct {
+	Network string
+	Address string
+	Sealed  []byte
+}
+
+func (q *Queries) DepositKeys(ctx context.Context, db DBTX, arg DepositKeysParams) ([]DepositKeysRow, error) {
+	rows, err := db.Query(ctx, depositKeys, arg.Network, arg.Address, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []DepositKeysRow{}
+	for rows.Next() {
+		var i DepositKeysRow
+		if err := rows.Scan(&i.Network, &i.Address, &i.Sealed); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const depositOf = `-- name: DepositOf :one
 SELECT network, address, sealed, merchant_id, created_at, assigned_at FROM deposit_addresses WHERE merchant_id = $1::text AND network = $2
 `
@@ -104,6 +141,30 @@ func (q *Queries) DepositOf(ctx context.Context, db DBTX, arg DepositOfParams) (
 		&i.AssignedAt,
 	)
 	return i, err
+}
+
+const depositReseal = `-- name: DepositReseal :execrows
+UPDATE deposit_addresses SET sealed = $1 WHERE network = $2 AND address = $3 AND sealed = $4::bytea
+`
+
+type DepositResealParams struct {
+	Sealed  []byte
+	Network string
+	Address string
+	Was     []byte
+}
+
+func (q *Queries) DepositReseal(ctx context.Context, db DBTX, arg DepositResealParams) (int64, error) {
+	result, err := db.Exec(ctx, depositReseal,
+		arg.Sealed,
+		arg.Network,
+		arg.Address,
+		arg.Was,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const depositTake = `-- name: DepositTake :one

@@ -324,6 +324,13 @@ type Download struct {
 	LastAt    time.Time
 }
 
+type Drift struct {
+	MerchantID id.Merchant
+	Network    string
+	Amount     money.USDC
+	Since      time.Time
+}
+
 type Endpoint struct {
 	ID              id.Endpoint
 	MerchantID      id.Merchant
@@ -839,6 +846,9 @@ type Refund struct {
 	BlockHash    *string
 	LogIndex     *int32
 	BlockTime    *time.Time
+	LostAt       *time.Time
+	FinalAt      *time.Time
+	TakenBack    int32
 	LastError    string
 	PersonID     id.Person
 	Actor        string
@@ -992,6 +1002,7 @@ type Sending struct {
 	BlockNumber *int64
 	BlockHash   *string
 	Final       bool
+	LostAt      *time.Time
 	Lease       []byte
 	LeaseUntil  *time.Time
 	LastError   string

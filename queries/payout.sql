@@ -16,7 +16,7 @@ SELECT * FROM sendings WHERE id = @id;
 -- name: SendingLease :one
 -- One worker at a time; a lease that ran out is anybody's.
 UPDATE sendings SET lease = @lease::bytea, lease_until = @until::timestamptz
-WHERE id = @id AND status IN ('queued', 'processing', 'sent') AND (lease_until IS NULL OR lease_until <= @now::timestamptz)
+WHERE id = @id AND (status IN ('queued', 'processing', 'sent') OR lost_at IS NOT NULL) AND (lease_until IS NULL OR lease_until <= @now::timestamptz)
 RETURNING *;
 
 -- name: SendingRenew :execrows
@@ -32,9 +32,10 @@ UPDATE sendings SET status = 'processing', valid_before = @valid_before::bigint,
 WHERE id = @id AND lease = @lease::bytea AND status = 'queued';
 
 -- name: SendingSent :one
-UPDATE sendings SET status = 'sent', transaction = @transaction, updated_at = @now::timestamptz
+-- One that had arrived, and is sent again, stays so.
+UPDATE sendings SET status = CASE was.status WHEN 'completed' THEN was.status ELSE 'sent' END, transaction = @transaction, updated_at = @now::timestamptz
 FROM (SELECT s.id, s.status FROM sendings s WHERE s.id = @id FOR UPDATE) was
-WHERE sendings.id = was.id AND sendings.lease = @lease::bytea AND sendings.status IN ('processing', 'sent')
+WHERE sendings.id = was.id AND sendings.lease = @lease::bytea AND (sendings.status IN ('processing', 'sent') OR sendings.lost_at IS NOT NULL)
 RETURNING sqlc.embed(sendings), was.status AS was;
 
 -- name: SendingComplete :one
@@ -44,35 +45,45 @@ WHERE id = @id AND status IN ('queued', 'processing', 'sent')
 RETURNING *;
 
 -- name: SendingFail :one
-UPDATE sendings SET status = 'failed', last_error = @last_error, updated_at = @now::timestamptz, lease = NULL, lease_until = NULL
-WHERE id = @id AND lease = @lease::bytea AND status IN ('queued', 'processing', 'sent')
-RETURNING *;
+UPDATE sendings SET status = 'failed', last_error = @last_error, updated_at = @now::timestamptz, lease = NULL, lease_until = NULL,
+    block_number = NULL, block_hash = NULL, completed_at = NULL, lost_at = NULL
+FROM (SELECT s.id, s.status FROM sendings s WHERE s.id = @id FOR UPDATE) was
+WHERE sendings.id = was.id AND sendings.lease = @lease::bytea AND (sendings.status IN ('queued', 'processing', 'sent') OR sendings.lost_at IS NOT NULL)
+RETURNING sqlc.embed(sendings), was.status AS was;
 
 -- name: SendingsSealing :many
--- What arrived, in blocks that the chain has not sealed for good when it was last looked at.
-SELECT * FROM sendings WHERE network = @network AND status = 'completed' AND NOT final ORDER BY block_number, id LIMIT @most;
+-- What arrived, in blocks that the chain had not sealed for good when it was last looked at.
+SELECT * FROM sendings
+WHERE network = @network AND status = 'completed' AND NOT final AND lost_at IS NULL AND (block_number, id) > (@after_block::bigint, @after_id::text)
+ORDER BY block_number, id LIMIT @most;
 
 -- name: SendingFinal :exec
-UPDATE sendings SET final = true WHERE id = @id AND block_hash = @block_hash::text AND status = 'completed';
+UPDATE sendings SET final = true WHERE id = @id AND block_hash = @block_hash::text AND status = 'completed' AND lost_at IS NULL;
 
--- name: SendingMove :execrows
-UPDATE sendings SET transaction = @transaction, block_number = @block_number::bigint, block_hash = @block_hash::text, updated_at = @now::timestamptz
-WHERE id = @id AND status = 'completed' AND block_hash = @was::text;
+-- name: SendingLost :execrows
+-- Its block is gone.
+UPDATE sendings SET lost_at = @now::timestamptz, last_error = @last_error, updated_at = @now::timestamptz
+WHERE id = @id AND block_hash = @was::text AND status = 'completed' AND NOT final AND lost_at IS NULL;
+
+-- name: SendingFound :one
+-- One whose block was gone stands in this one.
+UPDATE sendings SET transaction = @transaction, block_number = @block_number::bigint, block_hash = @block_hash::text, lost_at = NULL,
+    updated_at = @now::timestamptz, last_error = '', lease = NULL, lease_until = NULL
+WHERE id = @id AND lost_at IS NOT NULL
+RETURNING *;
 
 -- name: SendingsByNonce :many
 SELECT nonce, status FROM sendings WHERE network = @network AND nonce = ANY (@nonces::text[]);
 
--- name: SendingsFlight :many
--- What is on its way for a shop, by network.
-SELECT network, sum(amount)::bigint AS amount FROM sendings
-WHERE merchant_id = @merchant_id AND status IN ('queued', 'processing', 'sent') GROUP BY network;
-
--- name: SettlementsFlight :many
--- What buyers are paying to the addresses that are kept for a shop.
-SELECT s.network, sum(s.amount)::bigint AS amount FROM settlements s
-JOIN deposit_addresses d ON d.network = s.network AND d.address = s.pay_to
-WHERE s.merchant_id = @merchant_id AND s.status IN ('queued', 'signed', 'broadcast', 'requested') AND NOT s.simulated
-GROUP BY s.network;
+-- name: DepositsFlight :many
+-- What buyers are paying to the addresses that are kept for a shop, and what came there and is not certain yet.
+SELECT f.network, sum(f.amount)::bigint AS amount FROM (
+    SELECT s.network, s.pay_to, s.amount FROM settlements s
+    WHERE s.merchant_id = @merchant_id AND s.status IN ('queued', 'signed', 'broadcast', 'requested') AND NOT s.simulated
+    UNION ALL
+    SELECT t.network, t.pay_to, t.amount FROM transfers t WHERE t.merchant_id = @merchant_id AND t.state = 'seen') f
+JOIN deposit_addresses d ON d.network = f.network AND d.address = f.pay_to
+GROUP BY f.network;
 
 -- name: PayoutInsert :execrows
 INSERT INTO payouts (id, merchant_id, livemode, network, amount, destination, actor, by_key, from_address, user_agent, once, created_at)
@@ -163,18 +174,14 @@ LEFT JOIN deposit_addresses d ON d.network = s.network AND d.address = s.pay_fro
 LEFT JOIN payouts p ON p.id = s.id
 WHERE d.address IS NULL OR p.id IS NOT NULL AND (p.amount <> s.amount OR p.destination <> s.pay_to OR p.merchant_id <> s.merchant_id OR p.network <> s.network);
 
--- name: AuditDeposits :many
--- What the books say lies at each address of ours.
-SELECT d.network, d.address, d.merchant_id::text AS merchant_id, coalesce(sum(b.amount), 0)::bigint AS amount FROM deposit_addresses d
-LEFT JOIN balances b ON b.merchant_id = d.merchant_id AND b.network = d.network AND b.account = 'deposit'
-WHERE d.merchant_id IS NOT NULL AND d.network = @network
-GROUP BY d.network, d.address, d.merchant_id ORDER BY d.address;
-
 -- name: DepositBooked :one
 -- What the books say lies at a shop's address, and whether anything moves there now.
 SELECT coalesce((SELECT sum(b.amount) FROM balances b WHERE b.merchant_id = @merchant_id AND b.account = 'deposit' AND b.network = @network), 0)::bigint AS booked,
-    (EXISTS (SELECT FROM sendings s WHERE s.merchant_id = @merchant_id AND s.network = @network AND s.status IN ('processing', 'sent'))
-     OR EXISTS (SELECT FROM settlements s WHERE s.merchant_id = @merchant_id AND s.network = @network AND s.pay_to = @address AND s.status IN ('queued', 'signed', 'broadcast', 'requested')))::bool AS moving;
+    (EXISTS (SELECT FROM sendings s WHERE s.merchant_id = @merchant_id AND s.network = @network AND (s.status IN ('processing', 'sent') OR s.lost_at IS NOT NULL))
+     OR EXISTS (SELECT FROM settlements s WHERE s.merchant_id = @merchant_id AND s.network = @network AND s.pay_to = @address
+        AND s.status IN ('queued', 'signed', 'broadcast', 'requested'))
+     OR EXISTS (SELECT FROM settlements s WHERE s.network = @network AND s.status = 'confirmed' AND NOT s.simulated AND s.lost_at IS NOT NULL AND s.pay_to = @address)
+     OR EXISTS (SELECT FROM transfers t WHERE t.network = @network AND t.pay_to = @address AND t.state = 'seen'))::bool AS moving;
 
 -- name: BalancesWrong :many
 -- Cached balances that are not the sum of their entries, or that have none.

@@ -13,46 +13,6 @@ import (
 	"xsynesis/money"
 )
 
-const auditDeposits = `-- name: AuditDeposits :many
-SELECT d.network, d.address, d.merchant_id::text AS merchant_id, coalesce(sum(b.amount), 0)::bigint AS amount FROM deposit_addresses d
-LEFT JOIN balances b ON b.merchant_id = d.merchant_id AND b.network = d.network AND b.account = 'deposit'
-WHERE d.merchant_id IS NOT NULL AND d.network = $1
-GROUP BY d.network, d.address, d.merchant_id ORDER BY d.address
-`
-
-type AuditDepositsRow struct {
-	Network    string
-	Address    string
-	MerchantID string
-	Amount     int64
-}
-
-// What the books say lies at each address of ours.
-func (q *Queries) AuditDeposits(ctx context.Context, db DBTX, network string) ([]AuditDepositsRow, error) {
-	rows, err := db.Query(ctx, auditDeposits, network)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []AuditDepositsRow{}
-	for rows.Next() {
-		var i AuditDepositsRow
-		if err := rows.Scan(
-			&i.Network,
-			&i.Address,
-			&i.MerchantID,
-			&i.Amount,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const auditFlight = `-- name: AuditFlight :many
 SELECT (coalesce(b.merchant_id, s.merchant_id) || ' on ' || coalesce(b.network, s.network) || ': books ' || coalesce(b.amount, 0) || ', rows ' || coalesce(s.amount, 0))::text
 FROM (SELECT x.merchant_id, x.network, -sum(x.amount) AS amount FROM balances x WHERE x.account IN ('payouts', 'refunds') GROUP BY 1, 2) b
@@ -266,8 +226,11 @@ func (q *Queries) BalancesWrong(ctx context.Context, db DBTX) ([]BalancesWrongRo
 
 const depositBooked = `-- name: DepositBooked :one
 SELECT coalesce((SELECT sum(b.amount) FROM balances b WHERE b.merchant_id = $1 AND b.account = 'deposit' AND b.network = $2), 0)::bigint AS booked,
-    (EXISTS (SELECT FROM sendings s WHERE s.merchant_id = $1 AND s.network = $2 AND s.status IN ('processing', 'sent'))
-     OR EXISTS (SELECT FROM settlements s WHERE s.merchant_id = $1 AND s.network = $2 AND s.pay_to = $3 AND s.status IN ('queued', 'signed', 'broadcast', 'requested')))::bool AS moving
+    (EXISTS (SELECT FROM sendings s WHERE s.merchant_id = $1 AND s.network = $2 AND (s.status IN ('processing', 'sent') OR s.lost_at IS NOT NULL))
+     OR EXISTS (SELECT FROM settlements s WHERE s.merchant_id = $1 AND s.network = $2 AND s.pay_to = $3
+        AND s.status IN ('queued', 'signed', 'broadcast', 'requested'))
+     OR EXISTS (SELECT FROM settlements s WHERE s.network = $2 AND s.status = 'confirmed' AND NOT s.simulated AND s.lost_at IS NOT NULL AND s.pay_to = $3)
+     OR EXISTS (SELECT FROM transfers t WHERE t.network = $2 AND t.pay_to = $3 AND t.state = 'seen'))::bool AS moving
 `
 
 type DepositBookedParams struct {
@@ -287,6 +250,42 @@ func (q *Queries) DepositBooked(ctx context.Context, db DBTX, arg DepositBookedP
 	var i DepositBookedRow
 	err := row.Scan(&i.Booked, &i.Moving)
 	return i, err
+}
+
+const depositsFlight = `-- name: DepositsFlight :many
+SELECT f.network, sum(f.amount)::bigint AS amount FROM (
+    SELECT s.network, s.pay_to, s.amount FROM settlements s
+    WHERE s.merchant_id = $1 AND s.status IN ('queued', 'signed', 'broadcast', 'requested') AND NOT s.simulated
+    UNION ALL
+    SELECT t.network, t.pay_to, t.amount FROM transfers t WHERE t.merchant_id = $1 AND t.state = 'seen') f
+JOIN deposit_addresses d ON d.network = f.network AND d.address = f.pay_to
+GROUP BY f.network
+`
+
+type DepositsFlightRow struct {
+	Network string
+	Amount  int64
+}
+
+// What buyers are paying to the addresses that are kept for a shop, and what came there and is not certain yet.
+func (q *Queries) DepositsFlight(ctx context.Context, db DBTX, merchantID id.Merchant) ([]DepositsFlightRow, error) {
+	rows, err := db.Query(ctx, depositsFlight, merchantID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []DepositsFlightRow{}
+	for rows.Next() {
+		var i DepositsFlightRow
+		if err := rows.Scan(&i.Network, &i.Amount); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const destinationDelete = `-- name: DestinationDelete :execrows
@@ -628,7 +627,7 @@ func (q *Queries) OwedLock(ctx context.Context, db DBTX, arg OwedLockParams) err
 }
 
 const payoutByID = `-- name: PayoutByID :one
-SELECT payouts.id, payouts.merchant_id, payouts.livemode, payouts.network, payouts.amount, payouts.destination, payouts.actor, payouts.by_key, payouts.from_address, payouts.user_agent, payouts.once, payouts.created_at, sendings.id, sendings.merchant_id, sendings.network, sendings.asset, sendings.pay_from, sendings.pay_to, sendings.amount, sendings.nonce, sendings.status, sendings.valid_before, sendings.transaction, sendings.block_number, sendings.block_hash, sendings.final, sendings.lease, sendings.lease_until, sendings.last_error, sendings.created_at, sendings.updated_at, sendings.completed_at FROM payouts JOIN sendings ON sendings.id = payouts.id
+SELECT payouts.id, payouts.merchant_id, payouts.livemode, payouts.network, payouts.amount, payouts.destination, payouts.actor, payouts.by_key, payouts.from_address, payouts.user_agent, payouts.once, payouts.created_at, sendings.id, sendings.merchant_id, sendings.network, sendings.asset, sendings.pay_from, sendings.pay_to, sendings.amount, sendings.nonce, sendings.status, sendings.valid_before, sendings.transaction, sendings.block_number, sendings.block_hash, sendings.final, sendings.lost_at, sendings.lease, sendings.lease_until, sendings.last_error, sendings.created_at, sendings.updated_at, sendings.completed_at FROM payouts JOIN sendings ON sendings.id = payouts.id
 WHERE payouts.id = $1 AND payouts.merchant_id = $2 AND payouts.livemode = $3
 `
 
@@ -673,6 +672,7 @@ func (q *Queries) PayoutByID(ctx context.Context, db DBTX, arg PayoutByIDParams)
 		&i.Sending.BlockNumber,
 		&i.Sending.BlockHash,
 		&i.Sending.Final,
+		&i.Sending.LostAt,
 		&i.Sending.Lease,
 		&i.Sending.LeaseUntil,
 		&i.Sending.LastError,
@@ -684,7 +684,7 @@ func (q *Queries) PayoutByID(ctx context.Context, db DBTX, arg PayoutByIDParams)
 }
 
 const payoutByOnce = `-- name: PayoutByOnce :one
-SELECT payouts.id, payouts.merchant_id, payouts.livemode, payouts.network, payouts.amount, payouts.destination, payouts.actor, payouts.by_key, payouts.from_address, payouts.user_agent, payouts.once, payouts.created_at, sendings.id, sendings.merchant_id, sendings.network, sendings.asset, sendings.pay_from, sendings.pay_to, sendings.amount, sendings.nonce, sendings.status, sendings.valid_before, sendings.transaction, sendings.block_number, sendings.block_hash, sendings.final, sendings.lease, sendings.lease_until, sendings.last_error, sendings.created_at, sendings.updated_at, sendings.completed_at FROM payouts JOIN sendings ON sendings.id = payouts.id WHERE payouts.once = $1::bytea AND payouts.merchant_id = $2
+SELECT payouts.id, payouts.merchant_id, payouts.livemode, payouts.network, payouts.amount, payouts.destination, payouts.actor, payouts.by_key, payouts.from_address, payouts.user_agent, payouts.once, payouts.created_at, sendings.id, sendings.merchant_id, sendings.network, sendings.asset, sendings.pay_from, sendings.pay_to, sendings.amount, sendings.nonce, sendings.status, sendings.valid_before, sendings.transaction, sendings.block_number, sendings.block_hash, sendings.final, sendings.lost_at, sendings.lease, sendings.lease_until, sendings.last_error, sendings.created_at, sendings.updated_at, sendings.completed_at FROM payouts JOIN sendings ON sendings.id = payouts.id WHERE payouts.once = $1::bytea AND payouts.merchant_id = $2
 `
 
 type PayoutByOnceParams struct {
@@ -727,6 +727,7 @@ func (q *Queries) PayoutByOnce(ctx context.Context, db DBTX, arg PayoutByOncePar
 		&i.Sending.BlockNumber,
 		&i.Sending.BlockHash,
 		&i.Sending.Final,
+		&i.Sending.LostAt,
 		&i.Sending.Lease,
 		&i.Sending.LeaseUntil,
 		&i.Sending.LastError,
@@ -780,7 +781,7 @@ func (q *Queries) PayoutInsert(ctx context.Context, db DBTX, arg PayoutInsertPar
 }
 
 const payoutList = `-- name: PayoutList :many
-SELECT payouts.id, payouts.merchant_id, payouts.livemode, payouts.network, payouts.amount, payouts.destination, payouts.actor, payouts.by_key, payouts.from_address, payouts.user_agent, payouts.once, payouts.created_at, sendings.id, sendings.merchant_id, sendings.network, sendings.asset, sendings.pay_from, sendings.pay_to, sendings.amount, sendings.nonce, sendings.status, sendings.valid_before, sendings.transaction, sendings.block_number, sendings.block_hash, sendings.final, sendings.lease, sendings.lease_until, sendings.last_error, sendings.created_at, sendings.updated_at, sendings.completed_at FROM payouts JOIN sendings ON sendings.id = payouts.id
+SELECT payouts.id, payouts.merchant_id, payouts.livemode, payouts.network, payouts.amount, payouts.destination, payouts.actor, payouts.by_key, payouts.from_address, payouts.user_agent, payouts.once, payouts.created_at, sendings.id, sendings.merchant_id, sendings.network, sendings.asset, sendings.pay_from, sendings.pay_to, sendings.amount, sendings.nonce, sendings.status, sendings.valid_before, sendings.transaction, sendings.block_number, sendings.block_hash, sendings.final, sendings.lost_at, sendings.lease, sendings.lease_until, sendings.last_error, sendings.created_at, sendings.updated_at, sendings.completed_at FROM payouts JOIN sendings ON sendings.id = payouts.id
 WHERE payouts.merchant_id = $1 AND payouts.livemode = $2 AND payouts.id < $3::text
 ORDER BY payouts.id DESC LIMIT $4
 `
@@ -838,6 +839,7 @@ func (q *Queries) PayoutList(ctx context.Context, db DBTX, arg PayoutListParams)
 			&i.Sending.BlockNumber,
 			&i.Sending.BlockHash,
 			&i.Sending.Final,
+			&i.Sending.LostAt,
 			&i.Sending.Lease,
 			&i.Sending.LeaseUntil,
 			&i.Sending.LastError,
@@ -856,7 +858,7 @@ func (q *Queries) PayoutList(ctx context.Context, db DBTX, arg PayoutListParams)
 }
 
 const payoutListAfter = `-- name: PayoutListAfter :many
-SELECT payouts.id, payouts.merchant_id, payouts.livemode, payouts.network, payouts.amount, payouts.destination, payouts.actor, payouts.by_key, payouts.from_address, payouts.user_agent, payouts.once, payouts.created_at, sendings.id, sendings.merchant_id, sendings.network, sendings.asset, sendings.pay_from, sendings.pay_to, sendings.amount, sendings.nonce, sendings.status, sendings.valid_before, sendings.transaction, sendings.block_number, sendings.block_hash, sendings.final, sendings.lease, sendings.lease_until, sendings.last_error, sendings.created_at, sendings.updated_at, sendings.completed_at FROM payouts JOIN sendings ON sendings.id = payouts.id
+SELECT payouts.id, payouts.merchant_id, payouts.livemode, payouts.network, payouts.amount, payouts.destination, payouts.actor, payouts.by_key, payouts.from_address, payouts.user_agent, payouts.once, payouts.created_at, sendings.id, sendings.merchant_id, sendings.network, sendings.asset, sendings.pay_from, sendings.pay_to, sendings.amount, sendings.nonce, sendings.status, sendings.valid_before, sendings.transaction, sendings.block_number, sendings.block_hash, sendings.final, sendings.lost_at, sendings.lease, sendings.lease_until, sendings.last_error, sendings.created_at, sendings.updated_at, sendings.completed_at FROM payouts JOIN sendings ON sendings.id = payouts.id
 WHERE payouts.merchant_id = $1 AND payouts.livemode = $2 AND payouts.id > $3::text
 ORDER BY payouts.id LIMIT $4
 `
@@ -914,6 +916,7 @@ func (q *Queries) PayoutListAfter(ctx context.Context, db DBTX, arg PayoutListAf
 			&i.Sending.BlockNumber,
 			&i.Sending.BlockHash,
 			&i.Sending.Final,
+			&i.Sending.LostAt,
 			&i.Sending.Lease,
 			&i.Sending.LeaseUntil,
 			&i.Sending.LastError,
@@ -975,7 +978,7 @@ func (q *Queries) PayoutsOfDay(ctx context.Context, db DBTX, arg PayoutsOfDayPar
 }
 
 const sendingByID = `-- name: SendingByID :one
-SELECT id, merchant_id, network, asset, pay_from, pay_to, amount, nonce, status, valid_before, transaction, block_number, block_hash, final, lease, lease_until, last_error, created_at, updated_at, completed_at FROM sendings WHERE id = $1
+SELECT id, merchant_id, network, asset, pay_from, pay_to, amount, nonce, status, valid_before, transaction, block_number, block_hash, final, lost_at, lease, lease_until, last_error, created_at, updated_at, completed_at FROM sendings WHERE id = $1
 `
 
 func (q *Queries) SendingByID(ctx context.Context, db DBTX, argID string) (Sending, error) {
@@ -996,6 +999,7 @@ func (q *Queries) SendingByID(ctx context.Context, db DBTX, argID string) (Sendi
 		&i.BlockNumber,
 		&i.BlockHash,
 		&i.Final,
+		&i.LostAt,
 		&i.Lease,
 		&i.LeaseUntil,
 		&i.LastError,
@@ -1010,7 +1014,7 @@ const sendingComplete = `-- name: SendingComplete :one
 UPDATE sendings SET status = 'completed', transaction = $1, block_number = $2::bigint, block_hash = $3::text,
     completed_at = $4::timestamptz, updated_at = $4::timestamptz, last_error = '', lease = NULL, lease_until = NULL
 WHERE id = $5 AND status IN ('queued', 'processing', 'sent')
-RETURNING id, merchant_id, network, asset, pay_from, pay_to, amount, nonce, status, valid_before, transaction, block_number, block_hash, final, lease, lease_until, last_error, created_at, updated_at, completed_at
+RETURNING id, merchant_id, network, asset, pay_from, pay_to, amount, nonce, status, valid_before, transaction, block_number, block_hash, final, lost_at, lease, lease_until, last_error, created_at, updated_at, completed_at
 `
 
 type SendingCompleteParams struct {
@@ -1045,6 +1049,7 @@ func (q *Queries) SendingComplete(ctx context.Context, db DBTX, arg SendingCompl
 		&i.BlockNumber,
 		&i.BlockHash,
 		&i.Final,
+		&i.LostAt,
 		&i.Lease,
 		&i.LeaseUntil,
 		&i.LastError,
@@ -1056,24 +1061,97 @@ func (q *Queries) SendingComplete(ctx context.Context, db DBTX, arg SendingCompl
 }
 
 const sendingFail = `-- name: SendingFail :one
-UPDATE sendings SET status = 'failed', last_error = $1, updated_at = $2::timestamptz, lease = NULL, lease_until = NULL
-WHERE id = $3 AND lease = $4::bytea AND status IN ('queued', 'processing', 'sent')
-RETURNING id, merchant_id, network, asset, pay_from, pay_to, amount, nonce, status, valid_before, transaction, block_number, block_hash, final, lease, lease_until, last_error, created_at, updated_at, completed_at
+UPDATE sendings SET status = 'failed', last_error = $1, updated_at = $2::timestamptz, lease = NULL, lease_until = NULL,
+    block_number = NULL, block_hash = NULL, completed_at = NULL, lost_at = NULL
+FROM (SELECT s.id, s.status FROM sendings s WHERE s.id = $4 FOR UPDATE) was
+WHERE sendings.id = was.id AND sendings.lease = $3::bytea AND (sendings.status IN ('queued', 'processing', 'sent') OR sendings.lost_at IS NOT NULL)
+RETURNING sendings.id, sendings.merchant_id, sendings.network, sendings.asset, sendings.pay_from, sendings.pay_to, sendings.amount, sendings.nonce, sendings.status, sendings.valid_before, sendings.transaction, sendings.block_number, sendings.block_hash, sendings.final, sendings.lost_at, sendings.lease, sendings.lease_until, sendings.last_error, sendings.created_at, sendings.updated_at, sendings.completed_at, was.status AS was
 `
 
 type SendingFailParams struct {
 	LastError string
 	Now       time.Time
-	ID        string
 	Lease     []byte
+	ID        string
 }
 
-func (q *Queries) SendingFail(ctx context.Context, db DBTX, arg SendingFailParams) (Sending, error) {
+type SendingFailRow struct {
+	Sending Sending
+	Was     string
+}
+
+func (q *Queries) SendingFail(ctx context.Context, db DBTX, arg SendingFailParams) (SendingFailRow, error) {
 	row := db.QueryRow(ctx, sendingFail,
 		arg.LastError,
 		arg.Now,
-		arg.ID,
 		arg.Lease,
+		arg.ID,
+	)
+	var i SendingFailRow
+	err := row.Scan(
+		&i.Sending.ID,
+		&i.Sending.MerchantID,
+		&i.Sending.Network,
+		&i.Sending.Asset,
+		&i.Sending.PayFrom,
+		&i.Sending.PayTo,
+		&i.Sending.Amount,
+		&i.Sending.Nonce,
+		&i.Sending.Status,
+		&i.Sending.ValidBefore,
+		&i.Sending.Transaction,
+		&i.Sending.BlockNumber,
+		&i.Sending.BlockHash,
+		&i.Sending.Final,
+		&i.Sending.LostAt,
+		&i.Sending.Lease,
+		&i.Sending.LeaseUntil,
+		&i.Sending.LastError,
+		&i.Sending.CreatedAt,
+		&i.Sending.UpdatedAt,
+		&i.Sending.CompletedAt,
+		&i.Was,
+	)
+	return i, err
+}
+
+const sendingFinal = `-- name: SendingFinal :exec
+UPDATE sendings SET final = true WHERE id = $1 AND block_hash = $2::text AND status = 'completed' AND lost_at IS NULL
+`
+
+type SendingFinalParams struct {
+	ID        string
+	BlockHash string
+}
+
+func (q *Queries) SendingFinal(ctx context.Context, db DBTX, arg SendingFinalParams) error {
+	_, err := db.Exec(ctx, sendingFinal, arg.ID, arg.BlockHash)
+	return err
+}
+
+const sendingFound = `-- name: SendingFound :one
+UPDATE sendings SET transaction = $1, block_number = $2::bigint, block_hash = $3::text, lost_at = NULL,
+    updated_at = $4::timestamptz, last_error = '', lease = NULL, lease_until = NULL
+WHERE id = $5 AND lost_at IS NOT NULL
+RETURNING id, merchant_id, network, asset, pay_from, pay_to, amount, nonce, status, valid_before, transaction, block_number, block_hash, final, lost_at, lease, lease_until, last_error, created_at, updated_at, completed_at
+`
+
+type SendingFoundParams struct {
+	Transaction string
+	BlockNumber int64
+	BlockHash   string
+	Now         time.Time
+	ID          string
+}
+
+// One whose block was gone stands in this one.
+func (q *Queries) SendingFound(ctx context.Context, db DBTX, arg SendingFoundParams) (Sending, error) {
+	row := db.QueryRow(ctx, sendingFound,
+		arg.Transaction,
+		arg.BlockNumber,
+		arg.BlockHash,
+		arg.Now,
+		arg.ID,
 	)
 	var i Sending
 	err := row.Scan(
@@ -1091,6 +1169,7 @@ func (q *Queries) SendingFail(ctx context.Context, db DBTX, arg SendingFailParam
 		&i.BlockNumber,
 		&i.BlockHash,
 		&i.Final,
+		&i.LostAt,
 		&i.Lease,
 		&i.LeaseUntil,
 		&i.LastError,
@@ -1099,20 +1178,6 @@ func (q *Queries) SendingFail(ctx context.Context, db DBTX, arg SendingFailParam
 		&i.CompletedAt,
 	)
 	return i, err
-}
-
-const sendingFinal = `-- name: SendingFinal :exec
-UPDATE sendings SET final = true WHERE id = $1 AND block_hash = $2::text AND status = 'completed'
-`
-
-type SendingFinalParams struct {
-	ID        string
-	BlockHash string
-}
-
-func (q *Queries) SendingFinal(ctx context.Context, db DBTX, arg SendingFinalParams) error {
-	_, err := db.Exec(ctx, sendingFinal, arg.ID, arg.BlockHash)
-	return err
 }
 
 const sendingInsert = `-- name: SendingInsert :exec
@@ -1149,8 +1214,8 @@ func (q *Queries) SendingInsert(ctx context.Context, db DBTX, arg SendingInsertP
 
 const sendingLease = `-- name: SendingLease :one
 UPDATE sendings SET lease = $1::bytea, lease_until = $2::timestamptz
-WHERE id = $3 AND status IN ('queued', 'processing', 'sent') AND (lease_until IS NULL OR lease_until <= $4::timestamptz)
-RETURNING id, merchant_id, network, asset, pay_from, pay_to, amount, nonce, status, valid_before, transaction, block_number, block_hash, final, lease, lease_until, last_error, created_at, updated_at, completed_at
+WHERE id = $3 AND (status IN ('queued', 'processing', 'sent') OR lost_at IS NOT NULL) AND (lease_until IS NULL OR lease_until <= $4::timestamptz)
+RETURNING id, merchant_id, network, asset, pay_from, pay_to, amount, nonce, status, valid_before, transaction, block_number, block_hash, final, lost_at, lease, lease_until, last_error, created_at, updated_at, completed_at
 `
 
 type SendingLeaseParams struct {
@@ -1184,6 +1249,7 @@ func (q *Queries) SendingLease(ctx context.Context, db DBTX, arg SendingLeasePar
 		&i.BlockNumber,
 		&i.BlockHash,
 		&i.Final,
+		&i.LostAt,
 		&i.Lease,
 		&i.LeaseUntil,
 		&i.LastError,
@@ -1194,26 +1260,23 @@ func (q *Queries) SendingLease(ctx context.Context, db DBTX, arg SendingLeasePar
 	return i, err
 }
 
-const sendingMove = `-- name: SendingMove :execrows
-UPDATE sendings SET transaction = $1, block_number = $2::bigint, block_hash = $3::text, updated_at = $4::timestamptz
-WHERE id = $5 AND status = 'completed' AND block_hash = $6::text
+const sendingLost = `-- name: SendingLost :execrows
+UPDATE sendings SET lost_at = $1::timestamptz, last_error = $2, updated_at = $1::timestamptz
+WHERE id = $3 AND block_hash = $4::text AND status = 'completed' AND NOT final AND lost_at IS NULL
 `
 
-type SendingMoveParams struct {
-	Transaction string
-	BlockNumber int64
-	BlockHash   string
-	Now         time.Time
-	ID          string
-	Was         string
+type SendingLostParams struct {
+	Now       time.Time
+	LastError string
+	ID        string
+	Was       string
 }
 
-func (q *Queries) SendingMove(ctx context.Context, db DBTX, arg SendingMoveParams) (int64, error) {
-	result, err := db.Exec(ctx, sendingMove,
-		arg.Transaction,
-		arg.BlockNumber,
-		arg.BlockHash,
+// Its block is gone.
+func (q *Queries) SendingLost(ctx context.Context, db DBTX, arg SendingLostParams) (int64, error) {
+	result, err := db.Exec(ctx, sendingLost,
 		arg.Now,
+		arg.LastError,
 		arg.ID,
 		arg.Was,
 	)
@@ -1268,10 +1331,10 @@ func (q *Queries) SendingRenew(ctx context.Context, db DBTX, arg SendingRenewPar
 }
 
 const sendingSent = `-- name: SendingSent :one
-UPDATE sendings SET status = 'sent', transaction = $1, updated_at = $2::timestamptz
+UPDATE sendings SET status = CASE was.status WHEN 'completed' THEN was.status ELSE 'sent' END, transaction = $1, updated_at = $2::timestamptz
 FROM (SELECT s.id, s.status FROM sendings s WHERE s.id = $4 FOR UPDATE) was
-WHERE sendings.id = was.id AND sendings.lease = $3::bytea AND sendings.status IN ('processing', 'sent')
-RETURNING sendings.id, sendings.merchant_id, sendings.network, sendings.asset, sendings.pay_from, sendings.pay_to, sendings.amount, sendings.nonce, sendings.status, sendings.valid_before, sendings.transaction, sendings.block_number, sendings.block_hash, sendings.final, sendings.lease, sendings.lease_until, sendings.last_error, sendings.created_at, sendings.updated_at, sendings.completed_at, was.status AS was
+WHERE sendings.id = was.id AND sendings.lease = $3::bytea AND (sendings.status IN ('processing', 'sent') OR sendings.lost_at IS NOT NULL)
+RETURNING sendings.id, sendings.merchant_id, sendings.network, sendings.asset, sendings.pay_from, sendings.pay_to, sendings.amount, sendings.nonce, sendings.status, sendings.valid_before, sendings.transaction, sendings.block_number, sendings.block_hash, sendings.final, sendings.lost_at, sendings.lease, sendings.lease_until, sendings.last_error, sendings.created_at, sendings.updated_at, sendings.completed_at, was.status AS was
 `
 
 type SendingSentParams struct {
@@ -1286,6 +1349,7 @@ type SendingSentRow struct {
 	Was     string
 }
 
+// One that had arrived, and is sent again, stays so.
 func (q *Queries) SendingSent(ctx context.Context, db DBTX, arg SendingSentParams) (SendingSentRow, error) {
 	row := db.QueryRow(ctx, sendingSent,
 		arg.Transaction,
@@ -1309,6 +1373,7 @@ func (q *Queries) SendingSent(ctx context.Context, db DBTX, arg SendingSentParam
 		&i.Sending.BlockNumber,
 		&i.Sending.BlockHash,
 		&i.Sending.Final,
+		&i.Sending.LostAt,
 		&i.Sending.Lease,
 		&i.Sending.LeaseUntil,
 		&i.Sending.LastError,
@@ -1379,49 +1444,27 @@ func (q *Queries) SendingsByNonce(ctx context.Context, db DBTX, arg SendingsByNo
 	return items, nil
 }
 
-const sendingsFlight = `-- name: SendingsFlight :many
-SELECT network, sum(amount)::bigint AS amount FROM sendings
-WHERE merchant_id = $1 AND status IN ('queued', 'processing', 'sent') GROUP BY network
-`
-
-type SendingsFlightRow struct {
-	Network string
-	Amount  int64
-}
-
-// What is on its way for a shop, by network.
-func (q *Queries) SendingsFlight(ctx context.Context, db DBTX, merchantID id.Merchant) ([]SendingsFlightRow, error) {
-	rows, err := db.Query(ctx, sendingsFlight, merchantID)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []SendingsFlightRow{}
-	for rows.Next() {
-		var i SendingsFlightRow
-		if err := rows.Scan(&i.Network, &i.Amount); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const sendingsSealing = `-- name: SendingsSealing :many
-SELECT id, merchant_id, network, asset, pay_from, pay_to, amount, nonce, status, valid_before, transaction, block_number, block_hash, final, lease, lease_until, last_error, created_at, updated_at, completed_at FROM sendings WHERE network = $1 AND status = 'completed' AND NOT final ORDER BY block_number, id LIMIT $2
+SELECT id, merchant_id, network, asset, pay_from, pay_to, amount, nonce, status, valid_before, transaction, block_number, block_hash, final, lost_at, lease, lease_until, last_error, created_at, updated_at, completed_at FROM sendings
+WHERE network = $1 AND status = 'completed' AND NOT final AND lost_at IS NULL AND (block_number, id) > ($2::bigint, $3::text)
+ORDER BY block_number, id LIMIT $4
 `
 
 type SendingsSealingParams struct {
-	Network string
-	Most    int32
+	Network    string
+	AfterBlock int64
+	AfterID    string
+	Most       int32
 }
 
-// What arrived, in blocks that the chain has not sealed for good when it was last looked at.
+// What arrived, in blocks that the chain had not sealed for good when it was last looked at.
 func (q *Queries) SendingsSealing(ctx context.Context, db DBTX, arg SendingsSealingParams) ([]Sending, error) {
-	rows, err := db.Query(ctx, sendingsSealing, arg.Network, arg.Most)
+	rows, err := db.Query(ctx, sendingsSealing,
+		arg.Network,
+		arg.AfterBlock,
+		arg.AfterID,
+		arg.Most,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -1444,6 +1487,7 @@ func (q *Queries) SendingsSealing(ctx context.Context, db DBTX, arg SendingsSeal
 			&i.BlockNumber,
 			&i.BlockHash,
 			&i.Final,
+			&i.LostAt,
 			&i.Lease,
 			&i.LeaseUntil,
 			&i.LastError,
@@ -1451,39 +1495,6 @@ func (q *Queries) SendingsSealing(ctx context.Context, db DBTX, arg SendingsSeal
 			&i.UpdatedAt,
 			&i.CompletedAt,
 		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const settlementsFlight = `-- name: SettlementsFlight :many
-SELECT s.network, sum(s.amount)::bigint AS amount FROM settlements s
-JOIN deposit_addresses d ON d.network = s.network AND d.address = s.pay_to
-WHERE s.merchant_id = $1 AND s.status IN ('queued', 'signed', 'broadcast', 'requested') AND NOT s.simulated
-GROUP BY s.network
-`
-
-type SettlementsFlightRow struct {
-	Network string
-	Amount  int64
-}
-
-// What buyers are paying to the addresses that are kept for a shop.
-func (q *Queries) SettlementsFlight(ctx context.Context, db DBTX, merchantID id.Merchant) ([]SettlementsFlightRow, error) {
-	rows, err := db.Query(ctx, settlementsFlight, merchantID)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []SettlementsFlightRow{}
-	for rows.Next() {
-		var i SettlementsFlightRow
-		if err := rows.Scan(&i.Network, &i.Amount); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
