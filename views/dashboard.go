@@ -178,7 +178,10 @@ func (v DashboardView) may(p access.Permission) bool { return !slices.Contains(v
 
 // behindMore tells whether a phone finds the page's section behind More.
 func (v DashboardView) behindMore() bool {
-	return v.Section == SectionItems || v.Section == SectionOrders || v.Section == SectionEndpoints || v.Section == SectionCodes || v.Section == SectionSettlements || v.Section == SectionReconciliation || v.Section == SectionWebhooks || v.Section == SectionStaff || v.Section == SectionAudit || v.Section == SectionSettings
+	return slices.Contains([]Section{
+		SectionItems, SectionOrders, SectionEndpoints, SectionCodes, SectionBalance, SectionSettlements, SectionReconciliation,
+		SectionWebhooks, SectionStaff, SectionAudit, SectionSettings,
+	}, v.Section)
 }
 
 // role tells screen readers how urgent the sentence is.
