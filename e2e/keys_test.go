@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -60,6 +61,37 @@ func TestAnotherMasterKeyTakesOver(t *testing.T) {
 	require.Error(t, err, "the former key alone opens nothing any more")
 	require.Contains(t, out, "no key of MASTER_KEY opens these")
 	require.Contains(t, out, first.hook.ID)
+	require.NotContains(t, out, former)
+}
+
+func TestAnotherCustodyKeyTakesOver(t *testing.T) {
+	t.Parallel()
+	former, fresh, master := drawMasterKey(), drawMasterKey(), drawMasterKey()
+	w := startChainAndDatabase(t, "MASTER_KEY="+master, "CUSTODY_KEY="+former)
+	w.seed(t)
+	site := w.openAlone(t, master)
+	kept := func() int { return w.one(t, `SELECT count(*) FROM deposit_addresses`) }
+	require.Eventually(t, func() bool { return kept() >= 20 }, hearTimeout, 100*time.Millisecond, "no address is made")
+	require.NoError(t, site.stop())
+	all := kept()
+	for _, step := range []struct {
+		keys, says string
+	}{
+		{former, "sealed anew: the keys of 0 deposit addresses"},
+		{fresh + "," + former, fmt.Sprintf("sealed anew: the keys of %d deposit addresses", all)},
+		{fresh + "," + former, "Set CUSTODY_KEY to its first key alone"},
+		{fresh, "nothing is left under another key"},
+	} {
+		w.Env = w.with("CUSTODY_KEY=" + step.keys)
+		out, err := w.run("xsynesis", "keys", "custody")
+		require.NoError(t, err, out)
+		require.Contains(t, out, step.says)
+	}
+	require.Equal(t, 1, w.one(t, `SELECT count(*) FROM audit_rows WHERE action = 'custody_key.rotated' AND actor = 'operator'`))
+	w.Env = w.with("CUSTODY_KEY=" + former)
+	out, err := w.run("xsynesis", "keys", "custody")
+	require.Error(t, err, "the former key alone opens nothing any more")
+	require.Contains(t, out, "no key of CUSTODY_KEY opens these")
 	require.NotContains(t, out, former)
 }
 
