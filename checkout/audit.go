@@ -3,11 +3,7 @@ package checkout
 import (
 	"context"
 	"fmt"
-	"slices"
 
-	"github.com/ethereum/go-ethereum/common"
-
-	"xsynesis/evm"
 	"xsynesis/queries"
 )
 
@@ -104,101 +100,4 @@ func (s *Service) auditJobs(ctx context.Context, db queries.DBTX) ([]string, err
 		out = append(out, what)
 	}
 	return out, rows.Err()
-}
-
-// arrival is where money came in: a log that nothing can forge.
-type arrival struct {
-	transaction common.Hash
-	index       uint
-}
-
-// auditChain holds every confirmed settlement against a Transfer of the token, and the other way round.
-func (s *Service) auditChain(ctx context.Context, network string, chain *evm.Chain) ([]Finding, error) {
-	q := queries.New()
-	// The settlements are read before the chain, so that what they say is there must be.
-	settlements, err := q.AuditConfirmed(ctx, s.pool, network)
-	if err != nil {
-		return nil, err
-	}
-	payees, err := q.AuditPayees(ctx, s.pool, network)
-	if err != nil {
-		return nil, err
-	}
-	addresses := make([]common.Address, len(payees))
-	for i, p := range payees {
-		addresses[i] = common.HexToAddress(p)
-	}
-	watched := len(addresses)
-	for _, row := range settlements { // also those of strangers, whom other payments are no matter of ours
-		if to := common.HexToAddress(row.PayTo); row.AttemptID == nil && !slices.Contains(addresses, to) {
-			addresses = append(addresses, to)
-		}
-	}
-	head, err := chain.Head(ctx)
-	if err != nil {
-		return nil, err
-	}
-	transfers, err := chain.Transfers(ctx, addresses, 0, head.Number)
-	if err != nil {
-		return nil, err
-	}
-	findings, unexplained := compare(settlements, transfers)
-	unexplained = slices.DeleteFunc(unexplained, func(t evm.Proof) bool { return !slices.Contains(addresses[:watched], t.Payee) })
-	if unexplained, err = s.withoutOurs(ctx, network, unexplained); err != nil {
-		return nil, err
-	}
-	more, err := s.auditUnexplained(ctx, network, unexplained)
-	return append(findings, more...), err
-}
-
-// compare finds the settlements that are not on the chain, and the transfers that no settlement names.
-func compare(settlements []queries.Settlement, transfers []evm.Proof) (findings []Finding, unexplained []evm.Proof) {
-	came := make(map[arrival]evm.Proof, len(transfers))
-	for _, t := range transfers {
-		came[arrival{t.Transaction, t.LogIndex}] = t
-	}
-	for _, row := range settlements {
-		at := arrival{common.HexToHash(row.Transaction), uint(*row.LogIndex)}
-		t, ok := came[at]
-		switch {
-		case !ok:
-			findings = append(findings, Finding{"a confirmed settlement is on the chain", string(row.ID) + " is not: " + row.Transaction})
-		case lower(t.Payer) != row.Payer || lower(t.Payee) != row.PayTo || t.Value != row.Amount || t.BlockHash.Hex() != *row.BlockHash:
-			findings = append(findings, Finding{"a confirmed settlement is on the chain", string(row.ID) + " differs from " + row.Transaction})
-		}
-		delete(came, at)
-	}
-	for _, t := range came {
-		if t.Value > 0 { // anybody can have a token say that nothing moved
-			unexplained = append(unexplained, t)
-		}
-	}
-	return findings, unexplained
-}
-
-// auditUnexplained looks a second time: a transfer may be that of a settlement which is under way, as after a crash,
-// or which was confirmed since the first look.
-func (s *Service) auditUnexplained(ctx context.Context, network string, transfers []evm.Proof) ([]Finding, error) {
-	if len(transfers) == 0 {
-		return nil, nil
-	}
-	transactions := make([]string, len(transfers))
-	for i, t := range transfers {
-		transactions[i] = t.Transaction.Hex()
-	}
-	moving, err := queries.New().AuditMoving(ctx, s.pool, queries.AuditMovingParams{Network: network, Transactions: transactions})
-	if err != nil {
-		return nil, err
-	}
-	var findings []Finding
-	for _, t := range transfers {
-		explained := slices.ContainsFunc(moving, func(m queries.AuditMovingRow) bool {
-			return (m.Transaction == t.Transaction.Hex() || m.Transaction == "") && m.Payer == lower(t.Payer) && m.PayTo == lower(t.Payee) && m.Amount == t.Value &&
-				(m.LogIndex == nil || uint(*m.LogIndex) == t.LogIndex)
-		})
-		if !explained {
-			findings = append(findings, Finding{"a transfer to a shop is explained", fmt.Sprintf("%s USDC from %s in %s is not", t.Value, t.Payer, t.Transaction)})
-		}
-	}
-	return findings, nil
 }

@@ -74,12 +74,14 @@ func (s *Service) ReconcileChains(ctx context.Context) error {
 		if err := s.reconcileChain(ctx, network, chain); err != nil {
 			problems = append(problems, fmt.Errorf("reconcile %s: %w", network, err))
 		}
+		if s.o.Custody != nil {
+			problems = append(problems, s.o.Custody.NoteDrifts(ctx, network))
+		}
 	}
 	return errors.Join(problems...)
 }
 
 func (s *Service) reconcileChain(ctx context.Context, network string, chain *evm.Chain) error {
-	q := queries.New()
 	final, err := chain.Finalized(ctx)
 	if err != nil {
 		return err
@@ -88,13 +90,18 @@ func (s *Service) reconcileChain(ctx context.Context, network string, chain *evm
 	if err != nil {
 		return err
 	}
-	run, err := q.ReconciliationBegin(ctx, s.pool, queries.ReconciliationBeginParams{Network: network, Head: int64(final.Number), Now: s.now()})
+	w, err := s.watcherOf(ctx, network)
+	if err != nil {
+		return err
+	}
+	run, err := s.beginReconciliation(ctx, w)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	c := &comparison{s: s, network: network, chain: chain, of: map[id.Merchant]tally{}}
+	q := queries.New()
+	c := &comparison{s: s, network: network, chain: chain, watcher: w, of: map[id.Merchant]tally{}}
 	from := uint64(max(run.Block+1-reread, 0))
-	if err := c.run(ctx, from, head.Number); err != nil {
+	if err := c.run(ctx, from, head.Number, final.Number); err != nil {
 		failed := queries.ReconciliationFailedParams{Network: network, BeganAt: run.BeganAt, Now: s.now()}
 		return errors.Join(err, q.ReconciliationFailed(context.WithoutCancel(ctx), s.pool, failed))
 	}
@@ -106,10 +113,43 @@ func (s *Service) reconcileChain(ctx context.Context, network string, chain *evm
 			return err
 		}
 		return q.ReconciliationEnd(ctx, tx, queries.ReconciliationEndParams{
-			Network: network, BeganAt: run.BeganAt, Block: int64(min(final.Number, head.Number)), FromBlock: int64(from), ToBlock: int64(head.Number),
+			Network: network, BeganAt: run.BeganAt, FromBlock: int64(from), ToBlock: int64(head.Number),
 			Matched: c.matched, Found: c.found, Differing: c.differing, Now: s.now(),
 		})
 	})
+}
+
+// beginReconciliation goes on where the last look ended; the first one begins where the shops' payments do.
+func (s *Service) beginReconciliation(ctx context.Context, w watcher) (queries.Reconciliation, error) {
+	q, now := queries.New(), s.now()
+	run, err := q.ReconciliationBegin(ctx, s.pool, queries.ReconciliationBeginParams{Network: w.network(), Now: now})
+	if !errors.Is(err, pgx.ErrNoRows) {
+		return run, err
+	}
+	first, _, err := s.blocksOf(ctx, w)
+	if err != nil {
+		return run, err
+	}
+	return q.ReconciliationFirst(ctx, s.pool, queries.ReconciliationFirstParams{Network: w.network(), Block: int64(first) - 1, Now: now})
+}
+
+// blocksOf is where payments to the shops of a network may be: from the first block in which one of their addresses was
+// watched, or from their first payment, to the last one that the books know of.
+func (s *Service) blocksOf(ctx context.Context, w watcher) (first, last uint64, err error) {
+	since := s.now()
+	for _, row := range w.of {
+		if row.Since.Before(since) {
+			since = row.Since
+		}
+	}
+	if first, err = w.chain.FirstSince(ctx, since.Add(-blockSlack)); err != nil {
+		return 0, 0, err
+	}
+	known, err := queries.New().SettledBlocks(ctx, s.pool, w.network())
+	if errors.Is(err, pgx.ErrNoRows) {
+		return first, 0, nil
+	}
+	return min(first, uint64(known.First)), uint64(known.Last), err
 }
 
 // comparison is one look at one chain.
@@ -117,7 +157,7 @@ type comparison struct {
 	s       *Service
 	network string
 	chain   *evm.Chain
-	payees  []common.Address
+	watcher watcher
 	of      map[id.Merchant]tally
 
 	matched, found, differing int64
@@ -138,20 +178,19 @@ func (c *comparison) tallies(at time.Time) queries.ReconciledSetParams {
 	return p
 }
 
-func (c *comparison) run(ctx context.Context, from, to uint64) error {
-	rows, err := queries.New().ReconcilePayees(ctx, c.s.pool, c.network)
-	if err != nil {
-		return fmt.Errorf("payees: %w", err)
-	}
-	for _, r := range rows {
-		c.payees = append(c.payees, common.HexToAddress(r.Address))
-	}
+// run compares blocks. Those that are final are not compared again, whatever becomes of the rest.
+func (c *comparison) run(ctx context.Context, from, to, final uint64) error {
 	if err := c.again(ctx); err != nil {
 		return err
 	}
 	for first := from; first <= to; first += reconcileBlocks {
-		if err := c.blocks(ctx, first, min(first+reconcileBlocks-1, to)); err != nil {
+		last := min(first+reconcileBlocks-1, to)
+		if err := c.blocks(ctx, first, last); err != nil {
 			return fmt.Errorf("blocks from %d: %w", first, err)
+		}
+		advance := queries.ReconciliationAdvanceParams{Network: c.network, Block: int64(min(last, final))}
+		if err := queries.New().ReconciliationAdvance(ctx, c.s.pool, advance); err != nil {
+			return fmt.Errorf("note block %d: %w", last, err)
 		}
 	}
 	return nil
@@ -163,18 +202,13 @@ func (c *comparison) blocks(ctx context.Context, from, to uint64) error {
 	if err != nil {
 		return fmt.Errorf("settlements: %w", err)
 	}
-	addresses := slices.Clone(c.payees)
-	for _, r := range settled { // also those of strangers, and of addresses that shops have left
-		addresses = append(addresses, common.HexToAddress(r.Settlement.PayTo))
+	payees := make([]string, len(settled))
+	for i, r := range settled {
+		payees[i] = r.Settlement.PayTo
 	}
-	slices.SortFunc(addresses, common.Address.Cmp)
-	seen, err := c.chain.Sightings(ctx, slices.Compact(addresses), from, to)
+	there, err := c.watcher.sightings(ctx, payees, from, to)
 	if err != nil {
 		return err
-	}
-	there := make(map[arrival]evm.Proof, len(seen))
-	for _, t := range seen {
-		there[arrival{t.Transaction, t.LogIndex}] = t
 	}
 	for _, r := range settled {
 		at := arrival{common.HexToHash(r.Settlement.Transaction), uint(*r.Settlement.LogIndex)}
@@ -190,6 +224,31 @@ func (c *comparison) blocks(ctx context.Context, from, to uint64) error {
 		}
 	}
 	return c.untold(ctx, slices.Collect(maps.Values(there)))
+}
+
+// arrival is where money came in: a log that nothing can forge.
+type arrival struct {
+	transaction common.Hash
+	index       uint
+}
+
+// sightings is what came to the shops in some blocks, and to whomever payments there were made: strangers, and addresses that
+// shops have left.
+func (w watcher) sightings(ctx context.Context, paid []string, from, until uint64) (map[arrival]evm.Proof, error) {
+	addresses := slices.Clone(w.at)
+	for _, address := range paid {
+		addresses = append(addresses, common.HexToAddress(address))
+	}
+	slices.SortFunc(addresses, common.Address.Cmp)
+	seen, err := w.chain.Sightings(ctx, slices.Compact(addresses), from, until)
+	if err != nil {
+		return nil, err
+	}
+	there := make(map[arrival]evm.Proof, len(seen))
+	for _, t := range seen {
+		there[arrival{t.Transaction, t.LogIndex}] = t
+	}
+	return there, nil
 }
 
 func (c *comparison) settled(ctx context.Context, from, to uint64) ([]queries.ReconcileSettlementsRow, error) {
@@ -267,11 +326,7 @@ func (c *comparison) lookFor(ctx context.Context, r queries.ReconcileSettlements
 
 // untold has transfers looked into that no settlement names and nobody has seen.
 func (c *comparison) untold(ctx context.Context, seen []evm.Proof) error {
-	seen = slices.DeleteFunc(seen, func(t evm.Proof) bool { return !slices.Contains(c.payees, t.Payee) })
-	seen, err := c.s.withoutOurs(ctx, c.network, seen)
-	if err != nil {
-		return err
-	}
+	seen = slices.DeleteFunc(seen, func(t evm.Proof) bool { return !c.watcher.pays(t) })
 	for some := range slices.Chunk(seen, reconcileRows) {
 		p := queries.ReconcileKnownParams{Network: c.network}
 		for _, t := range some {
@@ -281,19 +336,33 @@ func (c *comparison) untold(ctx context.Context, seen []evm.Proof) error {
 		if err != nil {
 			return fmt.Errorf("what is known: %w", err)
 		}
-		looked := map[common.Hash]bool{}
-		for _, t := range some {
-			if looked[t.Transaction] || slices.Contains(known, queries.ReconcileKnownRow{Transaction: t.Transaction.Hex(), LogIndex: int32(t.LogIndex)}) {
-				continue
-			}
-			looked[t.Transaction] = true
-			err := c.s.arrive(ctx, c.chain.Network(), t)
-			if err != nil && !errors.Is(err, evm.ErrUnproven) { // the block that showed it is gone
-				return fmt.Errorf("look into %s: %w", t.Transaction, err)
-			}
-			if err == nil {
-				c.found++
-			}
+		fresh, err := c.watcher.inTime(ctx, slices.DeleteFunc(some, func(t evm.Proof) bool {
+			return slices.Contains(known, queries.ReconcileKnownRow{Transaction: t.Transaction.Hex(), LogIndex: int32(t.LogIndex)})
+		}))
+		if err != nil {
+			return err
+		}
+		if err := c.lookInto(ctx, fresh); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lookInto takes in what nobody had told of.
+func (c *comparison) lookInto(ctx context.Context, fresh []evm.Proof) error {
+	looked := map[common.Hash]bool{}
+	for _, t := range fresh {
+		if looked[t.Transaction] {
+			continue
+		}
+		looked[t.Transaction] = true
+		there, err := c.s.takeIn(ctx, c.watcher, t.Transaction)
+		if err != nil {
+			return fmt.Errorf("look into %s: %w", t.Transaction, err)
+		}
+		if there {
+			c.found++
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package checkout_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -83,6 +84,63 @@ func TestMoneyThatNobodyToldOfIsFoundAndWorkedOff(t *testing.T) {
 
 	require.NoError(t, s.worker.checkout.ReconcileChains(t.Context()))
 	require.Empty(t, s.unresolved(t, false), "what was decided stays decided")
+}
+
+func TestWhatAWalletReceivedBeforeItWasAShopsIsNoMatter(t *testing.T) {
+	t.Parallel()
+	dev := ownChain(t, 4)
+	s := newShopWith(t, plan{chain: dev, quiet: true})
+	s.gift(t, dev, 3*money.One)
+	s.gift(t, dev, 3*money.One)
+	head, err := dial(t, dev.URL()).Head(t.Context())
+	require.NoError(t, err)
+	// The wallet was proven before, and counts from the next second on: a chain's clock may be off by half a minute.
+	s.exec(t, `UPDATE payees SET created_at = $1`, head.Time.Add(31*time.Second))
+	require.Empty(t, s.findings(t))
+	require.NoError(t, s.worker.checkout.ReconcileChains(t.Context()))
+	require.Empty(t, s.unresolved(t, false))
+	require.Zero(t, s.count(t, `SELECT found FROM reconciliations`))
+
+	s.gift(t, dev, 5*money.One)
+	require.Equal(t, []string{"a transfer to a shop is explained"}, rulesOf(s.findings(t)))
+	require.NoError(t, s.worker.checkout.ReconcileChains(t.Context()))
+	open := s.unresolved(t, false)
+	require.Len(t, open, 1)
+	require.Equal(t, 5*money.One, open[0].Amount)
+	require.Equal(t, 1, s.count(t, `SELECT found FROM reconciliations`))
+	require.Empty(t, s.findings(t))
+}
+
+func TestAnAddressThatAShopHasLeftWasPaidAllTheSame(t *testing.T) {
+	t.Parallel()
+	dev := ownChain(t, 4)
+	s := newShopWith(t, plan{chain: dev})
+	s.paidOn(t)
+	s.exec(t, `UPDATE payees SET address = lower($1), created_at = $2`, addressOf(newKey()).Hex(), s.clock.now())
+	require.Empty(t, s.findings(t))
+	require.NoError(t, s.worker.checkout.ReconcileChains(t.Context()))
+	require.Equal(t, 1, s.count(t, `SELECT matched FROM reconciliations`))
+}
+
+func TestALookGoesOnWhereTheLastOneEnded(t *testing.T) {
+	t.Parallel()
+	dev := ownChain(t, 1)
+	s := newShopWith(t, plan{chain: dev, quiet: true})
+	s.gift(t, dev, money.One)
+	grow(t, dev, 4)
+	look := func() (from, block int) {
+		require.NoError(t, s.worker.checkout.ReconcileChains(t.Context()))
+		require.NoError(t, s.pool.QueryRow(t.Context(), `SELECT from_block, block FROM reconciliations`).Scan(&from, &block))
+		return from, block
+	}
+	_, block := look()
+	final, err := dial(t, dev.URL()).Finalized(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, final.Number, block, "what is final is not compared again")
+	s.exec(t, `UPDATE reconciliations SET block = 7000`) // of a chain that is longer
+	from, block := look()
+	require.Equal(t, 5001, from, "but for what a node may show late")
+	require.Equal(t, 7000, block)
 }
 
 func TestAPaymentThatIsPaidTakesNoOther(t *testing.T) {

@@ -5,13 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
-	"github.com/ethereum/go-ethereum/rpc"
 
 	"xsynesis/money"
 	"xsynesis/x402"
@@ -157,32 +155,6 @@ func (c *Chain) IsDevelopment(ctx context.Context) (bool, error) {
 		return false, fmt.Errorf("first block: %w: no answer", ErrUnavailable)
 	}
 	return string(first.ExtraData) == DevelopmentMark, nil
-}
-
-// BlockHashes names the blocks that the chain has at these heights.
-func (c *Chain) BlockHashes(ctx context.Context, numbers []uint64) (map[uint64]common.Hash, error) {
-	type header struct {
-		Number hexutil.Uint64 `json:"number"`
-		Hash   common.Hash    `json:"hash"`
-	}
-	hashes := make(map[uint64]common.Hash, len(numbers))
-	for some := range slices.Chunk(numbers, batchLimit) {
-		elements := make([]rpc.BatchElem, len(some))
-		for i, number := range some {
-			elements[i] = rpc.BatchElem{Method: "eth_getBlockByNumber", Args: []any{hexutil.Uint64(number), false}, Result: new(*header)}
-		}
-		if err := c.nodes.batch(ctx, elements); err != nil {
-			return nil, fmt.Errorf("blocks from %d: %w", some[0], err)
-		}
-		for i, number := range some {
-			answer := *elements[i].Result.(**header) //nolint:forcetypeassert // Made above.
-			if answer == nil || uint64(answer.Number) != number || answer.Hash == (common.Hash{}) {
-				return nil, fmt.Errorf("block %d: %w: no answer", number, ErrUnavailable)
-			}
-			hashes[number] = answer.Hash
-		}
-	}
-	return hashes, nil
 }
 
 // view calls a contract without a transaction. An answer shorter than least is none: there is no such contract.

@@ -33,6 +33,15 @@ CREATE TABLE reconciled (
     PRIMARY KEY (merchant_id, network)
 );
 
+-- What was found at the address that is kept for a shop beyond its books, or less than they have, as long as it is so.
+CREATE TABLE drifts (
+    merchant_id text NOT NULL,
+    network     text NOT NULL,
+    amount      bigint NOT NULL CHECK (amount <> 0),
+    since       timestamptz NOT NULL,
+    PRIMARY KEY (merchant_id, network)
+);
+
 CREATE INDEX exceptions_decided ON exceptions (merchant_id, livemode, id DESC) WHERE resolved_at IS NOT NULL;
 -- Differences that may be none any more.
 CREATE INDEX exceptions_differing ON exceptions (network, id) WHERE resolved_at IS NULL AND kind IN ('missing', 'mismatch');

@@ -88,13 +88,16 @@ FROM (SELECT network, address, min(nonce) AS low, max(nonce) FILTER (WHERE state
 CROSS JOIN LATERAL generate_series(r.low, r.high) n
 WHERE NOT EXISTS (SELECT FROM relays x WHERE x.network = r.network AND x.address = r.address AND x.nonce = n);
 
--- name: AuditConfirmed :many
-SELECT * FROM settlements WHERE network = @network AND status IN ('confirmed', 'final') AND NOT simulated;
+-- name: SettledBlocks :one
+-- Where the first payment of a network is, and the last one; nothing where there is none.
+SELECT min(block_number)::bigint AS first, max(block_number)::bigint AS last FROM settlements
+WHERE network = @network AND status IN ('confirmed', 'final') AND NOT simulated HAVING count(*) > 0;
 
--- name: AuditPayees :many
-SELECT p.address FROM payees p WHERE p.network = @network AND p.proven_at IS NOT NULL
-UNION
-SELECT d.address FROM deposit_addresses d WHERE d.network = @network AND d.merchant_id IS NOT NULL;
+-- name: AuditConfirmed :many
+SELECT * FROM settlements
+WHERE network = @network AND status IN ('confirmed', 'final') AND NOT simulated
+  AND block_number BETWEEN @from_block::bigint AND @to_block::bigint AND (block_number, id) > (@after_block::bigint, @after_id::text)
+ORDER BY block_number, id LIMIT @most;
 
 -- name: AuditMoving :many
 -- Settlements that are not failed, by the transactions that move, or may move, their money.

@@ -119,11 +119,30 @@ func (q *Queries) AuditClaims(ctx context.Context, db DBTX) ([]string, error) {
 }
 
 const auditConfirmed = `-- name: AuditConfirmed :many
-SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at, collected, fee, gas, lost_at, block_time FROM settlements WHERE network = $1 AND status IN ('confirmed', 'final') AND NOT simulated
+SELECT id, merchant_id, attempt_id, claim_id, livemode, facilitator, status, network, asset, payer, nonce, pay_to, amount, simulated, transaction, block_number, block_hash, log_index, last_error, looks, lease_until, lease, created_at, updated_at, confirmed_at, again, reverted_at, unpaid_at, collected, fee, gas, lost_at, block_time FROM settlements
+WHERE network = $1 AND status IN ('confirmed', 'final') AND NOT simulated
+  AND block_number BETWEEN $2::bigint AND $3::bigint AND (block_number, id) > ($4::bigint, $5::text)
+ORDER BY block_number, id LIMIT $6
 `
 
-func (q *Queries) AuditConfirmed(ctx context.Context, db DBTX, network string) ([]Settlement, error) {
-	rows, err := db.Query(ctx, auditConfirmed, network)
+type AuditConfirmedParams struct {
+	Network    string
+	FromBlock  int64
+	ToBlock    int64
+	AfterBlock int64
+	AfterID    string
+	Most       int32
+}
+
+func (q *Queries) AuditConfirmed(ctx context.Context, db DBTX, arg AuditConfirmedParams) ([]Settlement, error) {
+	rows, err := db.Query(ctx, auditConfirmed,
+		arg.Network,
+		arg.FromBlock,
+		arg.ToBlock,
+		arg.AfterBlock,
+		arg.AfterID,
+		arg.Most,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -369,32 +388,6 @@ func (q *Queries) AuditPasses(ctx context.Context, db DBTX) ([]string, error) {
 			return nil, err
 		}
 		items = append(items, column_1)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const auditPayees = `-- name: AuditPayees :many
-SELECT p.address FROM payees p WHERE p.network = $1 AND p.proven_at IS NOT NULL
-UNION
-SELECT d.address FROM deposit_addresses d WHERE d.network = $1 AND d.merchant_id IS NOT NULL
-`
-
-func (q *Queries) AuditPayees(ctx context.Context, db DBTX, network string) ([]string, error) {
-	rows, err := db.Query(ctx, auditPayees, network)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []string{}
-	for rows.Next() {
-		var address string
-		if err := rows.Scan(&address); err != nil {
-			return nil, err
-		}
-		items = append(items, address)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
@@ -665,4 +658,22 @@ func (q *Queries) AuditUnbalanced(ctx context.Context, db DBTX) ([]string, error
 		return nil, err
 	}
 	return items, nil
+}
+
+const settledBlocks = `-- name: SettledBlocks :one
+SELECT min(block_number)::bigint AS first, max(block_number)::bigint AS last FROM settlements
+WHERE network = $1 AND status IN ('confirmed', 'final') AND NOT simulated HAVING count(*) > 0
+`
+
+type SettledBlocksRow struct {
+	First int64
+	Last  int64
+}
+
+// Where the first payment of a network is, and the last one; nothing where there is none.
+func (q *Queries) SettledBlocks(ctx context.Context, db DBTX, network string) (SettledBlocksRow, error) {
+	row := db.QueryRow(ctx, settledBlocks, network)
+	var i SettledBlocksRow
+	err := row.Scan(&i.First, &i.Last)
+	return i, err
 }

@@ -37,14 +37,20 @@ SELECT merchant_id FROM attempts WHERE id = @id;
 UPDATE merchants SET confirm_limit = @confirm_limit WHERE id = @id AND confirm_limit = @was;
 
 -- name: ReconciliationBegin :one
--- The first time there is nothing to go on from: whatever the books know of comes first.
-INSERT INTO reconciliations (network, block, began_at)
-VALUES (@network, coalesce((SELECT min(block_number) - 1 FROM settlements s WHERE s.network = @network AND s.status IN ('confirmed', 'final')), @head::bigint), @now::timestamptz)
+UPDATE reconciliations SET began_at = @now::timestamptz, ended_at = NULL WHERE network = @network RETURNING *;
+
+-- name: ReconciliationFirst :one
+-- The first time, of whatever processes are at it at once.
+INSERT INTO reconciliations (network, block, began_at) VALUES (@network, @block, @now::timestamptz)
 ON CONFLICT (network) DO UPDATE SET began_at = excluded.began_at, ended_at = NULL
 RETURNING *;
 
+-- name: ReconciliationAdvance :exec
+-- What was compared stays compared, also if the rest of this time fails.
+UPDATE reconciliations SET block = greatest(block, @block) WHERE network = @network;
+
 -- name: ReconciliationEnd :exec
-UPDATE reconciliations SET block = greatest(block, @block), from_block = @from_block, to_block = @to_block, matched = @matched, found = @found,
+UPDATE reconciliations SET from_block = @from_block, to_block = @to_block, matched = @matched, found = @found,
     differing = @differing, ended_at = @now::timestamptz, failed_at = NULL
 WHERE network = @network AND began_at = @began_at;
 
@@ -69,7 +75,7 @@ SELECT sqlc.embed(s), coalesce(b.amount, 0)::bigint AS booked, coalesce(g.amount
 FROM settlements s LEFT JOIN attempts a ON a.id = s.attempt_id
 LEFT JOIN LATERAL (
     SELECT sum(e.amount)::bigint AS amount FROM postings p JOIN entries e ON e.posting_id = p.id
-    WHERE p.source = s.id AND p.kind = 'sale' AND e.account IN ('wallet', 'deposit')) b ON true
+    WHERE p.source = s.id COLLATE "default" AND p.kind = 'sale' AND e.account IN ('wallet', 'deposit')) b ON true
 LEFT JOIN LATERAL (SELECT sum(l.amount)::bigint AS amount FROM sales l WHERE l.attempt_id = s.attempt_id AND l.settlement_id = s.id) g ON true
 WHERE s.network = @network AND s.status IN ('confirmed', 'final') AND NOT s.simulated
   AND s.block_number BETWEEN @from_block::bigint AND @to_block::bigint AND (s.block_number, s.id) > (@after_block::bigint, @after_id::text)
@@ -81,15 +87,9 @@ SELECT sqlc.embed(s), coalesce(b.amount, 0)::bigint AS booked, coalesce(g.amount
 FROM settlements s LEFT JOIN attempts a ON a.id = s.attempt_id
 LEFT JOIN LATERAL (
     SELECT sum(e.amount)::bigint AS amount FROM postings p JOIN entries e ON e.posting_id = p.id
-    WHERE p.source = s.id AND p.kind = 'sale' AND e.account IN ('wallet', 'deposit')) b ON true
+    WHERE p.source = s.id COLLATE "default" AND p.kind = 'sale' AND e.account IN ('wallet', 'deposit')) b ON true
 LEFT JOIN LATERAL (SELECT sum(l.amount)::bigint AS amount FROM sales l WHERE l.attempt_id = s.attempt_id AND l.settlement_id = s.id) g ON true
 WHERE s.id = @id;
-
--- name: ReconcilePayees :many
--- Where shops are paid on a network: their own proven addresses, and those that are kept for them.
-SELECT p.address, p.merchant_id::text AS merchant_id FROM payees p WHERE p.network = @network AND p.proven_at IS NOT NULL
-UNION
-SELECT d.address, d.merchant_id::text FROM deposit_addresses d WHERE d.network = @network AND d.merchant_id IS NOT NULL;
 
 -- name: ReconcileKnown :many
 -- Which of these transfers a settlement names, or whoever watches the chain has seen.
@@ -175,7 +175,8 @@ VALUES (@id, @merchant_id, @livemode, @kind, @attempt_id, @settlement_id, @payer
 ON CONFLICT DO NOTHING RETURNING *;
 
 -- name: ExceptionOfLog :one
-SELECT id FROM exceptions WHERE network = @network AND transaction = @transaction AND log_index = @log_index AND settlement_id IS NULL;
+SELECT id FROM exceptions WHERE network = @network AND transaction = @transaction AND log_index = @log_index AND settlement_id IS NULL
+    AND resolution NOT IN ('attached', 'reversed');
 
 -- name: ExceptionOfSettlement :one
 SELECT id FROM exceptions WHERE kind = @kind AND settlement_id = @settlement_id;
@@ -190,3 +191,15 @@ UPDATE exceptions SET attempt_id = @attempt_id WHERE id = @id;
 -- It may be mined once more, and is looked into then as if it had never been seen.
 UPDATE transfers SET state = 'gone', settlement_id = NULL
 WHERE network = @network AND transaction = @transaction AND settlement_id = @settlement_id::text;
+
+-- name: DriftSet :one
+-- Whether nobody knew.
+INSERT INTO drifts (merchant_id, network, amount, since) VALUES (@merchant_id, @network, @amount, @now::timestamptz)
+ON CONFLICT (merchant_id, network) DO UPDATE SET amount = excluded.amount
+RETURNING (xmax = 0)::bool AS fresh;
+
+-- name: DriftGone :execrows
+DELETE FROM drifts WHERE merchant_id = @merchant_id AND network = @network;
+
+-- name: DriftsOf :many
+SELECT * FROM drifts WHERE merchant_id = @merchant_id ORDER BY network;

@@ -330,6 +330,78 @@ func (q *Queries) DifferenceInsert(ctx context.Context, db DBTX, arg DifferenceI
 	return result.RowsAffected(), nil
 }
 
+const driftGone = `-- name: DriftGone :execrows
+DELETE FROM drifts WHERE merchant_id = $1 AND network = $2
+`
+
+type DriftGoneParams struct {
+	MerchantID id.Merchant
+	Network    string
+}
+
+func (q *Queries) DriftGone(ctx context.Context, db DBTX, arg DriftGoneParams) (int64, error) {
+	result, err := db.Exec(ctx, driftGone, arg.MerchantID, arg.Network)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const driftSet = `-- name: DriftSet :one
+INSERT INTO drifts (merchant_id, network, amount, since) VALUES ($1, $2, $3, $4::timestamptz)
+ON CONFLICT (merchant_id, network) DO UPDATE SET amount = excluded.amount
+RETURNING (xmax = 0)::bool AS fresh
+`
+
+type DriftSetParams struct {
+	MerchantID id.Merchant
+	Network    string
+	Amount     money.USDC
+	Now        time.Time
+}
+
+// Whether nobody knew.
+func (q *Queries) DriftSet(ctx context.Context, db DBTX, arg DriftSetParams) (bool, error) {
+	row := db.QueryRow(ctx, driftSet,
+		arg.MerchantID,
+		arg.Network,
+		arg.Amount,
+		arg.Now,
+	)
+	var fresh bool
+	err := row.Scan(&fresh)
+	return fresh, err
+}
+
+const driftsOf = `-- name: DriftsOf :many
+SELECT merchant_id, network, amount, since FROM drifts WHERE merchant_id = $1 ORDER BY network
+`
+
+func (q *Queries) DriftsOf(ctx context.Context, db DBTX, merchantID id.Merchant) ([]Drift, error) {
+	rows, err := db.Query(ctx, driftsOf, merchantID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Drift{}
+	for rows.Next() {
+		var i Drift
+		if err := rows.Scan(
+			&i.MerchantID,
+			&i.Network,
+			&i.Amount,
+			&i.Since,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const entriesToReverse = `-- name: EntriesToReverse :many
 SELECT e.posting_id, e.line, e.merchant_id, e.account, e.network, e.asset, e.amount, e.slot, e.created_at FROM postings p JOIN entries e ON e.posting_id = p.id WHERE p.source = $1 AND p.kind IN ('sale', 'gas', 'exception') ORDER BY e.posting_id, e.line
 `
@@ -475,6 +547,7 @@ func (q *Queries) ExceptionForUpdate(ctx context.Context, db DBTX, arg Exception
 
 const exceptionOfLog = `-- name: ExceptionOfLog :one
 SELECT id FROM exceptions WHERE network = $1 AND transaction = $2 AND log_index = $3 AND settlement_id IS NULL
+    AND resolution NOT IN ('attached', 'reversed')
 `
 
 type ExceptionOfLogParams struct {
@@ -688,45 +761,13 @@ func (q *Queries) ReconcileKnown(ctx context.Context, db DBTX, arg ReconcileKnow
 	return items, nil
 }
 
-const reconcilePayees = `-- name: ReconcilePayees :many
-SELECT p.address, p.merchant_id::text AS merchant_id FROM payees p WHERE p.network = $1 AND p.proven_at IS NOT NULL
-UNION
-SELECT d.address, d.merchant_id::text FROM deposit_addresses d WHERE d.network = $1 AND d.merchant_id IS NOT NULL
-`
-
-type ReconcilePayeesRow struct {
-	Address    string
-	MerchantID string
-}
-
-// Where shops are paid on a network: their own proven addresses, and those that are kept for them.
-func (q *Queries) ReconcilePayees(ctx context.Context, db DBTX, network string) ([]ReconcilePayeesRow, error) {
-	rows, err := db.Query(ctx, reconcilePayees, network)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []ReconcilePayeesRow{}
-	for rows.Next() {
-		var i ReconcilePayeesRow
-		if err := rows.Scan(&i.Address, &i.MerchantID); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const reconcileSettlement = `-- name: ReconcileSettlement :one
 SELECT s.id, s.merchant_id, s.attempt_id, s.claim_id, s.livemode, s.facilitator, s.status, s.network, s.asset, s.payer, s.nonce, s.pay_to, s.amount, s.simulated, s.transaction, s.block_number, s.block_hash, s.log_index, s.last_error, s.looks, s.lease_until, s.lease, s.created_at, s.updated_at, s.confirmed_at, s.again, s.reverted_at, s.unpaid_at, s.collected, s.fee, s.gas, s.lost_at, s.block_time, coalesce(b.amount, 0)::bigint AS booked, coalesce(g.amount, 0)::bigint AS sold, coalesce(a.amount, 0)::bigint AS priced,
     coalesce(a.status, '')::text AS purchase
 FROM settlements s LEFT JOIN attempts a ON a.id = s.attempt_id
 LEFT JOIN LATERAL (
     SELECT sum(e.amount)::bigint AS amount FROM postings p JOIN entries e ON e.posting_id = p.id
-    WHERE p.source = s.id AND p.kind = 'sale' AND e.account IN ('wallet', 'deposit')) b ON true
+    WHERE p.source = s.id COLLATE "default" AND p.kind = 'sale' AND e.account IN ('wallet', 'deposit')) b ON true
 LEFT JOIN LATERAL (SELECT sum(l.amount)::bigint AS amount FROM sales l WHERE l.attempt_id = s.attempt_id AND l.settlement_id = s.id) g ON true
 WHERE s.id = $1
 `
@@ -790,7 +831,7 @@ SELECT s.id, s.merchant_id, s.attempt_id, s.claim_id, s.livemode, s.facilitator,
 FROM settlements s LEFT JOIN attempts a ON a.id = s.attempt_id
 LEFT JOIN LATERAL (
     SELECT sum(e.amount)::bigint AS amount FROM postings p JOIN entries e ON e.posting_id = p.id
-    WHERE p.source = s.id AND p.kind = 'sale' AND e.account IN ('wallet', 'deposit')) b ON true
+    WHERE p.source = s.id COLLATE "default" AND p.kind = 'sale' AND e.account IN ('wallet', 'deposit')) b ON true
 LEFT JOIN LATERAL (SELECT sum(l.amount)::bigint AS amount FROM sales l WHERE l.attempt_id = s.attempt_id AND l.settlement_id = s.id) g ON true
 WHERE s.network = $1 AND s.status IN ('confirmed', 'final') AND NOT s.simulated
   AND s.block_number BETWEEN $2::bigint AND $3::bigint AND (s.block_number, s.id) > ($4::bigint, $5::text)
@@ -905,22 +946,32 @@ func (q *Queries) ReconciledSet(ctx context.Context, db DBTX, arg ReconciledSetP
 	return err
 }
 
+const reconciliationAdvance = `-- name: ReconciliationAdvance :exec
+UPDATE reconciliations SET block = greatest(block, $1) WHERE network = $2
+`
+
+type ReconciliationAdvanceParams struct {
+	Block   int64
+	Network string
+}
+
+// What was compared stays compared, also if the rest of this time fails.
+func (q *Queries) ReconciliationAdvance(ctx context.Context, db DBTX, arg ReconciliationAdvanceParams) error {
+	_, err := db.Exec(ctx, reconciliationAdvance, arg.Block, arg.Network)
+	return err
+}
+
 const reconciliationBegin = `-- name: ReconciliationBegin :one
-INSERT INTO reconciliations (network, block, began_at)
-VALUES ($1, coalesce((SELECT min(block_number) - 1 FROM settlements s WHERE s.network = $1 AND s.status IN ('confirmed', 'final')), $2::bigint), $3::timestamptz)
-ON CONFLICT (network) DO UPDATE SET began_at = excluded.began_at, ended_at = NULL
-RETURNING network, block, from_block, to_block, matched, found, differing, began_at, ended_at, failed_at
+UPDATE reconciliations SET began_at = $1::timestamptz, ended_at = NULL WHERE network = $2 RETURNING network, block, from_block, to_block, matched, found, differing, began_at, ended_at, failed_at
 `
 
 type ReconciliationBeginParams struct {
-	Network string
-	Head    int64
 	Now     time.Time
+	Network string
 }
 
-// The first time there is nothing to go on from: whatever the books know of comes first.
 func (q *Queries) ReconciliationBegin(ctx context.Context, db DBTX, arg ReconciliationBeginParams) (Reconciliation, error) {
-	row := db.QueryRow(ctx, reconciliationBegin, arg.Network, arg.Head, arg.Now)
+	row := db.QueryRow(ctx, reconciliationBegin, arg.Now, arg.Network)
 	var i Reconciliation
 	err := row.Scan(
 		&i.Network,
@@ -938,13 +989,12 @@ func (q *Queries) ReconciliationBegin(ctx context.Context, db DBTX, arg Reconcil
 }
 
 const reconciliationEnd = `-- name: ReconciliationEnd :exec
-UPDATE reconciliations SET block = greatest(block, $1), from_block = $2, to_block = $3, matched = $4, found = $5,
-    differing = $6, ended_at = $7::timestamptz, failed_at = NULL
-WHERE network = $8 AND began_at = $9
+UPDATE reconciliations SET from_block = $1, to_block = $2, matched = $3, found = $4,
+    differing = $5, ended_at = $6::timestamptz, failed_at = NULL
+WHERE network = $7 AND began_at = $8
 `
 
 type ReconciliationEndParams struct {
-	Block     int64
 	FromBlock int64
 	ToBlock   int64
 	Matched   int64
@@ -957,7 +1007,6 @@ type ReconciliationEndParams struct {
 
 func (q *Queries) ReconciliationEnd(ctx context.Context, db DBTX, arg ReconciliationEndParams) error {
 	_, err := db.Exec(ctx, reconciliationEnd,
-		arg.Block,
 		arg.FromBlock,
 		arg.ToBlock,
 		arg.Matched,
@@ -1018,6 +1067,37 @@ func (q *Queries) ReconciliationFigures(ctx context.Context, db DBTX) ([]Reconci
 		return nil, err
 	}
 	return items, nil
+}
+
+const reconciliationFirst = `-- name: ReconciliationFirst :one
+INSERT INTO reconciliations (network, block, began_at) VALUES ($1, $2, $3::timestamptz)
+ON CONFLICT (network) DO UPDATE SET began_at = excluded.began_at, ended_at = NULL
+RETURNING network, block, from_block, to_block, matched, found, differing, began_at, ended_at, failed_at
+`
+
+type ReconciliationFirstParams struct {
+	Network string
+	Block   int64
+	Now     time.Time
+}
+
+// The first time, of whatever processes are at it at once.
+func (q *Queries) ReconciliationFirst(ctx context.Context, db DBTX, arg ReconciliationFirstParams) (Reconciliation, error) {
+	row := db.QueryRow(ctx, reconciliationFirst, arg.Network, arg.Block, arg.Now)
+	var i Reconciliation
+	err := row.Scan(
+		&i.Network,
+		&i.Block,
+		&i.FromBlock,
+		&i.ToBlock,
+		&i.Matched,
+		&i.Found,
+		&i.Differing,
+		&i.BeganAt,
+		&i.EndedAt,
+		&i.FailedAt,
+	)
+	return i, err
 }
 
 const reconciliationsOf = `-- name: ReconciliationsOf :many
