@@ -9,9 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ethereum/go-ethereum/accounts"
 	"github.com/ethereum/go-ethereum/common"
-	"github.com/ethereum/go-ethereum/crypto"
 )
 
 // ErrMessage is wrapped by every refusal of a signed sign-in message.
@@ -246,27 +244,4 @@ func (m Message) Check(origin string, chains []uint64, now time.Time) error {
 		return fmt.Errorf("%w: it is not valid yet", ErrMessage)
 	}
 	return nil
-}
-
-// personalDigest is what `personal_sign` signs (EIP-191, version 0x45).
-func personalDigest(text string) common.Hash {
-	return common.BytesToHash(accounts.TextHash([]byte(text)))
-}
-
-// signedBy tells whether an account without code made this signature of the text: 65 bytes, low s.
-func signedBy(address common.Address, text string, signature []byte) bool {
-	if len(signature) != crypto.SignatureLength {
-		return false
-	}
-	sig := append([]byte(nil), signature...)
-	if sig[64] >= 27 {
-		sig[64] -= 27
-	}
-	r, s := common.BytesToHash(sig[:32]).Big(), common.BytesToHash(sig[32:64]).Big()
-	if sig[64] > 1 || !crypto.ValidateSignatureValues(sig[64], r, s, true) {
-		return false
-	}
-	digest := personalDigest(text)
-	key, err := crypto.SigToPub(digest[:], sig)
-	return err == nil && crypto.PubkeyToAddress(*key) == address
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/jackc/pgx/v5"
 
+	"xsynesis/evm"
 	"xsynesis/id"
 	"xsynesis/queries"
 	"xsynesis/x402"
@@ -100,10 +101,10 @@ func (g *Gate) SignedBy(ctx context.Context, purpose Purpose, person id.Person, 
 	if _, err := g.take(ctx, purpose, m.Nonce, person); err != nil {
 		return Proof{}, err
 	}
-	if signedBy(m.Address, s.Message, signature) {
+	if evm.SignedText(m.Address, s.Message, signature) {
 		return Proof{Address: m.Address}, nil
 	}
-	err = g.chain(m.ChainID).CheckContractSignature(ctx, m.Address, personalDigest(s.Message), signature)
+	err = g.chain(m.ChainID).CheckContractSignature(ctx, m.Address, evm.TextDigest(s.Message), signature)
 	var invalid *x402.Invalid
 	if errors.As(err, &invalid) {
 		return Proof{}, ErrSignature

@@ -36,6 +36,7 @@ type Came struct {
 	Payer       string
 	At          time.Time
 	Decision    string // of the shop; empty while there is none
+	Named       bool   // nothing but the buyer says that it is for this purchase: he has named its transaction
 }
 
 var (
@@ -50,7 +51,8 @@ const (
 	manualLeast = money.One / 10 // what a purchase costs at least that is paid by a plain transfer
 	manualMost  = 9_999          // base units that its amount is above the price, at most
 	manualShare = 100            // and not more than this part of the price
-	manualTries = 32             // amounts that are drawn at a time
+	manualDrawn = 32             // amounts that are drawn at first; if all of them are taken, all that there are
+	manualTries = 4              // draws, as another buyer may take the same amount at the same moment
 	manualKept  = 24 * time.Hour // how long an amount names a purchase that is over
 )
 
@@ -103,9 +105,13 @@ func (s *Service) openManualTx(ctx context.Context, tx pgx.Tx, attempt id.Attemp
 	if !watched || a.Amount < manualLeast || a.Direct || a.Simulated {
 		return row, ErrNoTransfer
 	}
-	for range 2 { // another buyer may draw the same at the same moment
+	for try := range manualTries {
+		drawn := manualDrawn
+		if try > 0 {
+			drawn = manualMost
+		}
 		row, err = q.ManualOpen(ctx, tx, queries.ManualOpenParams{
-			AttemptID: a.ID, Network: a.Network, PayTo: a.PayTo, Now: now, KeptUntil: a.ExpiresAt.Add(manualKept), Amounts: drawAmounts(a.Amount),
+			AttemptID: a.ID, Network: a.Network, PayTo: a.PayTo, Now: now, KeptUntil: a.ExpiresAt.Add(manualKept), Amounts: drawAmounts(a.Amount, drawn),
 		})
 		if !errors.Is(err, pgx.ErrNoRows) {
 			return row, err
@@ -114,18 +120,22 @@ func (s *Service) openManualTx(ctx context.Context, tx pgx.Tx, attempt id.Attemp
 	return row, ErrCrowded
 }
 
-// drawAmounts are amounts a little above a price, any as likely as any other.
-func drawAmounts(price money.USDC) []int64 {
-	above := big.NewInt(min(manualMost, int64(price)/manualShare))
-	all := make([]int64, manualTries)
+// drawAmounts are amounts a little above a price, at most so many, each once and any as likely as any other.
+func drawAmounts(price money.USDC, most int) []int64 {
+	all := make([]int64, min(manualMost, int64(price)/manualShare))
 	for i := range all {
-		n, err := rand.Int(rand.Reader, above)
+		all[i] = int64(price) + 1 + int64(i)
+	}
+	drawn := min(most, len(all))
+	for i := range drawn {
+		n, err := rand.Int(rand.Reader, big.NewInt(int64(len(all)-i)))
 		if err != nil {
 			panic(err) // the system has no randomness
 		}
-		all[i] = int64(price) + 1 + n.Int64()
+		other := i + int(n.Int64())
+		all[i], all[other] = all[other], all[i]
 	}
-	return all
+	return all[:drawn]
 }
 
 func manual(row queries.ManualAmount) Manual {
@@ -147,12 +157,16 @@ func (s *Service) ManualOf(ctx context.Context, attempt id.Attempt) (Manual, err
 		return Manual{}, fmt.Errorf("transfer for %s: %w", attempt, err)
 	}
 	m := manual(row)
-	came, err := q.TransfersAscribed(ctx, s.pool, string(attempt))
+	came, err := q.TransfersAscribed(ctx, s.pool, queries.TransfersAscribedParams{
+		AttemptID: string(attempt), Network: row.Network, Told: row.Told, PayTo: row.PayTo, Since: row.OpenedAt.Add(-blockSlack),
+	})
 	if err != nil {
 		return Manual{}, fmt.Errorf("what came for %s: %w", attempt, err)
 	}
 	for _, c := range came {
-		m.Came = append(m.Came, Came{Amount: c.Amount, Kind: c.Kind, Transaction: c.Transaction, Payer: c.Payer, At: c.CreatedAt, Decision: c.Resolution})
+		m.Came = append(m.Came, Came{
+			Amount: c.Amount, Kind: c.Kind, Transaction: c.Transaction, Payer: c.Payer, At: c.CreatedAt, Decision: c.Resolution, Named: !c.Ascribed,
+		})
 		m.Told = slices.DeleteFunc(m.Told, func(hash common.Hash) bool { return hash.Hex() == c.Transaction })
 	}
 	return m, nil
@@ -174,10 +188,10 @@ func (TransferArgs) InsertOpts() river.InsertOpts {
 // Tell notes a transaction that a buyer says is his, and has somebody look at it at once. It proves nothing: what pays is
 // the amount. Errors: [ErrNotFound] where no transfer is awaited.
 func (s *Service) Tell(ctx context.Context, attempt id.Attempt, transaction common.Hash) error {
-	var merchant id.Merchant
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+	var row queries.ManualAmount
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
 		q := queries.New()
-		row, err := q.ManualByAttempt(ctx, tx, attempt)
+		row, err = q.ManualByAttempt(ctx, tx, attempt)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return ErrNotFound
 		}
@@ -188,32 +202,32 @@ func (s *Service) Tell(ctx context.Context, attempt id.Attempt, transaction comm
 		if err != nil || n == 0 {
 			return err
 		}
-		if merchant, err = s.ascribeTx(ctx, tx, row, transaction); err != nil {
-			return err
-		}
 		_, err = s.jobs.InsertTx(ctx, tx, TransferArgs{Attempt: attempt}, nil)
 		return err
 	})
+	if err == nil {
+		err = s.ascribe(ctx, row, transaction)
+	}
 	if err != nil {
 		return fmt.Errorf("note a transfer for %s: %w", attempt, err)
-	}
-	if merchant != "" {
-		s.hub.Changed(attempt, merchant)
 	}
 	return nil
 }
 
-// ascribeTx tells the shop which purchase money was meant for that is on its list already. It stays there: anybody can name
-// a transaction that he sees.
-func (s *Service) ascribeTx(ctx context.Context, tx pgx.Tx, row queries.ManualAmount, transaction common.Hash) (id.Merchant, error) {
-	x, err := queries.New().ExceptionAscribe(ctx, tx, queries.ExceptionAscribeParams{
+// ascribe tells the shop which purchase money was meant for that is on its list already. It stays there: anybody can name a
+// transaction that he sees.
+func (s *Service) ascribe(ctx context.Context, row queries.ManualAmount, transaction common.Hash) error {
+	x, err := queries.New().ExceptionAscribe(ctx, s.pool, queries.ExceptionAscribeParams{
 		AttemptID: string(row.AttemptID), Wanted: int64(row.Amount), Network: row.Network, Transaction: transaction.Hex(), PayTo: row.PayTo,
 		Since: row.OpenedAt.Add(-blockSlack),
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
-		return "", nil
+		return nil
 	}
-	return x.MerchantID, err
+	if err == nil {
+		s.hub.Changed(row.AttemptID, x.MerchantID)
+	}
+	return err
 }
 
 // LookForTransfer looks at the transactions that a buyer says are his, and asks for another look while one is not mined.
@@ -236,6 +250,11 @@ func (s *Service) LookForTransfer(ctx context.Context, attempt id.Attempt) error
 			return fmt.Errorf("transfer for %s: %w", attempt, err)
 		}
 		waits = waits || !seen
+		if seen { // it may have been listed in the moment in which it was told
+			if err := s.ascribe(ctx, row, common.HexToHash(told)); err != nil {
+				return fmt.Errorf("transfer for %s: %w", attempt, err)
+			}
+		}
 	}
 	if waits && s.now().Before(row.OpenedAt.Add(tellPatience)) {
 		return river.JobSnooze(again)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -71,18 +72,35 @@ func (s *Service) watcherOf(ctx context.Context, network string) (watcher, error
 	return w, nil
 }
 
-// arrive takes in a transfer to a shop, whoever saw it, any number of times: as the payment that it is, or as money that the
-// shop has to decide on. What is seen proves nothing; the receipt of its transaction does.
-func (s *Service) arrive(ctx context.Context, network evm.Network, t evm.Proof) error {
-	w, err := s.watcherOf(ctx, network.ID)
-	if err != nil {
-		return err
-	}
-	_, err = s.takeIn(ctx, w, t.Transaction)
-	return err
+// pays tells whether a transfer brought money to a shop. What left the address that is kept for the same shop is a payout or a
+// refund, which the books follow by itself.
+func (w watcher) pays(t evm.Proof) bool {
+	to, ok := w.of[t.Payee]
+	from := w.of[t.Payer]
+	return ok && t.Value > 0 && (!from.Collects || from.MerchantID != to.MerchantID)
 }
 
-// takeIn takes in what a transaction brought to shops, and tells whether the chain has it.
+// early tells whether a time is before an address was a shop's: whatever came then is of no matter to it.
+func (w watcher) early(payee common.Address, at time.Time) bool {
+	return at.Before(w.of[payee].Since.Add(-blockSlack))
+}
+
+// inTime leaves out what came early.
+func (w watcher) inTime(ctx context.Context, all []evm.Proof) ([]evm.Proof, error) {
+	numbers := make([]uint64, len(all))
+	for i, t := range all {
+		numbers[i] = t.Block
+	}
+	slices.Sort(numbers)
+	times, err := w.chain.BlockTimes(ctx, slices.Compact(numbers))
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(all, func(t evm.Proof) bool { return w.early(t.Payee, times[t.Block]) }), nil
+}
+
+// takeIn takes in what a transaction brought to shops, whoever saw it, any number of times: as the payment that it is, or as
+// money that the shop has to decide on. What was seen proves nothing; the receipt does. It tells whether the chain has it.
 func (s *Service) takeIn(ctx context.Context, w watcher, transaction common.Hash) (bool, error) {
 	arrivals, err := w.chain.Arrivals(ctx, transaction, w.at)
 	if errors.Is(err, evm.ErrUnproven) {
@@ -92,25 +110,41 @@ func (s *Service) takeIn(ctx context.Context, w watcher, transaction common.Hash
 		return false, err
 	}
 	for _, t := range arrivals {
-		if err := s.take(ctx, w, t); err != nil {
+		if err := s.takeOrKeep(ctx, w, t); err != nil {
 			return true, fmt.Errorf("take in %s: %w", t.Transaction, err)
 		}
 	}
 	return true, nil
 }
 
+// takeOrKeep leaves for later what something is wrong with: the transfers after it are read all the same.
+func (s *Service) takeOrKeep(ctx context.Context, w watcher, t evm.Arrival) error {
+	err := s.take(ctx, w, t)
+	if err == nil || errors.Is(err, evm.ErrUnavailable) || ctx.Err() != nil {
+		return err
+	}
+	slog.ErrorContext(ctx, "a transfer cannot be recorded", "merchant", w.of[t.Payee].MerchantID, "amount", t.Value, "tx", t.Transaction.Hex(), "error", err)
+	if kept := s.awaitTransfer(ctx, transferred{Arrival: t, network: w.chain.Network(), to: w.of[t.Payee]}); kept != nil {
+		return errors.Join(err, kept)
+	}
+	return nil
+}
+
 func (s *Service) take(ctx context.Context, w watcher, t evm.Arrival) error {
 	to := w.of[t.Payee]
-	if t.Value <= 0 || t.Time.Before(to.Since.Add(-blockSlack)) {
+	if !w.pays(t.Proof) || w.early(t.Payee, t.Time) {
 		return nil // of no matter to the shop that has the address now
 	}
-	if w.of[t.Payer].Collects {
-		return nil // a payout, which the books follow by itself
-	}
+	fault.At(fault.TransferSeen)
 	arrival := transferred{Arrival: t, network: w.chain.Network(), to: to}
 	known, err := s.takeSigned(ctx, &arrival)
-	if err != nil || known {
+	if err != nil {
 		return err
+	}
+	if known {
+		return queries.New().TransferExplained(ctx, s.pool, queries.TransferExplainedParams{
+			Network: w.network(), Transaction: t.Transaction.Hex(), Position: int32(t.Position),
+		})
 	}
 	return s.takePlain(ctx, arrival)
 }
@@ -121,6 +155,7 @@ type transferred struct {
 	network evm.Network
 	to      queries.WatchedAddressesRow
 	attempt *id.Attempt // that it was signed for, though it does not pay it
+	again   bool        // the chain had taken it back
 }
 
 // takeSigned records a payment that moved by a signature for us: its worker may have died, or somebody else sent it.
@@ -240,9 +275,11 @@ func (s *Service) takePlain(ctx context.Context, t transferred) error {
 		}
 		return err
 	})
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
+	}
+	fault.At(fault.TransferRecorded)
+	switch {
 	case v.moved != nil:
 		return s.moved(ctx, *v.moved, t.Proof)
 	case v.sold.ID != "":
@@ -271,6 +308,7 @@ func (s *Service) decideTx(ctx context.Context, tx pgx.Tx, t transferred, v *ver
 	if row.State != "seen" && row.State != "gone" {
 		return nil
 	}
+	t.again = row.State == "gone"
 	settlement, err := q.SettlementByLog(ctx, tx, queries.SettlementByLogParams{Network: t.network.ID, Transaction: row.Transaction, LogIndex: int32(t.LogIndex)})
 	if err == nil {
 		return t.closeTx(ctx, tx, "settled", &settlement, nil)
@@ -328,8 +366,10 @@ func (s *Service) namedTx(ctx context.Context, tx pgx.Tx, t transferred, attempt
 	switch was := Status(a.Status); {
 	case was.UnderWay(): // by a signature, which may be refused yet: the next look decides
 		return nil
-	case !was.CanBecome(Settled) && !was.CanBecome(SettledLate):
+	case was.Paid():
 		return s.exceptTransferTx(ctx, tx, t, paidTwice, &a.ID, v)
+	case !was.CanBecome(Settled) && !was.CanBecome(SettledLate):
+		return s.exceptTransferTx(ctx, tx, t, unmatched, &a.ID, v)
 	}
 	sold, settlement, err := s.sellForTx(ctx, tx, a, t)
 	if err != nil {
@@ -372,7 +412,7 @@ func (s *Service) unnamedTx(ctx context.Context, tx pgx.Tx, t transferred, v *ve
 	switch {
 	case err != nil:
 		return err
-	case meant == nil && t.Value < dust:
+	case meant == nil && t.Value < dust && !t.again: // the books had it once: by the list they may have it again
 		return s.sweepDustTx(ctx, tx, t)
 	case meant == nil:
 		return s.exceptTransferTx(ctx, tx, t, unmatched, nil, v)
@@ -431,10 +471,15 @@ func (s *Service) sweepDustTx(ctx context.Context, tx pgx.Tx, t transferred) err
 	}
 	asset := lower(t.network.Token.Address)
 	return ledger.PostTx(ctx, tx, s.now(), ledger.Posting{
-		Merchant: t.to.MerchantID, Kind: ledger.Exceptional, Source: fmt.Sprintf("dust %s %s %d", t.network.ID, t.Transaction.Hex(), t.Position),
+		Merchant: t.to.MerchantID, Kind: ledger.Exceptional, Source: dustSource(t.network.ID, t.Transaction.Hex(), int32(t.Position)),
 		Entries: []ledger.Entry{
 			{Account: ledger.Deposit, Network: t.network.ID, Asset: asset, Amount: t.Value},
 			{Account: ledger.Exceptions, Network: t.network.ID, Asset: asset, Amount: -t.Value},
 		},
 	})
+}
+
+// dustSource names dust in the books.
+func dustSource(network, transaction string, position int32) string {
+	return fmt.Sprintf("dust %s %s %d", network, transaction, position)
 }

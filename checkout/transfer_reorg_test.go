@@ -112,13 +112,19 @@ func TestATransferThatIsGoneForGoodIsStruck(t *testing.T) {
 	require.Equal(t, checkout.Settled, s.status(t, a.ID))
 }
 
+// keepsAt has the shop's money kept at an address.
+func (s *testShop) keepsAt(t *testing.T, kept common.Address) {
+	t.Helper()
+	s.exec(t, `INSERT INTO deposit_addresses (network, address, sealed, merchant_id, created_at, assigned_at)
+		VALUES ($1, lower($2), '\x00', $3, now() - interval '1 minute', now() - interval '1 minute')`, sepolia, kept.Hex(), s.merchant)
+	s.exec(t, `UPDATE payees SET collects = true`)
+}
+
 func TestATransferToAKeptAddressIsInTheBooks(t *testing.T) {
 	t.Parallel()
 	s := newShopWith(t, plan{quiet: true})
 	kept := addressOf(newKey())
-	s.exec(t, `INSERT INTO deposit_addresses (network, address, sealed, merchant_id, created_at, assigned_at)
-		VALUES ($1, lower($2), '\x00', $3, now() - interval '1 minute', now() - interval '1 minute')`, sepolia, kept.Hex(), s.merchant)
-	s.exec(t, `UPDATE payees SET collects = true`)
+	s.keepsAt(t, kept)
 	a, m := s.open(t)
 	require.Equal(t, kept, a.PayTo)
 	payer := newSpender(t, 10*money.One)

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"xsynesis/evm"
+	"xsynesis/fault"
 	"xsynesis/id"
 	"xsynesis/ledger"
 	"xsynesis/queries"
@@ -218,6 +219,9 @@ func (s *Service) readSpan(ctx context.Context, w watcher, from, until, head uin
 			return err
 		}
 	}
+	if len(taken) > 0 {
+		fault.At(fault.TransfersRead)
+	}
 	return nil
 }
 
@@ -357,8 +361,14 @@ func (s *Service) loseTransfer(ctx context.Context, row queries.Transfer) error 
 		err = q.TransferDecide(ctx, tx, queries.TransferDecideParams{
 			Network: row.Network, Transaction: row.Transaction, Position: row.Position, State: "gone", ExceptionID: row.ExceptionID,
 		})
-		if err != nil || row.ExceptionID == nil {
+		if err != nil {
 			return err
+		}
+		if row.State == "dust" {
+			return ledger.ReverseTx(ctx, tx, now, row.MerchantID, dustSource(row.Network, row.Transaction, row.Position))
+		}
+		if row.ExceptionID == nil {
+			return nil
 		}
 		_, err = q.ExceptionTakenBack(ctx, tx, queries.ExceptionTakenBackParams{ID: *row.ExceptionID, Now: now})
 		if errors.Is(err, pgx.ErrNoRows) {

@@ -86,14 +86,26 @@ const (
 // WebhookSteps lists them; a payment does not meet them.
 var WebhookSteps = []Step{WebhookClaimed, WebhookAnswered, WebhookRecorded}
 
-// TransferTaken is when it is written what a plain transfer is, not committed.
-const TransferTaken Step = "transfer.taken"
+// The moments in which somebody sees a plain transfer, in their order.
+const (
+	TransferSeen     Step = "transfer.seen"     // the chain shows it, nothing is written
+	TransferTaken    Step = "transfer.taken"    // it is written what it is, not committed
+	TransferRecorded Step = "transfer.recorded" // that is committed, nobody was told
+	TransfersRead    Step = "transfers.read"    // all of some blocks are recorded; whoever is next reads them again
+)
+
+// TransferSteps lists them.
+var TransferSteps = []Step{TransferSeen, TransferTaken, TransferRecorded, TransfersRead}
 
 // The moments in which a payment is looked for whose block is gone.
 const (
 	PaymentLost Step = "payment.lost" // it is noted, the payment was not sent again
 	Reversing   Step = "reversing"    // the settlement is reversed, not committed
+	Reversed    Step = "reversed"     // all is committed, nobody was told
 )
+
+// ReversalSteps lists them.
+var ReversalSteps = []Step{PaymentLost, Reversing, Reversed}
 
 // The moments of a refund, in their order; what a worker sends meets those of a payout between the second and the third.
 const (
@@ -106,14 +118,27 @@ const (
 // RefundSteps lists them.
 var RefundSteps = []Step{RefundCreating, RefundCreated, RefundProven, RefundRecorded}
 
-var armed atomic.Pointer[Step]
+// arming is a step, and how often it is still met before the process dies there.
+type arming struct {
+	step Step
+	left atomic.Int64
+}
+
+var armed atomic.Pointer[arming]
 
 // Arm makes the next [At] of this step kill the process with SIGKILL.
-func Arm(s Step) { armed.Store(&s) }
+func Arm(s Step) { ArmNth(s, 1) }
+
+// ArmNth is [Arm] for where the step is met for the nth time from now.
+func ArmNth(s Step, n int64) {
+	a := &arming{step: s}
+	a.left.Store(n)
+	armed.Store(a)
+}
 
 // At dies here if this step is armed.
 func At(s Step) {
-	if p := armed.Load(); p != nil && *p == s {
+	if a := armed.Load(); a != nil && a.step == s && a.left.Add(-1) == 0 {
 		_ = syscall.Kill(syscall.Getpid(), syscall.SIGKILL)
 		select {} // the signal is on its way; nothing after this line may run
 	}

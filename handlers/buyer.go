@@ -249,8 +249,11 @@ func (h *Handlers) purchasePage(c echo.Context, purchase checkout.Purchase) erro
 	return h.purchasePageOf(c, http.StatusOK, purchase, c.QueryParam("k"), refusedFields{})
 }
 
-// refusedFields are what a buyer typed that was refused.
-type refusedFields struct{ tip, hash views.Field }
+// refusedFields are what a buyer typed that was refused, or asked for and cannot have.
+type refusedFields struct {
+	tip, hash views.Field
+	crowded   bool // no amount is left by which a transfer could name his purchase
+}
 
 // purchasePageOf is a purchase's page, for whoever has the buyer's token k, with what was refused.
 func (h *Handlers) purchasePageOf(c echo.Context, status int, purchase checkout.Purchase, k string, refused refusedFields) error {
@@ -272,7 +275,7 @@ func (h *Handlers) purchasePageOf(c echo.Context, status int, purchase checkout.
 	if err := h.viewRefunds(c, &v, purchase); err != nil {
 		return err
 	}
-	v.Transfer.Hash = refused.hash
+	v.Transfer.Hash, v.Transfer.Crowded = refused.hash, refused.crowded
 	c.Response().Header().Set("Cache-Control", "private, no-cache")
 	if purchase.Status == checkout.Open {
 		c.Response().Header().Set(x402.HeaderRequired, x402.Header("Payment required", h.Checkout.Requirement(purchase.Attempt)))

@@ -18,22 +18,31 @@ import (
 	"xsynesis/views"
 )
 
-// transfer tells a buyer how to send the money himself, or notes the transaction that he says is his.
+// transfer tells a buyer how to send the money himself, or notes the transaction that he says is his. With a signature of
+// the wallet that sent it, it is his.
 func (h *Handlers) transfer(c echo.Context) error {
 	attempt, err := id.Parse[id.Attempt](c.Param("attempt"))
 	if err != nil {
 		return checkout.ErrNotFound
 	}
 	c.Response().Header().Set("Cache-Control", "no-store")
-	typed := strings.TrimSpace(c.FormValue("hash"))
-	if typed != "" {
+	typed, signature := strings.TrimSpace(c.FormValue("hash")), strings.TrimSpace(c.FormValue("signature"))
+	switch {
+	case signature != "":
+		err = h.claimTransfer(c, attempt, typed, signature)
+	case typed != "":
 		err = h.tellTransfer(c, attempt, typed)
-	} else {
+	default:
 		_, err = h.Checkout.OpenManual(c.Request().Context(), attempt)
 	}
 	switch {
 	case errors.Is(err, errNoTransaction) && wantsPage(c.Request()):
-		return h.transferRefused(c, attempt, typed)
+		return h.transferRefused(c, attempt, http.StatusUnprocessableEntity, refusedFields{
+			hash: views.Field{Value: typed, Problem: "That is no transaction's number. It begins with 0x and has 64 more characters."},
+		})
+	case errors.Is(err, checkout.ErrCrowded) && wantsPage(c.Request()):
+		askForPatience(c, http.StatusServiceUnavailable)
+		return h.transferRefused(c, attempt, http.StatusServiceUnavailable, refusedFields{crowded: true})
 	case err == nil, errors.Is(err, checkout.ErrNotOpen): // its page says what it is by now
 		return c.Redirect(http.StatusSeeOther, views.PurchasePath(string(attempt), c.QueryParam("k"))+"#transfer")
 	}
@@ -55,22 +64,40 @@ var errNoTransaction = errors.New("handlers: no transaction")
 // transactionText finds the number in what is typed: explorers' addresses hold it, too.
 var transactionText = regexp.MustCompile(`(?i)0x[0-9a-f]{64}(?:[^0-9a-f]|$)`)
 
-func (h *Handlers) tellTransfer(c echo.Context, attempt id.Attempt, typed string) error {
+func transactionOf(typed string) (common.Hash, error) {
 	found := transactionText.FindString(typed)
 	if found == "" {
-		return errNoTransaction
+		return common.Hash{}, errNoTransaction
 	}
-	return h.Checkout.Tell(c.Request().Context(), attempt, common.HexToHash(found[:2+2*common.HashLength]))
+	return common.HexToHash(found[:2+2*common.HashLength]), nil
 }
 
-func (h *Handlers) transferRefused(c echo.Context, attempt id.Attempt, typed string) error {
+func (h *Handlers) tellTransfer(c echo.Context, attempt id.Attempt, typed string) error {
+	transaction, err := transactionOf(typed)
+	if err != nil {
+		return err
+	}
+	return h.Checkout.Tell(c.Request().Context(), attempt, transaction)
+}
+
+func (h *Handlers) claimTransfer(c echo.Context, attempt id.Attempt, typed, signature string) error {
+	transaction, err := transactionOf(typed)
+	if err != nil {
+		return err
+	}
+	signed, err := hexutil.Decode(signature)
+	if err != nil {
+		return checkout.ErrNotSender
+	}
+	return h.Checkout.Claim(c.Request().Context(), attempt, transaction, signed)
+}
+
+func (h *Handlers) transferRefused(c echo.Context, attempt id.Attempt, status int, refused refusedFields) error {
 	p, err := h.Checkout.Purchase(c.Request().Context(), attempt)
 	if err != nil {
 		return err
 	}
-	return h.purchasePageOf(c, http.StatusUnprocessableEntity, p, c.QueryParam("k"), refusedFields{
-		hash: views.Field{Value: typed, Problem: "That is no transaction's number. It begins with 0x and has 64 more characters."},
-	})
+	return h.purchasePageOf(c, status, p, c.QueryParam("k"), refused)
 }
 
 // viewTransfer adds how a purchase may be paid by a transfer of the buyer's own, and what came instead.
@@ -96,9 +123,13 @@ func (h *Handlers) viewTransfer(c echo.Context, v *views.PurchaseView, p checkou
 		v.Transfer.Told = append(v.Transfer.Told, told.Hex())
 	}
 	for _, came := range m.Came {
-		v.Transfer.Came = append(v.Transfer.Came, views.CameView{
-			Amount: came.Amount, Missing: m.Amount - came.Amount, Transaction: came.Transaction, Decision: came.Decision,
-		})
+		shown := views.CameView{
+			Amount: came.Amount, Missing: m.Amount - came.Amount, Named: came.Named, Transaction: came.Transaction, Decision: came.Decision,
+		}
+		if came.Decision == "" && came.Amount >= p.Amount {
+			shown.Claim = h.Checkout.ClaimText(p.Attempt, common.HexToHash(came.Transaction))
+		}
+		v.Transfer.Came = append(v.Transfer.Came, shown)
 	}
 	v.Transfer.Code, err = views.NewQR(transferURI(p, m.Amount))
 	return err

@@ -83,6 +83,8 @@ var replies = []reply{
 	{checkout.ErrReversed, 409, "reversed", "The network took this payment back."},
 	{checkout.ErrNoTransfer, 409, "no_transfer", "This purchase cannot be paid by a transfer of your own. Pay it with your wallet."},
 	{checkout.ErrCrowded, 503, "transfers_crowded", "Too many transfers of this amount are awaited. Pay with your wallet, or try again later."},
+	{checkout.ErrNothingCame, 409, "nothing_came", "Nothing has come by this transaction that this purchase could be paid with. If it is fresh, try again in a minute."},
+	{checkout.ErrNotSender, 403, "not_the_sender", "Another wallet sent this transfer. Choose the one that sent it."},
 	{errNoTransaction, 400, "invalid_hash", "That is no transaction's number. It begins with 0x and has 64 more characters."},
 	{checkout.ErrNotOpen, 409, "not_open", "This purchase is no longer open."},
 	{checkout.ErrCharged, 409, "charged", "This sale is being paid, or is paid."},

@@ -38,5 +38,10 @@ ALTER TABLE exceptions DROP CONSTRAINT exceptions_kind_check,
     ADD CONSTRAINT exceptions_kind_check CHECK (kind IN ('late_sold_out', 'late_declined', 'unmatched', 'underpaid', 'overpaid', 'paid_twice', 'missing', 'mismatch')),
     ADD CONSTRAINT exceptions_resolution_check CHECK (resolution IN ('', 'accepted', 'attached', 'refunded', 'ignored', 'returned', 'matched', 'reversed')),
     ADD CHECK (settlement_id IS NOT NULL OR log_index IS NOT NULL);
-CREATE UNIQUE INDEX exceptions_of_settlement ON exceptions (kind, settlement_id) WHERE settlement_id IS NOT NULL;
-CREATE UNIQUE INDEX exceptions_log ON exceptions (network, transaction, log_index) WHERE log_index IS NOT NULL AND settlement_id IS NULL;
+CREATE UNIQUE INDEX exceptions_of_settlement ON exceptions (settlement_id, kind) WHERE settlement_id IS NOT NULL;
+CREATE UNIQUE INDEX exceptions_log ON exceptions (network, transaction, log_index)
+    WHERE log_index IS NOT NULL AND settlement_id IS NULL AND resolution NOT IN ('attached', 'reversed'); -- what the chain took back may come again
+-- The page of a purchase shows what came for it, also when somebody has decided on that, and what its buyer says is his.
+DROP INDEX exceptions_of_attempt;
+CREATE INDEX exceptions_of_attempt ON exceptions (attempt_id) WHERE attempt_id IS NOT NULL;
+CREATE INDEX exceptions_of_transaction ON exceptions (transaction);

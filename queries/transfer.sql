@@ -18,13 +18,16 @@ UPDATE watch_points SET block = @block, block_hash = @block_hash, checked = @che
 UPDATE watch_points SET checked = least(@checked::bigint, block) WHERE network = @network AND holder = @holder;
 
 -- name: WatchedAddresses :many
--- Where money of shops comes in: what they have proven to be theirs, what is kept for them, and what open transfers name.
-SELECT address, merchant_id, proven_at::timestamptz AS since, false AS collects FROM payees p WHERE p.network = @network AND proven_at IS NOT NULL
+-- Where money of shops comes in: what they have proven to be theirs, what is kept for them, and what open transfers name. An
+-- address may have been proven long before it counts.
+SELECT address, merchant_id, greatest(proven_at, created_at)::timestamptz AS since, false AS collects FROM payees p WHERE p.network = @network AND proven_at IS NOT NULL
 UNION ALL
 SELECT address, merchant_id, assigned_at::timestamptz, true FROM deposit_addresses d WHERE d.network = @network AND merchant_id IS NOT NULL
 UNION ALL
 SELECT m.pay_to, a.merchant_id, m.opened_at, a.collected FROM manual_amounts m JOIN attempts a ON a.id = m.attempt_id
-WHERE m.network = @network AND m.released_at IS NULL;
+WHERE m.network = @network AND m.released_at IS NULL
+UNION ALL
+SELECT t.pay_to, t.merchant_id, t.block_time, false FROM transfers t WHERE t.network = @network AND t.state = 'seen';
 
 -- name: TransfersKnown :many
 -- Where transactions stand that were dealt with.
@@ -63,6 +66,13 @@ WHERE network = @network AND transaction = @transaction AND position = @position
 -- name: TransferDecide :exec
 UPDATE transfers SET state = @state, settlement_id = @settlement_id, exception_id = @exception_id
 WHERE network = @network AND transaction = @transaction AND position = @position;
+
+-- name: TransferExplained :exec
+-- A payment by signature that waited to be recorded, and is.
+UPDATE transfers t SET state = 'settled', settlement_id = s.id FROM settlements s
+WHERE t.network = @network AND t.transaction = @transaction AND t.position = @position AND t.state = 'seen'
+    AND s.network = t.network AND s.transaction = t.transaction AND s.payer = t.payer AND s.pay_to = t.pay_to AND s.amount = t.amount
+    AND s.status IN ('confirmed', 'final');
 
 -- name: TransfersWaiting :many
 SELECT DISTINCT transaction FROM transfers WHERE network = @network AND state = 'seen' LIMIT @most;
@@ -132,9 +142,28 @@ LIMIT 2;
 UPDATE manual_amounts SET released_at = @now::timestamptz WHERE released_at IS NULL AND kept_until < @now::timestamptz;
 
 -- name: TransfersAscribed :many
--- What came for a purchase and does not pay it, and whether somebody has decided on it.
-SELECT e.kind, e.amount, e.transaction, e.payer, e.created_at, e.resolution FROM exceptions e
-WHERE e.attempt_id = @attempt_id::text AND e.kind IN ('underpaid', 'overpaid', 'unmatched', 'paid_twice') ORDER BY e.id LIMIT 10;
+-- What came for a purchase, or by what its buyer has named, and does not pay it; and whether somebody has decided on it.
+SELECT e.kind, e.amount, e.transaction, e.payer, e.created_at, e.resolution, (e.attempt_id IS NOT DISTINCT FROM @attempt_id::text)::bool AS ascribed
+FROM exceptions e
+WHERE e.id IN (
+    SELECT x.id FROM exceptions x WHERE x.attempt_id = @attempt_id::text AND x.kind IN ('underpaid', 'overpaid', 'unmatched', 'paid_twice')
+    UNION
+    SELECT x.id FROM exceptions x WHERE x.network = @network AND x.transaction = ANY (@told::text[]) AND x.pay_to = @pay_to
+        AND x.settlement_id IS NULL AND x.resolved_at IS NULL AND x.kind IN ('underpaid', 'overpaid', 'unmatched', 'paid_twice')
+        AND x.block_time >= @since::timestamptz
+)
+ORDER BY e.id LIMIT 10;
+
+-- name: ExceptionsOfTransaction :many
+-- What a transaction brought to an address that somebody may still say is his.
+SELECT * FROM exceptions
+WHERE network = @network AND transaction = @transaction AND pay_to = @pay_to AND settlement_id IS NULL AND resolved_at IS NULL
+    AND kind IN ('underpaid', 'overpaid', 'unmatched', 'paid_twice')
+ORDER BY log_index LIMIT 10;
+
+-- name: ExceptionProven :exec
+-- Its sender says what it was for, and it is too little.
+UPDATE exceptions SET attempt_id = @attempt_id::text, kind = 'underpaid' WHERE id = @id AND resolved_at IS NULL;
 
 -- name: ExceptionAscribe :one
 -- What nobody knew the purchase of, until its buyer named the transaction.

@@ -102,6 +102,21 @@ func (q *Queries) ExceptionMove(ctx context.Context, db DBTX, arg ExceptionMoveP
 	return err
 }
 
+const exceptionProven = `-- name: ExceptionProven :exec
+UPDATE exceptions SET attempt_id = $1::text, kind = 'underpaid' WHERE id = $2 AND resolved_at IS NULL
+`
+
+type ExceptionProvenParams struct {
+	AttemptID string
+	ID        id.Exception
+}
+
+// Its sender says what it was for, and it is too little.
+func (q *Queries) ExceptionProven(ctx context.Context, db DBTX, arg ExceptionProvenParams) error {
+	_, err := db.Exec(ctx, exceptionProven, arg.AttemptID, arg.ID)
+	return err
+}
+
 const exceptionTakenBack = `-- name: ExceptionTakenBack :one
 UPDATE exceptions SET resolved_at = $1::timestamptz, resolution = 'reversed', reason = 'The network took it back.' WHERE id = $2 AND resolved_at IS NULL
 RETURNING id, merchant_id, livemode, kind, attempt_id, settlement_id, payer, amount, network, transaction, created_at, resolved_at, resolution, pay_to, log_index, block_time, resolved_by, reason
@@ -136,6 +151,59 @@ func (q *Queries) ExceptionTakenBack(ctx context.Context, db DBTX, arg Exception
 		&i.Reason,
 	)
 	return i, err
+}
+
+const exceptionsOfTransaction = `-- name: ExceptionsOfTransaction :many
+SELECT id, merchant_id, livemode, kind, attempt_id, settlement_id, payer, amount, network, transaction, created_at, resolved_at, resolution, pay_to, log_index, block_time, resolved_by, reason FROM exceptions
+WHERE network = $1 AND transaction = $2 AND pay_to = $3 AND settlement_id IS NULL AND resolved_at IS NULL
+    AND kind IN ('underpaid', 'overpaid', 'unmatched', 'paid_twice')
+ORDER BY log_index LIMIT 10
+`
+
+type ExceptionsOfTransactionParams struct {
+	Network     string
+	Transaction string
+	PayTo       string
+}
+
+// What a transaction brought to an address that somebody may still say is his.
+func (q *Queries) ExceptionsOfTransaction(ctx context.Context, db DBTX, arg ExceptionsOfTransactionParams) ([]Exception, error) {
+	rows, err := db.Query(ctx, exceptionsOfTransaction, arg.Network, arg.Transaction, arg.PayTo)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Exception{}
+	for rows.Next() {
+		var i Exception
+		if err := rows.Scan(
+			&i.ID,
+			&i.MerchantID,
+			&i.Livemode,
+			&i.Kind,
+			&i.AttemptID,
+			&i.SettlementID,
+			&i.Payer,
+			&i.Amount,
+			&i.Network,
+			&i.Transaction,
+			&i.CreatedAt,
+			&i.ResolvedAt,
+			&i.Resolution,
+			&i.PayTo,
+			&i.LogIndex,
+			&i.BlockTime,
+			&i.ResolvedBy,
+			&i.Reason,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const manualByAttempt = `-- name: ManualByAttempt :one
@@ -506,6 +574,25 @@ func (q *Queries) TransferDecide(ctx context.Context, db DBTX, arg TransferDecid
 	return err
 }
 
+const transferExplained = `-- name: TransferExplained :exec
+UPDATE transfers t SET state = 'settled', settlement_id = s.id FROM settlements s
+WHERE t.network = $1 AND t.transaction = $2 AND t.position = $3 AND t.state = 'seen'
+    AND s.network = t.network AND s.transaction = t.transaction AND s.payer = t.payer AND s.pay_to = t.pay_to AND s.amount = t.amount
+    AND s.status IN ('confirmed', 'final')
+`
+
+type TransferExplainedParams struct {
+	Network     string
+	Transaction string
+	Position    int32
+}
+
+// A payment by signature that waited to be recorded, and is.
+func (q *Queries) TransferExplained(ctx context.Context, db DBTX, arg TransferExplainedParams) error {
+	_, err := db.Exec(ctx, transferExplained, arg.Network, arg.Transaction, arg.Position)
+	return err
+}
+
 const transferForUpdate = `-- name: TransferForUpdate :one
 SELECT network, transaction, position, log_index, block_number, block_hash, block_time, merchant_id, livemode, payer, pay_to, amount, state, settlement_id, exception_id, seen_at FROM transfers WHERE network = $1 AND transaction = $2 AND position = $3 FOR UPDATE
 `
@@ -638,9 +725,25 @@ func (q *Queries) TransferOfException(ctx context.Context, db DBTX, exceptionID 
 }
 
 const transfersAscribed = `-- name: TransfersAscribed :many
-SELECT e.kind, e.amount, e.transaction, e.payer, e.created_at, e.resolution FROM exceptions e
-WHERE e.attempt_id = $1::text AND e.kind IN ('underpaid', 'overpaid', 'unmatched', 'paid_twice') ORDER BY e.id LIMIT 10
+SELECT e.kind, e.amount, e.transaction, e.payer, e.created_at, e.resolution, (e.attempt_id IS NOT DISTINCT FROM $1::text)::bool AS ascribed
+FROM exceptions e
+WHERE e.id IN (
+    SELECT x.id FROM exceptions x WHERE x.attempt_id = $1::text AND x.kind IN ('underpaid', 'overpaid', 'unmatched', 'paid_twice')
+    UNION
+    SELECT x.id FROM exceptions x WHERE x.network = $2 AND x.transaction = ANY ($3::text[]) AND x.pay_to = $4
+        AND x.settlement_id IS NULL AND x.resolved_at IS NULL AND x.kind IN ('underpaid', 'overpaid', 'unmatched', 'paid_twice')
+        AND x.block_time >= $5::timestamptz
+)
+ORDER BY e.id LIMIT 10
 `
+
+type TransfersAscribedParams struct {
+	AttemptID string
+	Network   string
+	Told      []string
+	PayTo     string
+	Since     time.Time
+}
 
 type TransfersAscribedRow struct {
 	Kind        string
@@ -649,11 +752,18 @@ type TransfersAscribedRow struct {
 	Payer       string
 	CreatedAt   time.Time
 	Resolution  string
+	Ascribed    bool
 }
 
-// What came for a purchase and does not pay it, and whether somebody has decided on it.
-func (q *Queries) TransfersAscribed(ctx context.Context, db DBTX, attemptID string) ([]TransfersAscribedRow, error) {
-	rows, err := db.Query(ctx, transfersAscribed, attemptID)
+// What came for a purchase, or by what its buyer has named, and does not pay it; and whether somebody has decided on it.
+func (q *Queries) TransfersAscribed(ctx context.Context, db DBTX, arg TransfersAscribedParams) ([]TransfersAscribedRow, error) {
+	rows, err := db.Query(ctx, transfersAscribed,
+		arg.AttemptID,
+		arg.Network,
+		arg.Told,
+		arg.PayTo,
+		arg.Since,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -668,6 +778,7 @@ func (q *Queries) TransfersAscribed(ctx context.Context, db DBTX, attemptID stri
 			&i.Payer,
 			&i.CreatedAt,
 			&i.Resolution,
+			&i.Ascribed,
 		); err != nil {
 			return nil, err
 		}
@@ -896,12 +1007,14 @@ func (q *Queries) WatchLease(ctx context.Context, db DBTX, arg WatchLeaseParams)
 }
 
 const watchedAddresses = `-- name: WatchedAddresses :many
-SELECT address, merchant_id, proven_at::timestamptz AS since, false AS collects FROM payees p WHERE p.network = $1 AND proven_at IS NOT NULL
+SELECT address, merchant_id, greatest(proven_at, created_at)::timestamptz AS since, false AS collects FROM payees p WHERE p.network = $1 AND proven_at IS NOT NULL
 UNION ALL
 SELECT address, merchant_id, assigned_at::timestamptz, true FROM deposit_addresses d WHERE d.network = $1 AND merchant_id IS NOT NULL
 UNION ALL
 SELECT m.pay_to, a.merchant_id, m.opened_at, a.collected FROM manual_amounts m JOIN attempts a ON a.id = m.attempt_id
 WHERE m.network = $1 AND m.released_at IS NULL
+UNION ALL
+SELECT t.pay_to, t.merchant_id, t.block_time, false FROM transfers t WHERE t.network = $1 AND t.state = 'seen'
 `
 
 type WatchedAddressesRow struct {
@@ -911,7 +1024,8 @@ type WatchedAddressesRow struct {
 	Collects   bool
 }
 
-// Where money of shops comes in: what they have proven to be theirs, what is kept for them, and what open transfers name.
+// Where money of shops comes in: what they have proven to be theirs, what is kept for them, and what open transfers name. An
+// address may have been proven long before it counts.
 func (q *Queries) WatchedAddresses(ctx context.Context, db DBTX, network string) ([]WatchedAddressesRow, error) {
 	rows, err := db.Query(ctx, watchedAddresses, network)
 	if err != nil {

@@ -52,6 +52,16 @@ func checkoutExamples(t *testing.T) map[string]templ.Component {
 	offered := examplePurchase(t, "open", "")
 	offered.Transfer.Offered = true
 	pages["pay_open_transferable"] = PurchasePage(offered)
+	crowded := examplePurchase(t, "open", "")
+	crowded.Transfer = TransferView{Offered: true, Crowded: true}
+	pages["pay_open_crowded"] = PurchasePage(crowded)
+	named := exampleTransfer(t, "open")
+	named.Transfer.Hash, named.Transfer.Told = Field{}, nil
+	named.Transfer.Came = []CameView{
+		{Amount: 20_000_000, Missing: -7_495_289, Named: true, Claim: "I sent this transfer.\n\nPurchase: pa_1", Transaction: "0x4be1" + strings.Repeat("7d", 30)},
+		{Amount: 12_600_000, Missing: -95_289, Transaction: "0x51c2" + strings.Repeat("9a", 30)},
+	}
+	pages["pay_open_transfer_named"] = PurchasePage(named)
 	sent := examplePurchase(t, "settled", "")
 	sent.Approval, sent.Received = "", 12_504_711
 	pages["pay_settled_transfer"] = PurchasePage(sent)
@@ -133,6 +143,7 @@ func exampleTransfer(t *testing.T, status string) PurchaseView {
 		Hash: Field{Value: "0x12", Problem: "That is no transaction's number. It begins with 0x and has 64 more characters."},
 		Came: []CameView{{
 			Amount: 12_504_710, Missing: 1, Transaction: "0x4be1a9c07d3e5f2b8a6c4d1e0f9b7a5c3d2e1f0a9b8c7d6e5f4a3b2c1d0e77d0",
+			Claim: "I sent this transfer.\n\nPurchase: pa_1",
 		}},
 	}
 	return v

@@ -11,6 +11,7 @@ import (
 // TransferView is how a purchase is paid by a transfer of the buyer's own, without a signature for the shop.
 type TransferView struct {
 	Offered bool       // whether the buyer may ask for it
+	Crowded bool       // he has, and every amount is taken
 	Key     string     // the buyer's token, if the reader has it
 	Amount  money.USDC // exactly so much names the purchase; 0 until somebody asked
 	Token   string     // the contract of the token
@@ -27,7 +28,8 @@ type TransferView struct {
 type CameView struct {
 	Amount      money.USDC
 	Missing     money.USDC // negative where it is too much
-	Twice       bool       // the purchase was paid already
+	Named       bool       // nothing but the buyer says that it is for this purchase
+	Claim       string     // what its sender signs to pay with it; empty where it would not pay
 	Transaction string
 	Decision    string // of the shop, in its own word; empty while there is none
 }
@@ -44,7 +46,7 @@ func (v PurchaseView) awaited() bool {
 func (t TransferView) state() string {
 	parts := []string{strconv.FormatBool(t.open()), strconv.Itoa(len(t.Told))}
 	for _, c := range t.Came {
-		parts = append(parts, c.Transaction+c.Decision)
+		parts = append(parts, c.Transaction+c.Decision+strconv.FormatBool(c.Named))
 	}
 	return strings.Join(parts, " ")
 }

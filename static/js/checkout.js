@@ -150,11 +150,37 @@
   }
 
   async function tell(hash) {
-    const form = find("#transfer form:has([name=hash])");
+    const form = find("#transfer-hash")?.form;
     if (!form) return;
     const body = new URLSearchParams(new FormData(form));
     body.set("hash", hash);
     await fetch(form.action, { method: "POST", headers: { Accept: "text/html" }, body }).catch(() => { /* it is seen without it */ });
+  }
+
+  // A signature of the wallet that sent some money says what it was for.
+  async function claim(button) {
+    const wallet = chosen();
+    const problem = find("[data-problem]", button.form);
+    if (!wallet?.provider) return void (problem.textContent = button.dataset.none);
+    if (asked) return;
+    const mine = asked = {};
+    let failed = button.dataset.declined;
+    problem.textContent = "";
+    try {
+      const ask = (method, params) => wallet.provider.request({ method, params });
+      const [account] = await ask("eth_requestAccounts");
+      const bytes = Array.from(new TextEncoder().encode(button.dataset.text), (byte) => byte.toString(16).padStart(2, "0"));
+      const body = new URLSearchParams(new FormData(button.form));
+      body.set("signature", await ask("personal_sign", [`0x${bytes.join("")}`, account]));
+      failed = button.dataset.unsent;
+      const answer = await fetch(button.form.action, { method: "POST", headers: { Accept: "application/json" }, body, redirect: "manual" });
+      if (answer.type === "opaqueredirect") return await refresh();
+      problem.textContent = (await answer.json()).error.message;
+    } catch {
+      problem.textContent = failed;
+    } finally {
+      if (mine === asked) asked = null;
+    }
   }
 
   async function matchNetwork(ask, wanted) {
@@ -378,6 +404,7 @@
     pay,
     choose,
     transfer,
+    claim,
     check: refresh,
     resend: () => (signed ? send() : refresh()),
     print: () => window.print(),
@@ -390,7 +417,7 @@
     if (button.dataset.copy) return copy(button);
     if (button.dataset.word) return;
     if (button.dataset.busy) busy(button);
-    await tasks[button.dataset.do]();
+    await tasks[button.dataset.do](button);
     if (button.dataset.word && button.isConnected) idle(button);
   });
 
