@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -29,6 +30,7 @@ import (
 const (
 	crashRole  = "CRASH_TEST_ROLE"  // shop or chain
 	crashStep  = "CRASH_TEST_STEP"  // of fault.Steps, for a shop
+	crashNth   = "CRASH_TEST_NTH"   // which time it meets that step, if not the first
 	crashAlloc = "CRASH_TEST_ALLOC" // the addresses of relayer, buyer and payee, for a chain
 )
 
@@ -66,7 +68,11 @@ func crashShop(ctx context.Context) error {
 	}
 	c.Role = config.All
 	if step := os.Getenv(crashStep); step != "" {
-		fault.Arm(fault.Step(step))
+		nth, err := strconv.ParseInt(cmp.Or(os.Getenv(crashNth), "1"), 10, 64)
+		if err != nil {
+			return err
+		}
+		fault.ArmNth(fault.Step(step), nth)
 	}
 	return wire.ServeWith(ctx, c, crashTiming, wire.Extra{})
 }
@@ -77,17 +83,20 @@ func crashChain(ctx context.Context) error {
 		return err
 	}
 	accounts := strings.Split(os.Getenv(crashAlloc), " ")
-	ether := new(big.Int).Mul(big.NewInt(100), big.NewInt(1e18))
-	chain, err := devchain.Start(ctx, devchain.Options{Port: port, Alloc: map[common.Address]devchain.Account{
-		common.HexToAddress(accounts[0]): {ETH: ether},
-		common.HexToAddress(accounts[1]): {USDC: 1_000 * money.One},
-		common.HexToAddress(accounts[2]): {ETH: ether},
-	}})
+	chain, err := devchain.Start(ctx, devchain.Options{
+		Port: port, Alloc: crashAccounts(common.HexToAddress(accounts[0]), common.HexToAddress(accounts[1]), common.HexToAddress(accounts[2])),
+	})
 	if err != nil {
 		return err
 	}
 	<-ctx.Done()
 	return chain.Stop()
+}
+
+// crashAccounts is what those have in the first block who take part.
+func crashAccounts(relayer, buyer, payee common.Address) map[common.Address]devchain.Account {
+	ether := new(big.Int).Mul(big.NewInt(100), big.NewInt(1e18))
+	return map[common.Address]devchain.Account{relayer: {ETH: ether}, buyer: {ETH: ether, USDC: 1_000 * money.One}, payee: {ETH: ether}}
 }
 
 // life is one run of this binary as a child.

@@ -44,11 +44,14 @@ type crashWorld struct {
 	log   string
 	parts *wire.Parts // the same services in the test, to found the shop and to audit it
 	chain *ethclient.Client
+	dev   *devchain.Chain // the chain itself, where it runs in the test
 	buyer *buyer.Buyer
+	payer *ecdsa.PrivateKey // of the buyer's wallet
 	owner *ecdsa.PrivateKey // of the shop's own wallet
 	payee common.Address    // its address
 	link  string            // the address of what is sold, of which there are a few
 	crowd string            // the address of what is sold without limit: payments for it meet at no row before the claim
+	nth   int               // which time a shop meets the step at which it dies; 0 is the first
 
 	merchant id.Merchant
 	site     string         // where the shop answers
@@ -58,10 +61,21 @@ type crashWorld struct {
 
 func newCrashWorld(t testing.TB, env ...string) *crashWorld {
 	t.Helper()
+	return newCrashWorldOn(t, (*crashWorld).liveChain, env...)
+}
+
+// liveChain starts the chain as a child, which gives the relayer gas money.
+func (w *crashWorld) liveChain(t testing.TB, relayer common.Address, _ int) {
+	t.Helper()
+	live(t, w.log, append(w.env, crashRole+"=chain", crashAlloc+"="+relayer.Hex()+" "+w.buyer.Address().Hex()+" "+w.payee.Hex())...)
+}
+
+func newCrashWorldOn(t testing.TB, chain func(*crashWorld, testing.TB, common.Address, int), env ...string) *crashWorld {
+	t.Helper()
 	relayer, payer, owner := newKey(t), newKey(t), newKey(t)
 	site, rpc := freePort(), freePort()
 	w := &crashWorld{
-		log: filepath.Join(t.TempDir(), "log"), buyer: buyer.New(payer, 32),
+		log: filepath.Join(t.TempDir(), "log"), buyer: buyer.New(payer, 32), payer: payer,
 		owner: owner, payee: crypto.PubkeyToAddress(owner.PublicKey),
 	}
 	w.env = append(cleanEnv(), "XSYNESIS_ENV=development", "DATABASE_URL="+pgtest.URL(t), "DATA_DIR="+t.TempDir(),
@@ -73,7 +87,7 @@ func newCrashWorld(t testing.TB, env ...string) *crashWorld {
 			t.Logf("the end of the children's log:\n%s", text[max(0, len(text)-8000):])
 		}
 	})
-	live(t, w.log, append(w.env, crashRole+"=chain", crashAlloc+"="+crypto.PubkeyToAddress(relayer.PublicKey).Hex()+" "+w.buyer.Address().Hex()+" "+w.payee.Hex())...)
+	chain(w, t, crypto.PubkeyToAddress(relayer.PublicKey), rpc)
 	var err error
 	w.chain, err = ethclient.Dial(fmt.Sprintf("http://127.0.0.1:%d", rpc))
 	require.NoError(t, err)
@@ -86,8 +100,8 @@ func newCrashWorld(t testing.TB, env ...string) *crashWorld {
 	return w
 }
 
-// found opens a shop with its two links.
-func (w *crashWorld) found(t testing.TB, port int) {
+// build makes the services that the test has for itself, on the database that shops use.
+func (w *crashWorld) build(t testing.TB) {
 	t.Helper()
 	vars := map[string]string{}
 	for _, v := range w.env {
@@ -99,6 +113,12 @@ func (w *crashWorld) found(t testing.TB, port int) {
 	w.parts, err = wire.Build(t.Context(), c, false, crashTiming)
 	require.NoError(t, err)
 	t.Cleanup(w.parts.Close)
+}
+
+// found opens a shop with its two links.
+func (w *crashWorld) found(t testing.TB, port int) {
+	t.Helper()
+	w.build(t)
 	merchant, err := w.parts.Access.Found(t.Context(), access.Founding{Slug: "crash", Name: "Crash", Domain: "crash.example", Owner: "Ada"})
 	require.NoError(t, err)
 	proven := time.Now().UTC()
@@ -114,7 +134,7 @@ func (w *crashWorld) found(t testing.TB, port int) {
 // live starts the shop, to die at a step or, without one, never by itself.
 func (w *crashWorld) live(t testing.TB, step fault.Step) *life {
 	t.Helper()
-	return live(t, w.log, append(w.env, crashRole+"=shop", crashStep+"="+string(step))...)
+	return live(t, w.log, append(w.env, crashRole+"=shop", crashStep+"="+string(step), fmt.Sprintf("%s=%d", crashNth, max(w.nth, 1)))...)
 }
 
 // wrong is everything that is not as after one payment of one purchase; nil if nothing is.

@@ -55,6 +55,36 @@ func URL(t testing.TB) string {
 	return u
 }
 
+// Copy returns the connection string of a copy of a test's database, as it is now; it goes with the test. Whoever uses that
+// database loses his connections.
+func Copy(t testing.TB, of string) string {
+	t.Helper()
+	config, err := pgx.ParseConfig(of)
+	if err != nil {
+		t.Fatalf("read the test database's URL: %v", err)
+	}
+	s, err := server()
+	if err != nil {
+		t.Fatalf("no test database: %v", err)
+	}
+	name := "test_" + id.NewToken()
+	for range 20 { // somebody may connect again meanwhile
+		err = s.exec(fmt.Sprintf(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '%s'`, config.Database))
+		if err == nil {
+			err = s.exec(fmt.Sprintf(`CREATE DATABASE %q TEMPLATE %q`, name, config.Database))
+		}
+		if err == nil {
+			break
+		}
+	}
+	if err != nil {
+		t.Fatalf("copy the test database: %v", err)
+	}
+	u := s.url(name)
+	t.Cleanup(func() { s.drop(t, name, u) })
+	return u
+}
+
 func (s *testServer) drop(t testing.TB, name, u string) {
 	if t.Failed() && !s.private {
 		t.Logf("kept for a look: %s", u)
