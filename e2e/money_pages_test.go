@@ -3,6 +3,8 @@ package e2e
 import (
 	"encoding/json"
 	"net/http"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -67,8 +69,13 @@ func (g *gallery) exception() (id string) {
 func (g *gallery) takeMoneyScreenshots(t *testing.T) {
 	pictures := map[string]string{
 		"balance": "balance", "payouts": "payouts", "payout": "payout", "new refund": "refund", "reconciliation": "reconciliation", "overview": "overview",
+		"sales": "sales",
 	}
-	for _, p := range append(g.money, page{"overview", "/dashboard", http.StatusOK, true}) {
+	v := g.visitor(t, page{"", "/dashboard/reconciliation", http.StatusOK, true}, desktop)
+	v.press(v.button("Compare now"))
+	v.sees(v.GetByText(regexp.MustCompile(`^[1-9]\d* payments`)))
+	shown := []page{{"overview", "/dashboard", http.StatusOK, true}, {"sales", "/dashboard/sales", http.StatusOK, true}}
+	for _, p := range slices.Concat(g.money, shown) {
 		picture, ok := pictures[p.name]
 		if !ok {
 			continue

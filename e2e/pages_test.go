@@ -204,7 +204,7 @@ func (g *gallery) takeScreenshots(t *testing.T) {
 	v.sees(v.heading("Not enough USDC"))
 	v.shot("no-funds-phone")
 
-	shown := map[string]string{"links": "/dashboard/links", "sales": "/dashboard/sales"}
+	shown := map[string]string{"links": "/dashboard/links"}
 	for _, p := range g.webhooks {
 		if picture, ok := map[string]string{"webhooks": "webhooks", "deliveries": "deliveries", "delivery": "webhook-delivery"}[p.name]; ok {
 			shown[picture] = p.path

@@ -45,8 +45,8 @@ func deliveryCalls() []apiCall {
 
 var deliveryParams = []apiParam{
 	{"webhook_subscription_id", "Only those to this webhook."}, {"status", "pending, delivered, failed or cancelled."}, {"event_type", "Only of this event."},
-	{"resource_id", "Only about this row."}, {"replay_id", "Only those that this replay sent again."}, {"from", "Made from this day (UTC) or moment on."},
-	{"to", "Made up to the end of this day (UTC), or up to this moment."},
+	{"resource_id", "Only about this row."}, {"replay_id", "Only those that this replay sent again."}, {"from", "Made from the beginning of this day in UTC, or from this moment on."},
+	{"to", "Made to the end of this day in UTC, or up to but without this moment."},
 }
 
 // deliveryJSON is one event on its way to one webhook.

@@ -60,7 +60,8 @@ func saleOf(s checkout.Sale) saleJSON {
 }
 
 var saleParams = []apiParam{
-	{"start_date", "From this day (UTC) or moment on."}, {"end_date", "Up to the end of this day (UTC), or up to this moment."},
+	{"start_date", "From the beginning of this day in UTC, whatever the shop's time zone, or from this moment on."},
+	{"end_date", "To the end of this day in UTC, or up to but without this moment."},
 	{"item_id", "Only sales of this item or link."}, {"channel", "Only sales of link, till, api or storefront."},
 	{"network", "Only sales on this network, by its CAIP-2 id."},
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
 
@@ -111,9 +112,9 @@ func stringOr[T ~string](p *T) string {
 	return string(*p)
 }
 
-// inert keeps a spreadsheet from running a text as a formula.
+// inert keeps a spreadsheet from running a text as a formula. Some take the wide forms of these signs for the signs themselves.
 func inert(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
+	if first, _ := utf8.DecodeRuneInString(s); s != "" && strings.ContainsRune("=+-@\t\r\n＝＋－＠", first) {
 		return "'" + s
 	}
 	return s

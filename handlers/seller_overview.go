@@ -7,6 +7,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"xsynesis/access"
 	"xsynesis/checkout"
 	"xsynesis/id"
 	"xsynesis/money"
@@ -39,7 +40,22 @@ func (h *Handlers) overview(c echo.Context, s seller) error {
 	if err := h.sold(c, s, p, &v); err != nil {
 		return err
 	}
+	if v.Drifts, err = h.drifts(c, s); err != nil {
+		return err
+	}
 	return h.livePage(c, views.Overview(v))
+}
+
+// drifts is where the books and the networks differed when they were last compared.
+func (h *Handlers) drifts(c echo.Context, s seller) (rows []views.DriftRow, err error) {
+	if !s.May(access.SeeMoney) {
+		return nil, nil
+	}
+	all, err := h.Custody.Drifts(c.Request().Context(), s.Merchant, s.livemode)
+	for _, one := range all {
+		rows = append(rows, views.DriftRow{Network: one.Network.Name, Amount: one.Amount})
+	}
+	return rows, err
 }
 
 // sold puts a shop's figures into its overview: those that are always there, and those of the chosen days.
@@ -59,7 +75,7 @@ func (h *Handlers) sold(c echo.Context, s seller, p period, v *views.OverviewVie
 	if err != nil {
 		return err
 	}
-	v.Sold, v.Refunded, v.Fee = sumOf(r.Total), sumOf(r.Refunded), r.Total.Fee
+	v.Sold, v.Refunded, v.Fee = sumOf(r.Total), sumOf(r.Refunded), r.Total.Fee-r.Refunded.Fee
 	switch hours := hoursChart(r.Hours); {
 	case p.span.Since.AddDate(0, 0, 1).Equal(p.span.Until):
 		v.Chart = hours

@@ -3,6 +3,7 @@ package handlers
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -50,6 +51,15 @@ func (h *Handlers) underWayRows(c echo.Context, s seller, zone *time.Location) (
 		})
 	}
 	return rows, unknown, nil
+}
+
+// underWayNow lists payments under way of one channel or, if it is empty, of all, where today is among the days.
+func (h *Handlers) underWayNow(c echo.Context, s seller, channel string, p period) ([]views.SaleRow, error) {
+	if !p.span.Until.After(p.today) {
+		return nil, nil
+	}
+	rows, _, err := h.underWayRows(c, s, p.zone)
+	return slices.DeleteFunc(rows, func(r views.SaleRow) bool { return channel != "" && r.Channel != channelName(channel) }), err
 }
 
 // payer writes who pays as wallets do, or nothing as long as nobody does.
@@ -107,18 +117,21 @@ func (h *Handlers) sales(c echo.Context, s seller) error {
 	if v.Total, err = h.salesTotal(c, s, f.Channel, p); err != nil {
 		return err
 	}
-	list := make([]views.SaleRow, 0, len(rows))
+	var list []views.SaleRow
 	if before == nil && after == nil && f.Search == "" {
-		under, _, err := h.underWayRows(c, s, p.zone)
-		if err != nil {
+		if list, err = h.underWayNow(c, s, f.Channel, p); err != nil {
 			return err
 		}
-		list = append(list, under...)
 	}
 	for _, r := range rows {
 		list = append(list, saleRow(r, p.zone))
 	}
 	v.Days = byDay(list)
+	if f.Search == "" {
+		if err := h.noteDays(c, s, f.Channel, v.Days); err != nil {
+			return err
+		}
+	}
 	if len(rows) > 0 {
 		first, last := rows[0], rows[len(rows)-1]
 		v.Pages = pager(c, more, cursorOf(first), cursorOf(last), len(rows))
@@ -197,6 +210,38 @@ func byDay(rows []views.SaleRow) []views.SalesDay {
 	return days
 }
 
+// noteDays says beside each day what came in on it, also where the page holds only a part of the day.
+func (h *Handlers) noteDays(c echo.Context, s seller, channel string, days []views.SalesDay) error {
+	if len(days) == 0 {
+		return nil
+	}
+	span := checkout.Span{Since: days[0].Day, Until: days[0].Day}
+	for _, d := range days {
+		if d.Day.Before(span.Since) {
+			span.Since = d.Day
+		}
+		if !d.Day.Before(span.Until) {
+			span.Until = d.Day.AddDate(0, 0, 1)
+		}
+	}
+	sums, err := h.Checkout.Days(c.Request().Context(), s.Merchant, s.livemode, channel, span)
+	if err != nil {
+		return err
+	}
+	found := byStart(sums)
+	for i := range days {
+		for _, r := range days[i].Rows {
+			if r.Sale == "" {
+				days[i].UnderWay++
+			} else {
+				days[i].Paid = int(found[days[i].Day.Format(time.DateOnly)].Payments)
+			}
+		}
+	}
+	return nil
+}
+
+// salesCSV is the table of all sales of the chosen days and channel; a search does not narrow it.
 func (h *Handlers) salesCSV(c echo.Context, s seller) error {
 	_, f, _, err := h.salesFilter(c, s)
 	if err != nil {

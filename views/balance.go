@@ -62,12 +62,19 @@ type BalanceRow struct {
 	Block     uint64 // 0: the network did not answer
 }
 
-// driftText says how far the network is from the books.
-func (r BalanceRow) driftText() string {
-	if r.Drift > 0 {
-		return "The network shows " + AmountUSDC(r.Drift) + " more than the books at the address that is kept for you."
+// DriftRow is a network on which the books and what lies at the address that is kept for the shop differ.
+type DriftRow struct {
+	Network string
+	Amount  money.USDC // beyond the books
+}
+
+// text says how far the network is from the books.
+func (r DriftRow) text() string {
+	amount, more := r.Amount, " more"
+	if amount < 0 {
+		amount, more = -amount, " less"
 	}
-	return "The network shows " + AmountUSDC(-r.Drift) + " less than the books at the address that is kept for you."
+	return r.Network + " shows " + AmountUSDC(amount) + more + " than the books at the address that is kept for you. Whoever runs this gateway has to look at it."
 }
 
 // BalanceFigure is one number, and the account whose entries it is.
@@ -86,7 +93,7 @@ func (r BalanceRow) figures() []BalanceFigure {
 			BalanceFigure{"On its way to buyers", "refunds", r.InRefund},
 			BalanceFigure{"Not explained yet", "exceptions", r.Open},
 			BalanceFigure{"Platform fee", "fees", r.Fees},
-			BalanceFigure{"Kept for you, by the books", "deposit", r.Deposited})
+			BalanceFigure{"By the books", "deposit", r.Deposited})
 	}
 	if !r.Kept || r.Received != 0 {
 		out = append(out, BalanceFigure{"To your own address", "wallet", r.Received})

@@ -16,12 +16,13 @@ type OverviewView struct {
 	Period    PeriodField
 	Sold      SumView // in the chosen period, as all that follows
 	Refunded  SumView
-	Fee       money.USDC
+	Fee       money.USDC // what the platform kept, less what it gave back with refunds
 	Chart     ChartView
 	Hours     ChartView // no bars where Chart has them
 	Rankings  []RankingView
 	Midnight  time.Time // when today began for the shop
 	Latest    []SaleRow
+	Drifts    []DriftRow    // for those who see money
 	Attention int           // payments whose outcome is being checked
 	Checklist ChecklistView // what is left before real money, for those who can do it
 }
@@ -55,7 +56,7 @@ type SalesView struct {
 	Period string // the chosen period in words: "7 days"
 	Total  SumView
 	Pages  Pages
-	CSV    string // the same sales as a file
+	CSV    string // as a file, all sales of these days and this channel
 }
 
 // SalesFilter is the form above the sales, as it was sent.
@@ -77,9 +78,10 @@ type Option struct{ Value, Word string }
 
 // SalesDay is a day's rows, under one heading.
 type SalesDay struct {
-	Day  time.Time
-	Note string // "5 sales", or empty where the page holds only a part of the day
-	Rows []SaleRow
+	Day      time.Time
+	Rows     []SaleRow
+	Paid     int // payments of the whole day; 0 where nobody counted them
+	UnderWay int // rows that are not paid yet
 }
 
 // LinksView is the list of payment links.

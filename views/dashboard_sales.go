@@ -1,6 +1,9 @@
 package views
 
-import "cmp"
+import (
+	"cmp"
+	"strings"
+)
 
 // unfiltered says that an empty list means no sales at all, not none that match.
 func (f SalesFilter) unfiltered() bool {
@@ -16,13 +19,16 @@ func (v SalesView) shown() int {
 	return n
 }
 
-// showing says how many of all these are; how many a search would find in all, nobody counts.
-func (v SalesView) showing() string {
-	text := "Showing " + count(v.shown(), "sale", "sales")
-	if v.Filter.Search == "" {
-		text += " of " + thousands(v.Total.Sales)
+// note tells what a day brought: "5 payments, 2 in progress".
+func (d SalesDay) note() string {
+	var parts []string
+	if d.Paid > 0 {
+		parts = append(parts, count(d.Paid, "payment", "payments"))
 	}
-	return text
+	if d.UnderWay > 0 {
+		parts = append(parts, thousands(d.UnderWay)+" in progress")
+	}
+	return strings.Join(parts, ", ")
 }
 
 // key tells rows of one list apart: a purchase under way has no sale yet.

@@ -40,6 +40,7 @@ func TestDashboardPages(t *testing.T) {
 		"sign_in_closed":   SignIn(SignInView{Return: "/dashboard/sales?period=7d", Code: Field{Value: "x", Problem: "This is no recovery code, or it was used before."}}),
 		"overview":         Overview(overviewExample(t)),
 		"overview_first":   Overview(OverviewView{DashboardView: shell("Overview", SectionOverview), Checklist: newShopExample()}),
+		"overview_drift":   Overview(OverviewView{DashboardView: shell("Overview", SectionOverview), Drifts: []DriftRow{{"Base Sepolia", -1}, {"Base", usdc(t, "4.20")}}}),
 		"overview_viewer":  Overview(OverviewView{DashboardView: shell("Overview", SectionOverview)}),
 		"sales":            Sales(salesExample(t)),
 		"sales_none":       Sales(noSalesExample("all")),
@@ -160,8 +161,8 @@ func salesExample(t *testing.T) SalesView {
 		Pages:         Pages{Older: SalesPath + "?period=7d&before=sal_1"},
 		CSV:           SalesCSVPath + "?period=7d",
 		Days: []SalesDay{
-			{Day: at(21, 0, 0, 0), Note: "5 paid, 2 in progress", Rows: salesOfToday(t)},
-			{Day: at(20, 0, 0, 0), Note: "22 sales", Rows: []SaleRow{
+			{Day: at(21, 0, 0, 0), Paid: 5, UnderWay: 2, Rows: salesOfToday(t)},
+			{Day: at(20, 0, 0, 0), Paid: 22, Rows: []SaleRow{
 				{Sale: "sal_1", Attempt: "pa_1", Time: at(20, 18, 2, 30), Title: "Gift box, winter", Channel: "Link", Payer: "0x77e3c02Bf3D52e6c8B7a1E0F4d39C2b71A69c8D4", State: "refunded", Amount: usdc(t, "38.00"), Pending: true},
 				{Sale: "sal_0", Attempt: "pa_0", Time: at(20, 17, 40, 19), Title: "Table 2, 3 items", Channel: "Till", Payer: "0x4a0Fc02Bf3D52e6c8B7a1E0F4d39C2b71A691e66", State: "settled_late", Amount: usdc(t, "11.30")},
 			}},

@@ -80,11 +80,17 @@ document.addEventListener("click", async (event) => {
 document.addEventListener("DOMContentLoaded", offerCopying);
 document.addEventListener("htmx:afterSettle", offerCopying);
 
-// A filter is sent as soon as it is chosen; days and words are sent by their button or Enter.
+// A filter is sent as soon as it is chosen; days and words are sent by their button or Enter. The next page has the focus where
+// it was, so that a keyboard goes on choosing.
 for (const form of all("[data-send-on-change]")) {
+  const chosen = sessionStorage.getItem("chosen");
+  sessionStorage.removeItem("chosen");
+  form.querySelector(`select[name="${chosen}"], [name="${chosen}"]:checked`)?.focus();
   form.addEventListener("change", (event) => {
     const custom = event.target.value === "custom";
-    if (event.target.matches("[type=radio], select") && !custom) form.requestSubmit();
+    if (!event.target.matches("[type=radio], select") || custom) return;
+    sessionStorage.setItem("chosen", event.target.name);
+    form.requestSubmit();
   });
 }
 
