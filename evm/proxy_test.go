@@ -31,7 +31,11 @@ type node struct {
 	swallow func(method string) json.RawMessage
 	// answering is swallow for who has to know what was asked.
 	answering func(request message) json.RawMessage
-	// break_ spoils the HTTP answer; false leaves it.
+	// alter changes what is asked.
+	alter func(request *message)
+	// refuse answers with an error, whether or not the chain hears of it.
+	refuse func(request message) (text string, heard bool)
+	// spoil spoils the HTTP answer; false leaves it.
 	spoil func(w http.ResponseWriter, count int64, body []byte) bool
 
 	calls    atomic.Int64
@@ -86,6 +90,29 @@ func (n *node) answer(request message) message {
 			return message{Version: "2.0", ID: request.ID, Result: result}
 		}
 	}
+	if n.alter != nil {
+		n.alter(&request)
+	}
+	var refusal string
+	heard := true
+	if n.refuse != nil {
+		refusal, heard = n.refuse(request)
+	}
+	var answer message
+	if heard {
+		answer = n.hear(request)
+	}
+	if refusal != "" {
+		return message{Version: "2.0", ID: request.ID, Error: json.RawMessage(`{"code":-32000,"message":"` + refusal + `"}`)}
+	}
+	if n.lie != nil && answer.Result != nil {
+		answer.Result = n.lie(request.Method, answer.Result)
+	}
+	return answer
+}
+
+// hear asks the chain.
+func (n *node) hear(request message) message {
 	body, _ := json.Marshal(request)
 	response, err := http.Post(n.upstream, "application/json", bytes.NewReader(body))
 	if err != nil {
@@ -94,9 +121,6 @@ func (n *node) answer(request message) message {
 	defer func() { _ = response.Body.Close() }()
 	var answer message
 	_ = json.NewDecoder(response.Body).Decode(&answer)
-	if n.lie != nil && answer.Result != nil {
-		answer.Result = n.lie(request.Method, answer.Result)
-	}
 	return answer
 }
 

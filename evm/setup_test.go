@@ -40,7 +40,7 @@ var world struct {
 	next     atomic.Int64
 }
 
-const accounts = 96
+const accounts = 160
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("EVM_TEST_CHAIN"); dir != "" {
