@@ -15,7 +15,6 @@ import (
 
 	"xsynesis/bench/buyer"
 	"xsynesis/fault"
-	"xsynesis/money"
 )
 
 // atOnce is how many payments come at the same time: the first goes alone, the others share a transaction.
