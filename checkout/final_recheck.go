@@ -45,13 +45,16 @@ func (FindArgs) InsertOpts() river.InsertOpts {
 // recheckEvery is how often [Service.Recheck] runs, and so how often a lost payment is looked for.
 const recheckEvery = 30 * time.Second
 
-// Recheck compares the blocks of all payments that are not final with those that the chain has, and has whatever is not there
-// looked for.
+// Recheck compares the blocks of all payments, and of refunds that shops' own wallets sent, which are not final with those that
+// the chain has, and has whatever is not there looked for.
 func (s *Service) Recheck(ctx context.Context) error {
 	var problems []error
 	for network, chain := range s.chains {
 		if err := s.recheck(ctx, network, chain); err != nil {
 			problems = append(problems, fmt.Errorf("confirmed payments of %s: %w", network, err))
+		}
+		if err := s.recheckRefunds(ctx, network, chain); err != nil {
+			problems = append(problems, fmt.Errorf("completed refunds of %s: %w", network, err))
 		}
 	}
 	return errors.Join(problems...)

@@ -2,7 +2,9 @@ package checkout
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -35,6 +37,33 @@ func (r refundSendings) CompletedTx(ctx context.Context, tx pgx.Tx, now time.Tim
 		return fmt.Errorf("complete %s: %w", sent.ID, err)
 	}
 	return refundChangedTx(ctx, tx, row)
+}
+
+// MovedTx writes down where the chain shows it now.
+func (r refundSendings) MovedTx(ctx context.Context, tx pgx.Tx, now time.Time, sent ledger.Sending) error {
+	block := int64(sent.Block)
+	row, err := queries.New().RefundSentAgain(ctx, tx, queries.RefundSentAgainParams{
+		ID: id.Refund(sent.ID), Transaction: sent.Transaction, BlockNumber: &block, Now: now,
+	})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("move %s: %w", sent.ID, err)
+	}
+	return refundChangedTx(ctx, tx, row)
+}
+
+// LostTx takes it back: the chain shows it no more, and never will again.
+func (r refundSendings) LostTx(ctx context.Context, tx pgx.Tx, now time.Time, sent ledger.Sending) error {
+	row, err := queries.New().RefundByID(ctx, tx, id.Refund(sent.ID))
+	if err == nil {
+		err = uncompleteRefundTx(ctx, tx, now, row, "")
+	}
+	if err != nil {
+		return fmt.Errorf("take %s back: %w", sent.ID, err)
+	}
+	return nil
 }
 
 // FailedTx gives the money back to the balance that it was taken from.
@@ -78,8 +107,10 @@ func (s *Service) completeRefundTx(ctx context.Context, tx pgx.Tx, now time.Time
 	if err != nil {
 		return row, err
 	}
-	if err := s.refundEffectsTx(ctx, tx, now, row, lines); err != nil {
-		return row, err
+	if row.TakenBack == 0 { // else it happened the first time
+		if err := s.refundEffectsTx(ctx, tx, now, row, lines); err != nil {
+			return row, err
+		}
 	}
 	if row.ExceptionID != "" {
 		if err := q.RefundExceptionResolve(ctx, tx, queries.RefundExceptionResolveParams{ID: row.ExceptionID, ResolvedBy: row.Actor, Reason: row.Reason, Now: now}); err != nil {
@@ -90,7 +121,7 @@ func (s *Service) completeRefundTx(ctx context.Context, tx pgx.Tx, now time.Time
 		return row, err
 	}
 	if row.AttemptID != "" {
-		if err := countRefundTx(ctx, tx, row.MerchantID, row.ID); err != nil {
+		if err := countRefundTx(ctx, tx, row.MerchantID, row.ID, 1); err != nil {
 			return row, err
 		}
 	}
@@ -144,6 +175,9 @@ const refundsPath = "/dashboard/refunds"
 // shop has it itself.
 func refundPosting(r queries.Refund, kind ledger.Kind) ledger.Posting {
 	p := ledger.Posting{Merchant: r.MerchantID, Kind: kind, Source: string(r.ID)}
+	if r.TakenBack > 0 { // a kind is posted once for each source
+		p.Source += "/" + strconv.Itoa(int(r.TakenBack)+1)
+	}
 	enter := func(account ledger.Account, amount money.USDC) {
 		if amount != 0 {
 			p.Entries = append(p.Entries, ledger.Entry{Account: account, Network: r.Network, Asset: r.Asset, Amount: amount})

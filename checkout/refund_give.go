@@ -321,6 +321,12 @@ func (s *Service) limitTx(ctx context.Context, tx pgx.Tx, g giving, amount money
 	}
 	q, now := queries.New(), s.now()
 	limit := g.by.Role.RefundsADay()
+	switch {
+	case limit < 0:
+		return nil
+	case limit == 0: // whatever stands at his membership, from another role
+		return ErrRefundLimit
+	}
 	own, err := q.RefundLimitOf(ctx, tx, queries.RefundLimitOfParams{MerchantID: g.merchant, PersonID: g.by.Person})
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
@@ -328,9 +334,6 @@ func (s *Service) limitTx(ctx context.Context, tx pgx.Tx, g giving, amount money
 		return err
 	case own != nil:
 		limit = money.USDC(*own)
-	}
-	if limit < 0 {
-		return nil
 	}
 	given, err := q.RefundGivenBy(ctx, tx, queries.RefundGivenByParams{
 		PersonID: g.by.Person, MerchantID: g.merchant, Livemode: g.livemode, Since: now.UTC().Truncate(24 * time.Hour),

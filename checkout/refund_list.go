@@ -125,9 +125,9 @@ func (s *Service) refundable(ctx context.Context, attempt id.Attempt) (Refundabl
 // Returnable is money that somebody has to decide on, as it may go back.
 type Returnable struct {
 	Exception id.Exception
-	Title     string // of the purchase; empty for money that bought nothing
-	Payer     string // lower-case hex
-	Amount    money.USDC
+	Title     string     // of the purchase; empty for money that bought nothing
+	Payer     string     // lower-case hex
+	Amount    money.USDC // what is left of it
 	Collected bool
 }
 
@@ -143,8 +143,15 @@ func (s *Service) Returnable(ctx context.Context, merchant id.Merchant, livemode
 	}
 	out := Returnable{Exception: e.ID, Payer: e.Payer, Amount: e.Amount}
 	if e.SettlementID != nil && e.AttemptID != nil {
-		p, err := s.Purchase(ctx, *e.AttemptID)
-		out.Title, out.Collected = p.Title, p.Collected
+		r, err := s.refundable(ctx, *e.AttemptID)
+		out.Title, out.Collected, out.Amount = r.Attempt.Title, r.Attempt.Collected, r.Left
+		if e.Amount < r.Attempt.AmountReceived {
+			out.Amount = min(e.Amount, r.Excess)
+		}
+		return out, err
+	}
+	if refunding, err := q.ExceptionRefunding(ctx, s.pool, e.ID); err != nil || refunding {
+		out.Amount = 0
 		return out, err
 	}
 	out.Collected, err = q.RefundExceptionBooked(ctx, s.pool, string(e.ID))

@@ -62,7 +62,7 @@ type Prepared struct {
 // Prepared is the transfer with which the shop's own wallet gives a refund; false where it has not to.
 func (s *Service) Prepared(r Refund) (Prepared, bool) {
 	n, err := s.networks.Network(r.Network)
-	if err != nil || r.Collected || !r.Status.UnderWay() {
+	if err != nil || r.Collected || !r.Status.UnderWay() || r.LastError == nothingPaid {
 		return Prepared{}, false
 	}
 	to := common.HexToAddress(r.To)
@@ -153,6 +153,10 @@ func (s *Service) sentIn(ctx context.Context, row queries.Refund, transaction co
 	if err != nil {
 		return evm.Proof{}, err
 	}
+	return s.sentOn(ctx, chain, sent, row, transaction)
+}
+
+func (s *Service) sentOn(ctx context.Context, chain *evm.Chain, sent evm.Sent, row queries.Refund, transaction common.Hash) (evm.Proof, error) {
 	proofs, err := chain.SentIn(ctx, transaction, sent)
 	if err != nil {
 		return evm.Proof{}, err
@@ -171,18 +175,22 @@ func (s *Service) sentIn(ctx context.Context, row queries.Refund, transaction co
 	return evm.Proof{}, fmt.Errorf("%w: it proves another refund", evm.ErrNotSent)
 }
 
-// found searches the chain for a refund whose wallet did not tell, or named another transaction.
+// foundRefund searches the chain for a refund whose wallet did not tell, or named another transaction.
 func (s *Service) foundRefund(ctx context.Context, row queries.Refund) (evm.Proof, error) {
 	sent, chain, err := s.sent(ctx, row)
 	if err != nil {
 		return evm.Proof{}, err
 	}
+	return s.foundOn(ctx, chain, sent, row)
+}
+
+func (s *Service) foundOn(ctx context.Context, chain *evm.Chain, sent evm.Sent, row queries.Refund) (evm.Proof, error) {
 	seen, err := chain.FindSent(ctx, sent)
 	if err != nil {
 		return evm.Proof{}, err
 	}
 	for _, p := range seen {
-		proof, err := s.sentIn(ctx, row, p.Transaction)
+		proof, err := s.sentOn(ctx, chain, sent, row, p.Transaction)
 		if err == nil || !errors.Is(err, evm.ErrNotSent) {
 			return proof, err
 		}
@@ -204,8 +212,7 @@ func (s *Service) noteSent(ctx context.Context, row queries.Refund, transaction 
 		}); err != nil {
 			return err
 		}
-		_, err = s.jobs.InsertTx(ctx, tx, RefundArgs{Refund: row.ID}, &river.InsertOpts{ScheduledAt: now.Add(again)})
-		return err
+		return s.refundJobTx(ctx, tx, now, row.ID)
 	})
 	if errors.Is(err, pgx.ErrNoRows) { // it ended meanwhile
 		return queries.New().RefundByID(ctx, s.pool, row.ID)
@@ -216,15 +223,19 @@ func (s *Service) noteSent(ctx context.Context, row queries.Refund, transaction 
 	return row, err
 }
 
-// LookForRefund asks the chain about a refund whose transaction the shop's own wallet named, until it is mined. It returns a
-// snooze while it is not.
+// LookForRefund asks the chain about a refund whose transaction the shop's own wallet named, until it is mined; and about one
+// whose block is gone. It returns a snooze while it is not mined.
 func (s *Service) LookForRefund(ctx context.Context, refund id.Refund) error {
 	row, err := queries.New().RefundByID(ctx, s.pool, refund)
-	if errors.Is(err, pgx.ErrNoRows) || err == nil && (row.Collected || row.Status != string(RefundSent)) {
+	switch {
+	case errors.Is(err, pgx.ErrNoRows) || err == nil && row.Collected:
 		return nil
-	}
-	if err != nil {
+	case err != nil:
 		return fmt.Errorf("refund %s: %w", refund, err)
+	case row.Status == string(RefundCompleted) && row.FinalAt == nil:
+		return s.findRefund(ctx, row)
+	case row.Status != string(RefundSent):
+		return nil
 	}
 	proof, err := s.sentIn(ctx, row, common.HexToHash(row.Transaction))
 	if errors.Is(err, evm.ErrUnmined) || errors.Is(err, evm.ErrNotSent) {
@@ -237,19 +248,29 @@ func (s *Service) LookForRefund(ctx context.Context, refund id.Refund) error {
 	case err == nil:
 		_, err = s.completeRefund(ctx, refund, proof)
 		return err
+	case errors.Is(err, evm.ErrUnavailable):
+	case !errors.Is(err, evm.ErrNotSent) && !errors.Is(err, evm.ErrUnmined):
+		return fmt.Errorf("look for %s: %w", refund, err)
+	case row.LastError == nothingPaid:
+		if s.now().Sub(*row.SentAt) >= refundSettles {
+			_, err := s.failRefund(ctx, refund, nothingPaid, nil)
+			return err
+		}
 	case errors.Is(err, evm.ErrNotSent):
-		if err := queries.New().RefundNote(ctx, s.pool, queries.RefundNoteParams{
-			ID: refund, LastError: "The transaction does not send this. Send it again, or call the refund off.", Now: s.now(),
-		}); err != nil {
+		if err := queries.New().RefundNote(ctx, s.pool, queries.RefundNoteParams{ID: refund, LastError: notThisTransfer, Now: s.now()}); err != nil {
 			return err
 		}
 		s.refundChanged(row)
-	case errors.Is(err, evm.ErrUnmined), errors.Is(err, evm.ErrUnavailable):
-	default:
-		return fmt.Errorf("look for %s: %w", refund, err)
 	}
 	return river.JobSnooze(refundPatience(s.now().Sub(*row.SentAt)))
 }
+
+const (
+	// notThisTransfer is what a refund says of itself whose named transaction is mined and sends something else.
+	notThisTransfer = "The transaction does not send this. Send it again, or call the refund off."
+	// nothingPaid is what a refund says of itself whose purchase the chain took back.
+	nothingPaid = "The network took the payment back, so there is nothing to give back. Do not send this."
+)
 
 // refundPatience is how long to wait before the next look at a transfer that was sent so long ago.
 func refundPatience(since time.Duration) time.Duration {
@@ -271,7 +292,7 @@ func (s *Service) CancelRefund(ctx context.Context, merchant id.Merchant, livemo
 	case err == nil:
 		row, err = s.completeRefund(ctx, refund, proof)
 	case !errors.Is(err, evm.ErrNotSent):
-	case row.Status == string(RefundSent) && s.now().Sub(*row.SentAt) < refundSettles && row.LastError == "":
+	case row.Status == string(RefundSent) && s.now().Sub(*row.SentAt) < refundSettles && row.LastError != notThisTransfer:
 		err = ErrRefundUnderWay
 	default:
 		row, err = s.failRefund(ctx, refund, "Called off by "+by.Actor+".", &by)
@@ -340,15 +361,8 @@ func (s *Service) sweepRefunds(ctx context.Context) error {
 		return fmt.Errorf("refunds without a job: %w", err)
 	}
 	lost, err := pgx.CollectRows(rows, pgx.RowTo[id.Refund])
-	if err != nil || len(lost) == 0 {
+	if err != nil {
 		return err
 	}
-	jobs := make([]river.InsertManyParams, len(lost))
-	for i, refund := range lost {
-		jobs[i] = river.InsertManyParams{Args: RefundArgs{Refund: refund}, InsertOpts: sweptOnce(s.o.Sweep)}
-	}
-	if _, err := s.jobs.InsertMany(ctx, jobs); err != nil {
-		return fmt.Errorf("give %d refunds a job: %w", len(jobs), err)
-	}
-	return nil
+	return s.lookForRefunds(ctx, lost, s.o.Sweep)
 }

@@ -81,30 +81,37 @@ func sumTx(ctx context.Context, tx pgx.Tx, attempts []string, slot int16, sign i
 	return nil
 }
 
-// uncountTx takes the sales of a shop's purchases out of its figures, because the chain took their money back. Doing it twice
-// changes nothing.
-func uncountTx(ctx context.Context, tx pgx.Tx, merchant id.Merchant, attempts ...id.Attempt) error {
-	names := make([]string, len(attempts))
-	for i, a := range attempts {
-		names[i] = string(a)
+// keepCountTx keeps a shop from being counted anew until the transaction ends: sales that are taken away meanwhile would be
+// counted all the same. It may wait for long, so it comes before all that others wait for.
+func keepCountTx(ctx context.Context, tx pgx.Tx, merchant id.Merchant) error {
+	if err := queries.New().RecountAlone(ctx, tx, string(merchant)); err != nil {
+		return fmt.Errorf("wait for the figures of %s: %w", merchant, err)
 	}
-	if err := sumTx(ctx, tx, names, slotOf(names[0]), -1, string(merchant)); err != nil {
+	return nil
+}
+
+// uncountTx takes the sales of a shop's purchase out of its figures, because the chain took their money back. Doing it twice
+// changes nothing. Whoever calls it has called [keepCountTx] first.
+func uncountTx(ctx context.Context, tx pgx.Tx, merchant id.Merchant, attempt id.Attempt) error {
+	attempts := []string{string(attempt)}
+	if err := sumTx(ctx, tx, attempts, slotOf(attempts[0]), -1, string(merchant)); err != nil {
 		return err
 	}
 	// What is marked is not counted: the other way round there would be nothing to take away.
-	if _, err := queries.New().SalesReverse(ctx, tx, names); err != nil {
+	if _, err := queries.New().SalesReverse(ctx, tx, attempts); err != nil {
 		return fmt.Errorf("mark reversed sales: %w", err)
 	}
 	return nil
 }
 
-// countRefundTx counts a completed refund of a shop for the day on which its money was back.
-func countRefundTx(ctx context.Context, tx pgx.Tx, merchant id.Merchant, refund id.Refund) error {
+// countRefundTx counts a completed refund of a shop for the day on which its money was back, or with the sign -1 takes it out
+// again, while it still is completed.
+func countRefundTx(ctx context.Context, tx pgx.Tx, merchant id.Merchant, refund id.Refund, sign int64) error {
 	q := queries.New()
 	if err := q.CountingShared(ctx, tx, []string{string(merchant)}); err != nil {
 		return fmt.Errorf("count %s: %w", refund, err)
 	}
-	if err := q.SumsAddRefund(ctx, tx, string(refund)); err != nil {
+	if err := q.SumsAddRefund(ctx, tx, queries.SumsAddRefundParams{ID: string(refund), Sign: sign}); err != nil {
 		return fmt.Errorf("count %s: %w", refund, err)
 	}
 	return nil

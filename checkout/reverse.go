@@ -24,6 +24,9 @@ const reversedText = "The network took the payment back: no block holds it any m
 func (s *Service) reverse(ctx context.Context, row queries.Settlement) error {
 	now := s.now()
 	err := postgres.HotTx(ctx, s.pool, func(tx pgx.Tx) error {
+		if err := keepCountTx(ctx, tx, row.MerchantID); err != nil {
+			return err
+		}
 		gone, err := queries.New().SettlementReverse(ctx, tx, queries.SettlementReverseParams{
 			ID: row.ID, Was: *row.BlockHash, LastError: reversedText, Now: now,
 		})
@@ -39,6 +42,7 @@ func (s *Service) reverse(ctx context.Context, row queries.Settlement) error {
 	if err != nil {
 		return fmt.Errorf("reverse %s: %w", row.ID, err)
 	}
+	fault.At(fault.Reversed)
 	slog.ErrorContext(ctx, "the network took a payment back", "settlement", row.ID, "merchant", row.MerchantID, "amount", row.Amount, "tx", row.Transaction)
 	if row.AttemptID != nil {
 		s.hub.Changed(*row.AttemptID, row.MerchantID)
@@ -61,6 +65,9 @@ func (s *Service) reverseTx(ctx context.Context, tx pgx.Tx, now time.Time, gone 
 		return fmt.Errorf("purchase %s: %w", *gone.AttemptID, err)
 	}
 	if err := revokeTx(ctx, tx, now, a.ID); err != nil {
+		return err
+	}
+	if err := s.dropRefundsTx(ctx, tx, now, a.ID); err != nil {
 		return err
 	}
 	if err := q.TransferTakenBack(ctx, tx, queries.TransferTakenBackParams{

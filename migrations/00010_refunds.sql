@@ -30,6 +30,9 @@ CREATE TABLE refunds (
     block_hash    text,
     log_index     int,
     block_time    timestamptz,
+    lost_at       timestamptz,            -- since when its block is gone, as long as it may come back in another one
+    final_at      timestamptz,            -- its block is sealed for good: of what the shop's own wallet sent
+    taken_back    int NOT NULL DEFAULT 0, -- how often the chain took its transfer back, for good
     last_error    text NOT NULL DEFAULT '',
     person_id     text NOT NULL DEFAULT '' COLLATE "C", -- who gave it; empty for a program
     actor         text NOT NULL, -- as people read it
@@ -45,6 +48,7 @@ CREATE INDEX refunds_of_merchant ON refunds (merchant_id, livemode, id DESC);
 CREATE INDEX refunds_of_attempt ON refunds (attempt_id) WHERE attempt_id <> '';
 CREATE INDEX refunds_of_person ON refunds (person_id, created_at) WHERE person_id <> '';
 CREATE INDEX refunds_under_way ON refunds (updated_at) WHERE status IN ('requested', 'processing', 'sent');
+CREATE INDEX refunds_unsealed ON refunds (network, block_number) WHERE status = 'completed' AND NOT collected AND final_at IS NULL;
 CREATE UNIQUE INDEX refunds_of_exception ON refunds (exception_id) WHERE exception_id <> '' AND status <> 'failed';
 CREATE UNIQUE INDEX refunds_log ON refunds (network, transaction, log_index) WHERE log_index IS NOT NULL;
 
@@ -65,7 +69,7 @@ BEGIN
     IF (OLD.status, NEW.status) NOT IN (
         ('requested', 'processing'), ('requested', 'sent'), ('requested', 'completed'), ('requested', 'failed'),
         ('processing', 'sent'), ('processing', 'completed'), ('processing', 'failed'), ('sent', 'completed'), ('sent', 'failed')
-    ) THEN
+    ) AND NOT (OLD.status = 'completed' AND NEW.status = 'sent' AND NEW.taken_back = OLD.taken_back + 1) THEN
         RAISE EXCEPTION 'refund % cannot go from % to %', OLD.id, OLD.status, NEW.status USING ERRCODE = 'check_violation';
     END IF;
     RETURN NEW;

@@ -76,9 +76,6 @@ SELECT * FROM refunds WHERE once = @once;
 -- name: RefundByID :one
 SELECT * FROM refunds WHERE id = @id;
 
--- name: RefundForUpdate :one
-SELECT * FROM refunds WHERE id = @id FOR UPDATE;
-
 -- name: RefundLines :many
 SELECT l.*, s.item_title FROM refund_lines l JOIN sales s ON s.id = l.sale_id WHERE l.refund_id = ANY (@refunds::text[]) ORDER BY l.refund_id, l.line;
 
@@ -99,12 +96,49 @@ WHERE id = @id AND status IN ('requested', 'processing', 'sent') RETURNING *;
 
 -- name: RefundComplete :one
 UPDATE refunds SET status = 'completed', transaction = @transaction, block_number = @block_number, block_hash = @block_hash, log_index = @log_index,
-    block_time = @block_time, sent_at = coalesce(sent_at, @now::timestamptz), ended_at = @now::timestamptz, updated_at = @now::timestamptz, last_error = ''
+    block_time = @block_time, lost_at = NULL, sent_at = coalesce(sent_at, @now::timestamptz), ended_at = @now::timestamptz, updated_at = @now::timestamptz, last_error = ''
 WHERE id = @id AND status IN ('requested', 'processing', 'sent') RETURNING *;
 
 -- name: RefundFail :one
 UPDATE refunds SET status = 'failed', last_error = @last_error, ended_at = @now::timestamptz, updated_at = @now::timestamptz
 WHERE id = @id AND status IN ('requested', 'processing', 'sent') RETURNING *;
+
+-- name: RefundsUnsealed :many
+-- What shops' own wallets sent, in blocks that are not final yet.
+SELECT * FROM refunds WHERE network = @network AND status = 'completed' AND NOT collected AND final_at IS NULL ORDER BY block_number, id LIMIT @most;
+
+-- name: RefundsFinal :exec
+UPDATE refunds SET final_at = @now::timestamptz, lost_at = NULL
+FROM (SELECT unnest(@ids::text[]) AS id, unnest(@block_hashes::text[]) AS block_hash) sealed
+WHERE refunds.id = sealed.id AND refunds.block_hash = sealed.block_hash AND refunds.status = 'completed';
+
+-- name: RefundLost :execrows
+-- Its block is gone, and no other holds its transfer yet.
+UPDATE refunds SET lost_at = @now::timestamptz, updated_at = @now::timestamptz
+WHERE id = @id AND status = 'completed' AND block_hash = @was::text AND lost_at IS NULL;
+
+-- name: RefundMove :one
+-- Its transfer stands in this block now.
+UPDATE refunds SET transaction = @transaction, block_number = @block_number, block_hash = @block_hash, log_index = @log_index, block_time = @block_time,
+    lost_at = NULL, updated_at = @now::timestamptz
+WHERE id = @id AND status = 'completed' AND block_hash = @was::text RETURNING *;
+
+-- name: RefundSentAgain :one
+-- Another block holds what a worker sent, maybe by another transaction.
+UPDATE refunds SET transaction = @transaction, block_number = @block_number, updated_at = @now::timestamptz WHERE id = @id AND status = 'completed' RETURNING *;
+
+-- name: RefundTakeBack :one
+-- The block that held its transfer is gone for good: it waits for one again. Only where it was when that was found out.
+UPDATE refunds SET status = 'sent', block_number = NULL, block_hash = NULL, log_index = NULL, block_time = NULL, lost_at = NULL, ended_at = NULL,
+    taken_back = taken_back + 1, sent_at = @now::timestamptz, updated_at = @now::timestamptz, last_error = @last_error
+WHERE id = @id AND status = 'completed' AND block_hash IS NOT DISTINCT FROM sqlc.narg(was)::text RETURNING *;
+
+-- name: RefundExceptionReopen :exec
+UPDATE exceptions SET resolved_at = NULL, resolution = '', resolved_by = '', reason = '' WHERE id = @id AND resolution = 'refunded';
+
+-- name: RefundsWaitingOf :many
+-- What a shop's own wallet has to send for a purchase, and what it says that it sent.
+SELECT * FROM refunds WHERE attempt_id = @attempt_id AND NOT collected AND status IN ('requested', 'sent') ORDER BY id;
 
 -- name: RefundNote :exec
 UPDATE refunds SET last_error = @last_error, updated_at = @now::timestamptz WHERE id = @id AND status IN ('requested', 'processing', 'sent');
@@ -150,4 +184,10 @@ FROM sales s LEFT JOIN (SELECT l.sale_id, sum(l.amount) AS amount FROM refund_li
     ON l.sale_id = s.id
 WHERE (s.refunded <> 0 OR l.amount IS NOT NULL) AND s.refunded <> coalesce(l.amount, 0)
 UNION ALL
-SELECT (r.id || ' is completed, and names no transaction')::text FROM refunds r WHERE r.status = 'completed' AND r.transaction = '';
+SELECT (r.id || ' is completed, and names no transaction')::text FROM refunds r WHERE r.status = 'completed' AND r.transaction = ''
+UNION ALL
+-- What a shop's own wallet sent is in the books while the chain shows it.
+SELECT (r.id || ' is ' || r.status || ' over ' || r.amount::text || ', and in the books with ' || coalesce(b.amount, 0)::text)::text
+FROM refunds r LEFT JOIN (SELECT split_part(p.source, '/', 1) AS source, -sum(e.amount) AS amount FROM postings p JOIN entries e ON e.posting_id = p.id
+    WHERE p.kind IN ('refund_completed', 'reversal') AND e.account = 'wallet' AND p.source LIKE 'rfd\_%' GROUP BY 1) b ON b.source = r.id
+WHERE NOT r.booked AND r.attempt_id <> '' AND coalesce(b.amount, 0) <> CASE WHEN r.status = 'completed' THEN r.amount ELSE 0 END;

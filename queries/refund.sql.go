@@ -24,9 +24,15 @@ FROM sales s LEFT JOIN (SELECT l.sale_id, sum(l.amount) AS amount FROM refund_li
 WHERE (s.refunded <> 0 OR l.amount IS NOT NULL) AND s.refunded <> coalesce(l.amount, 0)
 UNION ALL
 SELECT (r.id || ' is completed, and names no transaction')::text FROM refunds r WHERE r.status = 'completed' AND r.transaction = ''
+UNION ALL
+SELECT (r.id || ' is ' || r.status || ' over ' || r.amount::text || ', and in the books with ' || coalesce(b.amount, 0)::text)::text
+FROM refunds r LEFT JOIN (SELECT split_part(p.source, '/', 1) AS source, -sum(e.amount) AS amount FROM postings p JOIN entries e ON e.posting_id = p.id
+    WHERE p.kind IN ('refund_completed', 'reversal') AND e.account = 'wallet' AND p.source LIKE 'rfd\_%' GROUP BY 1) b ON b.source = r.id
+WHERE NOT r.booked AND r.attempt_id <> '' AND coalesce(b.amount, 0) <> CASE WHEN r.status = 'completed' THEN r.amount ELSE 0 END
 `
 
 // What purchases and sales say was given back is what their refunds say, and no money that was sent proves two.
+// What a shop's own wallet sent is in the books while the chain shows it.
 func (q *Queries) AuditRefunds(ctx context.Context, db DBTX) ([]string, error) {
 	rows, err := db.Query(ctx, auditRefunds)
 	if err != nil {
@@ -119,7 +125,7 @@ func (q *Queries) RefundAttemptOf(ctx context.Context, db DBTX, arg RefundAttemp
 }
 
 const refundByID = `-- name: RefundByID :one
-SELECT id, merchant_id, livemode, attempt_id, settlement_id, exception_id, title, status, collected, booked, network, asset, pay_from, pay_to, amount, fee, reason, restock, revoke, free_code, since_block, transaction, block_number, block_hash, log_index, block_time, last_error, person_id, actor, once, created_at, updated_at, sent_at, ended_at FROM refunds WHERE id = $1
+SELECT id, merchant_id, livemode, attempt_id, settlement_id, exception_id, title, status, collected, booked, network, asset, pay_from, pay_to, amount, fee, reason, restock, revoke, free_code, since_block, transaction, block_number, block_hash, log_index, block_time, lost_at, final_at, taken_back, last_error, person_id, actor, once, created_at, updated_at, sent_at, ended_at FROM refunds WHERE id = $1
 `
 
 func (q *Queries) RefundByID(ctx context.Context, db DBTX, argID id.Refund) (Refund, error) {
@@ -152,6 +158,9 @@ func (q *Queries) RefundByID(ctx context.Context, db DBTX, argID id.Refund) (Ref
 		&i.BlockHash,
 		&i.LogIndex,
 		&i.BlockTime,
+		&i.LostAt,
+		&i.FinalAt,
+		&i.TakenBack,
 		&i.LastError,
 		&i.PersonID,
 		&i.Actor,
@@ -165,7 +174,7 @@ func (q *Queries) RefundByID(ctx context.Context, db DBTX, argID id.Refund) (Ref
 }
 
 const refundByOnce = `-- name: RefundByOnce :one
-SELECT id, merchant_id, livemode, attempt_id, settlement_id, exception_id, title, status, collected, booked, network, asset, pay_from, pay_to, amount, fee, reason, restock, revoke, free_code, since_block, transaction, block_number, block_hash, log_index, block_time, last_error, person_id, actor, once, created_at, updated_at, sent_at, ended_at FROM refunds WHERE once = $1
+SELECT id, merchant_id, livemode, attempt_id, settlement_id, exception_id, title, status, collected, booked, network, asset, pay_from, pay_to, amount, fee, reason, restock, revoke, free_code, since_block, transaction, block_number, block_hash, log_index, block_time, lost_at, final_at, taken_back, last_error, person_id, actor, once, created_at, updated_at, sent_at, ended_at FROM refunds WHERE once = $1
 `
 
 func (q *Queries) RefundByOnce(ctx context.Context, db DBTX, once []byte) (Refund, error) {
@@ -198,6 +207,9 @@ func (q *Queries) RefundByOnce(ctx context.Context, db DBTX, once []byte) (Refun
 		&i.BlockHash,
 		&i.LogIndex,
 		&i.BlockTime,
+		&i.LostAt,
+		&i.FinalAt,
+		&i.TakenBack,
 		&i.LastError,
 		&i.PersonID,
 		&i.Actor,
@@ -212,8 +224,8 @@ func (q *Queries) RefundByOnce(ctx context.Context, db DBTX, once []byte) (Refun
 
 const refundComplete = `-- name: RefundComplete :one
 UPDATE refunds SET status = 'completed', transaction = $1, block_number = $2, block_hash = $3, log_index = $4,
-    block_time = $5, sent_at = coalesce(sent_at, $6::timestamptz), ended_at = $6::timestamptz, updated_at = $6::timestamptz, last_error = ''
-WHERE id = $7 AND status IN ('requested', 'processing', 'sent') RETURNING id, merchant_id, livemode, attempt_id, settlement_id, exception_id, title, status, collected, booked, network, asset, pay_from, pay_to, amount, fee, reason, restock, revoke, free_code, since_block, transaction, block_number, block_hash, log_index, block_time, last_error, person_id, actor, once, created_at, updated_at, sent_at, ended_at
+    block_time = $5, lost_at = NULL, sent_at = coalesce(sent_at, $6::timestamptz), ended_at = $6::timestamptz, updated_at = $6::timestamptz, last_error = ''
+WHERE id = $7 AND status IN ('requested', 'processing', 'sent') RETURNING id, merchant_id, livemode, attempt_id, settlement_id, exception_id, title, status, collected, booked, network, asset, pay_from, pay_to, amount, fee, reason, restock, revoke, free_code, since_block, transaction, block_number, block_hash, log_index, block_time, lost_at, final_at, taken_back, last_error, person_id, actor, once, created_at, updated_at, sent_at, ended_at
 `
 
 type RefundCompleteParams struct {
@@ -264,6 +276,9 @@ func (q *Queries) RefundComplete(ctx context.Context, db DBTX, arg RefundComplet
 		&i.BlockHash,
 		&i.LogIndex,
 		&i.BlockTime,
+		&i.LostAt,
+		&i.FinalAt,
+		&i.TakenBack,
 		&i.LastError,
 		&i.PersonID,
 		&i.Actor,
@@ -336,6 +351,15 @@ func (q *Queries) RefundExceptionOpenOf(ctx context.Context, db DBTX, attemptID 
 	return column_1, err
 }
 
+const refundExceptionReopen = `-- name: RefundExceptionReopen :exec
+UPDATE exceptions SET resolved_at = NULL, resolution = '', resolved_by = '', reason = '' WHERE id = $1 AND resolution = 'refunded'
+`
+
+func (q *Queries) RefundExceptionReopen(ctx context.Context, db DBTX, argID id.Exception) error {
+	_, err := db.Exec(ctx, refundExceptionReopen, argID)
+	return err
+}
+
 const refundExceptionResolve = `-- name: RefundExceptionResolve :exec
 UPDATE exceptions SET resolved_at = $1::timestamptz, resolution = 'refunded', resolved_by = $2, reason = $3
 WHERE id = $4 AND resolved_at IS NULL
@@ -396,7 +420,7 @@ func (q *Queries) RefundExceptionShown(ctx context.Context, db DBTX, arg RefundE
 
 const refundFail = `-- name: RefundFail :one
 UPDATE refunds SET status = 'failed', last_error = $1, ended_at = $2::timestamptz, updated_at = $2::timestamptz
-WHERE id = $3 AND status IN ('requested', 'processing', 'sent') RETURNING id, merchant_id, livemode, attempt_id, settlement_id, exception_id, title, status, collected, booked, network, asset, pay_from, pay_to, amount, fee, reason, restock, revoke, free_code, since_block, transaction, block_number, block_hash, log_index, block_time, last_error, person_id, actor, once, created_at, updated_at, sent_at, ended_at
+WHERE id = $3 AND status IN ('requested', 'processing', 'sent') RETURNING id, merchant_id, livemode, attempt_id, settlement_id, exception_id, title, status, collected, booked, network, asset, pay_from, pay_to, amount, fee, reason, restock, revoke, free_code, since_block, transaction, block_number, block_hash, log_index, block_time, lost_at, final_at, taken_back, last_error, person_id, actor, once, created_at, updated_at, sent_at, ended_at
 `
 
 type RefundFailParams struct {
@@ -435,6 +459,9 @@ func (q *Queries) RefundFail(ctx context.Context, db DBTX, arg RefundFailParams)
 		&i.BlockHash,
 		&i.LogIndex,
 		&i.BlockTime,
+		&i.LostAt,
+		&i.FinalAt,
+		&i.TakenBack,
 		&i.LastError,
 		&i.PersonID,
 		&i.Actor,
@@ -457,52 +484,6 @@ func (q *Queries) RefundFees(ctx context.Context, db DBTX, attemptID id.Attempt)
 	var column_1 int64
 	err := row.Scan(&column_1)
 	return column_1, err
-}
-
-const refundForUpdate = `-- name: RefundForUpdate :one
-SELECT id, merchant_id, livemode, attempt_id, settlement_id, exception_id, title, status, collected, booked, network, asset, pay_from, pay_to, amount, fee, reason, restock, revoke, free_code, since_block, transaction, block_number, block_hash, log_index, block_time, last_error, person_id, actor, once, created_at, updated_at, sent_at, ended_at FROM refunds WHERE id = $1 FOR UPDATE
-`
-
-func (q *Queries) RefundForUpdate(ctx context.Context, db DBTX, argID id.Refund) (Refund, error) {
-	row := db.QueryRow(ctx, refundForUpdate, argID)
-	var i Refund
-	err := row.Scan(
-		&i.ID,
-		&i.MerchantID,
-		&i.Livemode,
-		&i.AttemptID,
-		&i.SettlementID,
-		&i.ExceptionID,
-		&i.Title,
-		&i.Status,
-		&i.Collected,
-		&i.Booked,
-		&i.Network,
-		&i.Asset,
-		&i.PayFrom,
-		&i.PayTo,
-		&i.Amount,
-		&i.Fee,
-		&i.Reason,
-		&i.Restock,
-		&i.Revoke,
-		&i.FreeCode,
-		&i.SinceBlock,
-		&i.Transaction,
-		&i.BlockNumber,
-		&i.BlockHash,
-		&i.LogIndex,
-		&i.BlockTime,
-		&i.LastError,
-		&i.PersonID,
-		&i.Actor,
-		&i.Once,
-		&i.CreatedAt,
-		&i.UpdatedAt,
-		&i.SentAt,
-		&i.EndedAt,
-	)
-	return i, err
 }
 
 const refundGiveAttemptBack = `-- name: RefundGiveAttemptBack :exec
@@ -735,7 +716,7 @@ func (q *Queries) RefundLinesInsert(ctx context.Context, db DBTX, arg RefundLine
 }
 
 const refundList = `-- name: RefundList :many
-SELECT id, merchant_id, livemode, attempt_id, settlement_id, exception_id, title, status, collected, booked, network, asset, pay_from, pay_to, amount, fee, reason, restock, revoke, free_code, since_block, transaction, block_number, block_hash, log_index, block_time, last_error, person_id, actor, once, created_at, updated_at, sent_at, ended_at FROM refunds WHERE merchant_id = $1 AND livemode = $2 AND id < $3::text ORDER BY id DESC LIMIT $4
+SELECT id, merchant_id, livemode, attempt_id, settlement_id, exception_id, title, status, collected, booked, network, asset, pay_from, pay_to, amount, fee, reason, restock, revoke, free_code, since_block, transaction, block_number, block_hash, log_index, block_time, lost_at, final_at, taken_back, last_error, person_id, actor, once, created_at, updated_at, sent_at, ended_at FROM refunds WHERE merchant_id = $1 AND livemode = $2 AND id < $3::text ORDER BY id DESC LIMIT $4
 `
 
 type RefundListParams struct {
@@ -786,6 +767,9 @@ func (q *Queries) RefundList(ctx context.Context, db DBTX, arg RefundListParams)
 			&i.BlockHash,
 			&i.LogIndex,
 			&i.BlockTime,
+			&i.LostAt,
+			&i.FinalAt,
+			&i.TakenBack,
 			&i.LastError,
 			&i.PersonID,
 			&i.Actor,
@@ -806,7 +790,7 @@ func (q *Queries) RefundList(ctx context.Context, db DBTX, arg RefundListParams)
 }
 
 const refundListAfter = `-- name: RefundListAfter :many
-SELECT id, merchant_id, livemode, attempt_id, settlement_id, exception_id, title, status, collected, booked, network, asset, pay_from, pay_to, amount, fee, reason, restock, revoke, free_code, since_block, transaction, block_number, block_hash, log_index, block_time, last_error, person_id, actor, once, created_at, updated_at, sent_at, ended_at FROM refunds WHERE merchant_id = $1 AND livemode = $2 AND id > $3::text ORDER BY id LIMIT $4
+SELECT id, merchant_id, livemode, attempt_id, settlement_id, exception_id, title, status, collected, booked, network, asset, pay_from, pay_to, amount, fee, reason, restock, revoke, free_code, since_block, transaction, block_number, block_hash, log_index, block_time, lost_at, final_at, taken_back, last_error, person_id, actor, once, created_at, updated_at, sent_at, ended_at FROM refunds WHERE merchant_id = $1 AND livemode = $2 AND id > $3::text ORDER BY id LIMIT $4
 `
 
 type RefundListAfterParams struct {
@@ -858,6 +842,9 @@ func (q *Queries) RefundListAfter(ctx context.Context, db DBTX, arg RefundListAf
 			&i.BlockHash,
 			&i.LogIndex,
 			&i.BlockTime,
+			&i.LostAt,
+			&i.FinalAt,
+			&i.TakenBack,
 			&i.LastError,
 			&i.PersonID,
 			&i.Actor,
@@ -901,6 +888,98 @@ func (q *Queries) RefundLogTaken(ctx context.Context, db DBTX, arg RefundLogTake
 	return exists, err
 }
 
+const refundLost = `-- name: RefundLost :execrows
+UPDATE refunds SET lost_at = $1::timestamptz, updated_at = $1::timestamptz
+WHERE id = $2 AND status = 'completed' AND block_hash = $3::text AND lost_at IS NULL
+`
+
+type RefundLostParams struct {
+	Now time.Time
+	ID  id.Refund
+	Was string
+}
+
+// Its block is gone, and no other holds its transfer yet.
+func (q *Queries) RefundLost(ctx context.Context, db DBTX, arg RefundLostParams) (int64, error) {
+	result, err := db.Exec(ctx, refundLost, arg.Now, arg.ID, arg.Was)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const refundMove = `-- name: RefundMove :one
+UPDATE refunds SET transaction = $1, block_number = $2, block_hash = $3, log_index = $4, block_time = $5,
+    lost_at = NULL, updated_at = $6::timestamptz
+WHERE id = $7 AND status = 'completed' AND block_hash = $8::text RETURNING id, merchant_id, livemode, attempt_id, settlement_id, exception_id, title, status, collected, booked, network, asset, pay_from, pay_to, amount, fee, reason, restock, revoke, free_code, since_block, transaction, block_number, block_hash, log_index, block_time, lost_at, final_at, taken_back, last_error, person_id, actor, once, created_at, updated_at, sent_at, ended_at
+`
+
+type RefundMoveParams struct {
+	Transaction string
+	BlockNumber *int64
+	BlockHash   *string
+	LogIndex    *int32
+	BlockTime   *time.Time
+	Now         time.Time
+	ID          id.Refund
+	Was         string
+}
+
+// Its transfer stands in this block now.
+func (q *Queries) RefundMove(ctx context.Context, db DBTX, arg RefundMoveParams) (Refund, error) {
+	row := db.QueryRow(ctx, refundMove,
+		arg.Transaction,
+		arg.BlockNumber,
+		arg.BlockHash,
+		arg.LogIndex,
+		arg.BlockTime,
+		arg.Now,
+		arg.ID,
+		arg.Was,
+	)
+	var i Refund
+	err := row.Scan(
+		&i.ID,
+		&i.MerchantID,
+		&i.Livemode,
+		&i.AttemptID,
+		&i.SettlementID,
+		&i.ExceptionID,
+		&i.Title,
+		&i.Status,
+		&i.Collected,
+		&i.Booked,
+		&i.Network,
+		&i.Asset,
+		&i.PayFrom,
+		&i.PayTo,
+		&i.Amount,
+		&i.Fee,
+		&i.Reason,
+		&i.Restock,
+		&i.Revoke,
+		&i.FreeCode,
+		&i.SinceBlock,
+		&i.Transaction,
+		&i.BlockNumber,
+		&i.BlockHash,
+		&i.LogIndex,
+		&i.BlockTime,
+		&i.LostAt,
+		&i.FinalAt,
+		&i.TakenBack,
+		&i.LastError,
+		&i.PersonID,
+		&i.Actor,
+		&i.Once,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+		&i.SentAt,
+		&i.EndedAt,
+	)
+	return i, err
+}
+
 const refundNote = `-- name: RefundNote :exec
 UPDATE refunds SET last_error = $1, updated_at = $2::timestamptz WHERE id = $3 AND status IN ('requested', 'processing', 'sent')
 `
@@ -937,7 +1016,7 @@ func (q *Queries) RefundRestock(ctx context.Context, db DBTX, arg RefundRestockP
 
 const refundSent = `-- name: RefundSent :one
 UPDATE refunds SET status = 'sent', transaction = $1, sent_at = coalesce(sent_at, $2::timestamptz), updated_at = $2::timestamptz, last_error = ''
-WHERE id = $3 AND status IN ('requested', 'processing', 'sent') RETURNING id, merchant_id, livemode, attempt_id, settlement_id, exception_id, title, status, collected, booked, network, asset, pay_from, pay_to, amount, fee, reason, restock, revoke, free_code, since_block, transaction, block_number, block_hash, log_index, block_time, last_error, person_id, actor, once, created_at, updated_at, sent_at, ended_at
+WHERE id = $3 AND status IN ('requested', 'processing', 'sent') RETURNING id, merchant_id, livemode, attempt_id, settlement_id, exception_id, title, status, collected, booked, network, asset, pay_from, pay_to, amount, fee, reason, restock, revoke, free_code, since_block, transaction, block_number, block_hash, log_index, block_time, lost_at, final_at, taken_back, last_error, person_id, actor, once, created_at, updated_at, sent_at, ended_at
 `
 
 type RefundSentParams struct {
@@ -977,6 +1056,71 @@ func (q *Queries) RefundSent(ctx context.Context, db DBTX, arg RefundSentParams)
 		&i.BlockHash,
 		&i.LogIndex,
 		&i.BlockTime,
+		&i.LostAt,
+		&i.FinalAt,
+		&i.TakenBack,
+		&i.LastError,
+		&i.PersonID,
+		&i.Actor,
+		&i.Once,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+		&i.SentAt,
+		&i.EndedAt,
+	)
+	return i, err
+}
+
+const refundSentAgain = `-- name: RefundSentAgain :one
+UPDATE refunds SET transaction = $1, block_number = $2, updated_at = $3::timestamptz WHERE id = $4 AND status = 'completed' RETURNING id, merchant_id, livemode, attempt_id, settlement_id, exception_id, title, status, collected, booked, network, asset, pay_from, pay_to, amount, fee, reason, restock, revoke, free_code, since_block, transaction, block_number, block_hash, log_index, block_time, lost_at, final_at, taken_back, last_error, person_id, actor, once, created_at, updated_at, sent_at, ended_at
+`
+
+type RefundSentAgainParams struct {
+	Transaction string
+	BlockNumber *int64
+	Now         time.Time
+	ID          id.Refund
+}
+
+// Another block holds what a worker sent, maybe by another transaction.
+func (q *Queries) RefundSentAgain(ctx context.Context, db DBTX, arg RefundSentAgainParams) (Refund, error) {
+	row := db.QueryRow(ctx, refundSentAgain,
+		arg.Transaction,
+		arg.BlockNumber,
+		arg.Now,
+		arg.ID,
+	)
+	var i Refund
+	err := row.Scan(
+		&i.ID,
+		&i.MerchantID,
+		&i.Livemode,
+		&i.AttemptID,
+		&i.SettlementID,
+		&i.ExceptionID,
+		&i.Title,
+		&i.Status,
+		&i.Collected,
+		&i.Booked,
+		&i.Network,
+		&i.Asset,
+		&i.PayFrom,
+		&i.PayTo,
+		&i.Amount,
+		&i.Fee,
+		&i.Reason,
+		&i.Restock,
+		&i.Revoke,
+		&i.FreeCode,
+		&i.SinceBlock,
+		&i.Transaction,
+		&i.BlockNumber,
+		&i.BlockHash,
+		&i.LogIndex,
+		&i.BlockTime,
+		&i.LostAt,
+		&i.FinalAt,
+		&i.TakenBack,
 		&i.LastError,
 		&i.PersonID,
 		&i.Actor,
@@ -1055,6 +1199,70 @@ func (q *Queries) RefundTakeAttempt(ctx context.Context, db DBTX, arg RefundTake
 	return refunded, err
 }
 
+const refundTakeBack = `-- name: RefundTakeBack :one
+UPDATE refunds SET status = 'sent', block_number = NULL, block_hash = NULL, log_index = NULL, block_time = NULL, lost_at = NULL, ended_at = NULL,
+    taken_back = taken_back + 1, sent_at = $1::timestamptz, updated_at = $1::timestamptz, last_error = $2
+WHERE id = $3 AND status = 'completed' AND block_hash IS NOT DISTINCT FROM $4::text RETURNING id, merchant_id, livemode, attempt_id, settlement_id, exception_id, title, status, collected, booked, network, asset, pay_from, pay_to, amount, fee, reason, restock, revoke, free_code, since_block, transaction, block_number, block_hash, log_index, block_time, lost_at, final_at, taken_back, last_error, person_id, actor, once, created_at, updated_at, sent_at, ended_at
+`
+
+type RefundTakeBackParams struct {
+	Now       time.Time
+	LastError string
+	ID        id.Refund
+	Was       *string
+}
+
+// The block that held its transfer is gone for good: it waits for one again. Only where it was when that was found out.
+func (q *Queries) RefundTakeBack(ctx context.Context, db DBTX, arg RefundTakeBackParams) (Refund, error) {
+	row := db.QueryRow(ctx, refundTakeBack,
+		arg.Now,
+		arg.LastError,
+		arg.ID,
+		arg.Was,
+	)
+	var i Refund
+	err := row.Scan(
+		&i.ID,
+		&i.MerchantID,
+		&i.Livemode,
+		&i.AttemptID,
+		&i.SettlementID,
+		&i.ExceptionID,
+		&i.Title,
+		&i.Status,
+		&i.Collected,
+		&i.Booked,
+		&i.Network,
+		&i.Asset,
+		&i.PayFrom,
+		&i.PayTo,
+		&i.Amount,
+		&i.Fee,
+		&i.Reason,
+		&i.Restock,
+		&i.Revoke,
+		&i.FreeCode,
+		&i.SinceBlock,
+		&i.Transaction,
+		&i.BlockNumber,
+		&i.BlockHash,
+		&i.LogIndex,
+		&i.BlockTime,
+		&i.LostAt,
+		&i.FinalAt,
+		&i.TakenBack,
+		&i.LastError,
+		&i.PersonID,
+		&i.Actor,
+		&i.Once,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+		&i.SentAt,
+		&i.EndedAt,
+	)
+	return i, err
+}
+
 const refundTakeSales = `-- name: RefundTakeSales :execrows
 UPDATE sales SET refunded = sales.refunded + taken.amount
 FROM (SELECT unnest($2::text[]) AS id, unnest($3::bigint[]) AS amount) taken
@@ -1075,8 +1283,25 @@ func (q *Queries) RefundTakeSales(ctx context.Context, db DBTX, arg RefundTakeSa
 	return result.RowsAffected(), nil
 }
 
+const refundsFinal = `-- name: RefundsFinal :exec
+UPDATE refunds SET final_at = $1::timestamptz, lost_at = NULL
+FROM (SELECT unnest($2::text[]) AS id, unnest($3::text[]) AS block_hash) sealed
+WHERE refunds.id = sealed.id AND refunds.block_hash = sealed.block_hash AND refunds.status = 'completed'
+`
+
+type RefundsFinalParams struct {
+	Now         time.Time
+	Ids         []string
+	BlockHashes []string
+}
+
+func (q *Queries) RefundsFinal(ctx context.Context, db DBTX, arg RefundsFinalParams) error {
+	_, err := db.Exec(ctx, refundsFinal, arg.Now, arg.Ids, arg.BlockHashes)
+	return err
+}
+
 const refundsOfAttempt = `-- name: RefundsOfAttempt :many
-SELECT id, merchant_id, livemode, attempt_id, settlement_id, exception_id, title, status, collected, booked, network, asset, pay_from, pay_to, amount, fee, reason, restock, revoke, free_code, since_block, transaction, block_number, block_hash, log_index, block_time, last_error, person_id, actor, once, created_at, updated_at, sent_at, ended_at FROM refunds WHERE attempt_id = $1 ORDER BY id
+SELECT id, merchant_id, livemode, attempt_id, settlement_id, exception_id, title, status, collected, booked, network, asset, pay_from, pay_to, amount, fee, reason, restock, revoke, free_code, since_block, transaction, block_number, block_hash, log_index, block_time, lost_at, final_at, taken_back, last_error, person_id, actor, once, created_at, updated_at, sent_at, ended_at FROM refunds WHERE attempt_id = $1 ORDER BY id
 `
 
 func (q *Queries) RefundsOfAttempt(ctx context.Context, db DBTX, attemptID id.Attempt) ([]Refund, error) {
@@ -1115,6 +1340,140 @@ func (q *Queries) RefundsOfAttempt(ctx context.Context, db DBTX, attemptID id.At
 			&i.BlockHash,
 			&i.LogIndex,
 			&i.BlockTime,
+			&i.LostAt,
+			&i.FinalAt,
+			&i.TakenBack,
+			&i.LastError,
+			&i.PersonID,
+			&i.Actor,
+			&i.Once,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.SentAt,
+			&i.EndedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const refundsUnsealed = `-- name: RefundsUnsealed :many
+SELECT id, merchant_id, livemode, attempt_id, settlement_id, exception_id, title, status, collected, booked, network, asset, pay_from, pay_to, amount, fee, reason, restock, revoke, free_code, since_block, transaction, block_number, block_hash, log_index, block_time, lost_at, final_at, taken_back, last_error, person_id, actor, once, created_at, updated_at, sent_at, ended_at FROM refunds WHERE network = $1 AND status = 'completed' AND NOT collected AND final_at IS NULL ORDER BY block_number, id LIMIT $2
+`
+
+type RefundsUnsealedParams struct {
+	Network string
+	Most    int32
+}
+
+// What shops' own wallets sent, in blocks that are not final yet.
+func (q *Queries) RefundsUnsealed(ctx context.Context, db DBTX, arg RefundsUnsealedParams) ([]Refund, error) {
+	rows, err := db.Query(ctx, refundsUnsealed, arg.Network, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Refund{}
+	for rows.Next() {
+		var i Refund
+		if err := rows.Scan(
+			&i.ID,
+			&i.MerchantID,
+			&i.Livemode,
+			&i.AttemptID,
+			&i.SettlementID,
+			&i.ExceptionID,
+			&i.Title,
+			&i.Status,
+			&i.Collected,
+			&i.Booked,
+			&i.Network,
+			&i.Asset,
+			&i.PayFrom,
+			&i.PayTo,
+			&i.Amount,
+			&i.Fee,
+			&i.Reason,
+			&i.Restock,
+			&i.Revoke,
+			&i.FreeCode,
+			&i.SinceBlock,
+			&i.Transaction,
+			&i.BlockNumber,
+			&i.BlockHash,
+			&i.LogIndex,
+			&i.BlockTime,
+			&i.LostAt,
+			&i.FinalAt,
+			&i.TakenBack,
+			&i.LastError,
+			&i.PersonID,
+			&i.Actor,
+			&i.Once,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.SentAt,
+			&i.EndedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const refundsWaitingOf = `-- name: RefundsWaitingOf :many
+SELECT id, merchant_id, livemode, attempt_id, settlement_id, exception_id, title, status, collected, booked, network, asset, pay_from, pay_to, amount, fee, reason, restock, revoke, free_code, since_block, transaction, block_number, block_hash, log_index, block_time, lost_at, final_at, taken_back, last_error, person_id, actor, once, created_at, updated_at, sent_at, ended_at FROM refunds WHERE attempt_id = $1 AND NOT collected AND status IN ('requested', 'sent') ORDER BY id
+`
+
+// What a shop's own wallet has to send for a purchase, and what it says that it sent.
+func (q *Queries) RefundsWaitingOf(ctx context.Context, db DBTX, attemptID id.Attempt) ([]Refund, error) {
+	rows, err := db.Query(ctx, refundsWaitingOf, attemptID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Refund{}
+	for rows.Next() {
+		var i Refund
+		if err := rows.Scan(
+			&i.ID,
+			&i.MerchantID,
+			&i.Livemode,
+			&i.AttemptID,
+			&i.SettlementID,
+			&i.ExceptionID,
+			&i.Title,
+			&i.Status,
+			&i.Collected,
+			&i.Booked,
+			&i.Network,
+			&i.Asset,
+			&i.PayFrom,
+			&i.PayTo,
+			&i.Amount,
+			&i.Fee,
+			&i.Reason,
+			&i.Restock,
+			&i.Revoke,
+			&i.FreeCode,
+			&i.SinceBlock,
+			&i.Transaction,
+			&i.BlockNumber,
+			&i.BlockHash,
+			&i.LogIndex,
+			&i.BlockTime,
+			&i.LostAt,
+			&i.FinalAt,
+			&i.TakenBack,
 			&i.LastError,
 			&i.PersonID,
 			&i.Actor,

@@ -6,6 +6,7 @@ SELECT pg_advisory_xact_lock_shared(1014, hashtext(id)) FROM (SELECT id FROM mer
 SELECT pg_advisory_xact_lock(1014, hashtext(@merchant_id::text));
 
 -- name: RecountAlone :exec
+-- Held to the end by whoever counts a shop anew, or takes sales away that may be counted by then.
 SELECT pg_advisory_xact_lock(1015, hashtext(@merchant_id::text));
 
 -- name: SumsAdd :exec
@@ -20,12 +21,13 @@ DO UPDATE SET payments = sales_sums.payments + excluded.payments, qty = sales_su
     fee = sales_sums.fee + excluded.fee;
 
 -- name: SumsAddRefund :exec
+-- With the sign -1 it takes away.
 INSERT INTO sales_sums (merchant_id, livemode, zone, by, span, start, key, slot, payments, qty, amount, fee)
-SELECT c.merchant_id, c.livemode, c.zone, 'refund', c.span, c.start, 'all', 0, 1, 0, c.amount, c.fee
+SELECT c.merchant_id, c.livemode, c.zone, 'refund', c.span, c.start, 'all', 0, sqlc.arg(sign)::bigint, 0, c.amount * sqlc.arg(sign)::bigint, c.fee * sqlc.arg(sign)::bigint
 FROM counted_refunds c WHERE c.id = @id AND NOT c.next
 ORDER BY 1, 2, 3, 5, 6
 ON CONFLICT (merchant_id, livemode, zone, by, span, start, key, slot)
-DO UPDATE SET payments = sales_sums.payments + 1, amount = sales_sums.amount + excluded.amount, fee = sales_sums.fee + excluded.fee;
+DO UPDATE SET payments = sales_sums.payments + excluded.payments, amount = sales_sums.amount + excluded.amount, fee = sales_sums.fee + excluded.fee;
 
 -- name: SumsRecount :exec
 -- What a shop sold from since up to until, in days of its next zone.

@@ -146,6 +146,7 @@ const recountAlone = `-- name: RecountAlone :exec
 SELECT pg_advisory_xact_lock(1015, hashtext($1::text))
 `
 
+// Held to the end by whoever counts a shop anew, or takes sales away that may be counted by then.
 func (q *Queries) RecountAlone(ctx context.Context, db DBTX, merchantID string) error {
 	_, err := db.Exec(ctx, recountAlone, merchantID)
 	return err
@@ -264,15 +265,21 @@ func (q *Queries) SumsAdd(ctx context.Context, db DBTX, arg SumsAddParams) error
 
 const sumsAddRefund = `-- name: SumsAddRefund :exec
 INSERT INTO sales_sums (merchant_id, livemode, zone, by, span, start, key, slot, payments, qty, amount, fee)
-SELECT c.merchant_id, c.livemode, c.zone, 'refund', c.span, c.start, 'all', 0, 1, 0, c.amount, c.fee
-FROM counted_refunds c WHERE c.id = $1 AND NOT c.next
+SELECT c.merchant_id, c.livemode, c.zone, 'refund', c.span, c.start, 'all', 0, $1::bigint, 0, c.amount * $1::bigint, c.fee * $1::bigint
+FROM counted_refunds c WHERE c.id = $2 AND NOT c.next
 ORDER BY 1, 2, 3, 5, 6
 ON CONFLICT (merchant_id, livemode, zone, by, span, start, key, slot)
-DO UPDATE SET payments = sales_sums.payments + 1, amount = sales_sums.amount + excluded.amount, fee = sales_sums.fee + excluded.fee
+DO UPDATE SET payments = sales_sums.payments + excluded.payments, amount = sales_sums.amount + excluded.amount, fee = sales_sums.fee + excluded.fee
 `
 
-func (q *Queries) SumsAddRefund(ctx context.Context, db DBTX, argID string) error {
-	_, err := db.Exec(ctx, sumsAddRefund, argID)
+type SumsAddRefundParams struct {
+	Sign int64
+	ID   string
+}
+
+// With the sign -1 it takes away.
+func (q *Queries) SumsAddRefund(ctx context.Context, db DBTX, arg SumsAddRefundParams) error {
+	_, err := db.Exec(ctx, sumsAddRefund, arg.Sign, arg.ID)
 	return err
 }
 
