@@ -10,6 +10,7 @@ import (
 
 	"xsynesis/audit"
 	"xsynesis/id"
+	"xsynesis/money"
 	"xsynesis/queries"
 )
 
@@ -40,6 +41,7 @@ type Colleague struct {
 	Status      Status
 	PIN         bool // unlocks tills
 	PausedUntil *time.Time
+	RefundLimit *money.USDC // a day; nil where his role says it
 	Since       time.Time
 	Seen        time.Time // zero for somebody who is not signed in
 }
@@ -55,6 +57,7 @@ func (s *Service) Staff(ctx context.Context, merchant id.Merchant) ([]Colleague,
 		out[i] = Colleague{
 			Person: r.PersonID, Name: r.Name, Role: Role(r.Role), Status: Status(r.Status), PIN: r.HasPin, PausedUntil: r.PinLockedUntil, Since: r.CreatedAt,
 		}
+		out[i].RefundLimit = limitOf(r.RefundLimit)
 		if r.SeenAt.Unix() > 0 {
 			out[i].Seen = r.SeenAt
 		}
@@ -106,10 +109,27 @@ type memberView struct {
 	Role   Role   `json:"role"`
 	Status Status `json:"status"`
 	PIN    bool   `json:"pin,omitempty"`
+	// RefundLimit is what he may give back on one day, in USDC; empty where his role says it.
+	RefundLimit string `json:"refund_limit,omitempty"`
 }
 
 func viewOf(r queries.StaffMemberRow) memberView {
-	return memberView{Name: r.Name, Role: Role(r.Role), Status: Status(r.Status), PIN: r.Pin != ""}
+	return memberView{Name: r.Name, Role: Role(r.Role), Status: Status(r.Status), PIN: r.Pin != "", RefundLimit: limitWord(limitOf(r.RefundLimit))}
+}
+
+func limitOf(units *int64) *money.USDC {
+	if units == nil {
+		return nil
+	}
+	limit := money.USDC(*units)
+	return &limit
+}
+
+func limitWord(limit *money.USDC) string {
+	if limit == nil {
+		return ""
+	}
+	return limit.String()
 }
 
 // asBoss runs a change of who works in a shop, one at a time for each shop. The role of whoever makes it is the one that
@@ -241,6 +261,35 @@ func mayGive(of Session, boss Role, roles ...Role) error {
 		}
 	}
 	return nil
+}
+
+// SetRefundLimit says what somebody may give back to buyers on one day, from nothing on; nil for what his role may. Errors:
+// [ErrRole] for somebody who may give nothing back, or whom nobody limits, or who stands too high; [ErrStepUp], [ErrNotFound],
+// [ErrDenied].
+func (s *Service) SetRefundLimit(ctx context.Context, of Session, from Browser, person id.Person, limit *money.USDC) error {
+	return s.asBoss(ctx, of, func(tx pgx.Tx, boss Role) error {
+		was, err := memberTx(ctx, tx, of.Merchant, person)
+		if err != nil {
+			return err
+		}
+		if Role(was.Role).RefundsADay() <= 0 {
+			return ErrRole
+		}
+		if err := mayGive(of, boss, Role(was.Role)); err != nil {
+			return err
+		}
+		if err := queries.New().StaffSetRefundLimit(ctx, tx, queries.StaffSetRefundLimitParams{
+			MerchantID: of.Merchant, PersonID: person, RefundLimit: (*int64)(limit), Now: s.now(),
+		}); err != nil {
+			return fmt.Errorf("set the limit of %s: %w", person, err)
+		}
+		after := viewOf(was)
+		after.RefundLimit = limitWord(limit)
+		return audit.RecordTx(ctx, tx, s.now(), audit.Row{
+			By: from.by(of.Person, of.PersonName), Merchant: of.Merchant, Action: "member.refund_limit_set", ResourceType: "member", ResourceID: string(person),
+			Before: viewOf(was), After: after,
+		})
+	})
 }
 
 // Suspend takes somebody's part in a shop away until [Service.Resume]. Errors: those of [Service.ChangeRole].

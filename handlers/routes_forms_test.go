@@ -151,12 +151,13 @@ var carried = map[string]func(*accessWorld, rows) content{
 		return fields("network", sepolia, "change", ids("change"))
 	},
 
-	"POST /dashboard/staff/people/:person/role":   func(w *accessWorld, _ rows) content { return fields("role", w.giving()) },
-	"POST /dashboard/staff/people/:person/pin":    filled("pin", pin),
-	"POST /dashboard/staff/people/:person/status": filled("status", "suspended"),
-	"POST /dashboard/staff/cashiers":              filled("name", "Kim", "pin", pin),
-	"POST /dashboard/staff/invites":               func(w *accessWorld, _ rows) content { return fields("name", "Vic", "role", w.giving()) },
-	"POST /dashboard/staff/tills":                 filled("name", "Counter"),
+	"POST /dashboard/staff/people/:person/role":         func(w *accessWorld, _ rows) content { return fields("role", w.giving()) },
+	"POST /dashboard/staff/people/:person/pin":          filled("pin", pin),
+	"POST /dashboard/staff/people/:person/refund_limit": filled("refund_limit", "250"),
+	"POST /dashboard/staff/people/:person/status":       filled("status", "suspended"),
+	"POST /dashboard/staff/cashiers":                    filled("name", "Kim", "pin", pin),
+	"POST /dashboard/staff/invites":                     func(w *accessWorld, _ rows) content { return fields("name", "Vic", "role", w.giving()) },
+	"POST /dashboard/staff/tills":                       filled("name", "Counter"),
 
 	"POST /pos/pairings": filled("code", "000000"),
 	"POST /pos/unlock":   func(_ *accessWorld, ids rows) content { return fields("person", ids("cashier"), "pin", pin) },

@@ -3,12 +3,14 @@ package handlers
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"xsynesis/access"
 	"xsynesis/id"
+	"xsynesis/money"
 	"xsynesis/views"
 )
 
@@ -18,6 +20,7 @@ func (h *Handlers) staffRoutes(e *echo.Echo) {
 	e.GET(person, h.may(access.SeeStaff, h.showColleague))
 	e.POST(person+"/role", h.may(access.ChangeStaff, h.changeRole))
 	e.POST(person+"/pin", h.may(access.ChangeStaff, h.setPIN))
+	e.POST(person+"/refund_limit", h.may(access.ChangeStaff, h.setRefundLimit))
 	e.POST(person+"/status", h.may(access.ChangeStaff, h.setMemberStatus))
 	e.GET(person+"/removal", h.may(access.ChangeStaff, h.confirmMemberRemoval))
 	e.POST(person+"/removal", h.may(access.ChangeStaff, h.removeMember))
@@ -95,17 +98,22 @@ func (h *Handlers) showColleague(c echo.Context, s seller) error {
 	if err != nil {
 		return err
 	}
-	return h.colleaguePage(c, s, p, http.StatusOK, views.Field{}, "")
+	return h.colleaguePage(c, s, p, http.StatusOK, func(*views.ColleagueView) {})
 }
 
-func (h *Handlers) colleaguePage(c echo.Context, s seller, p access.Colleague, status int, pin views.Field, problem string) error {
-	v := views.ColleagueView{
-		DashboardView: h.frame(c, s, p.Name, views.SectionStaff, false), ColleagueRow: h.colleagueRow(s, p), PIN: pin, Problem: problem,
-	}
+// colleaguePage shows somebody as he is now; change puts in what was sent and why it was not taken.
+func (h *Handlers) colleaguePage(c echo.Context, s seller, p access.Colleague, status int, change func(*views.ColleagueView)) error {
+	v := views.ColleagueView{DashboardView: h.frame(c, s, p.Name, views.SectionStaff, false), ColleagueRow: h.colleagueRow(s, p)}
 	if s.Role.MayGrant(p.Role) {
 		v.Roles = roleCards(s.Role, string(p.Role))
 	}
 	v.MayPIN = s.May(access.ChangeStaff) && p.Role.May(access.UseTill) && (p.Person == s.Person || s.Role.MayGrant(p.Role))
+	v.RoleLimit = p.Role.RefundsADay()
+	v.MayLimit = v.RoleLimit > 0 && s.Role.MayGrant(p.Role)
+	if p.RefundLimit != nil {
+		v.RefundLimit.Value = p.RefundLimit.String()
+	}
+	change(&v)
 	return h.Page(c, status, views.Colleague(v))
 }
 
@@ -122,7 +130,7 @@ func staffProblem(err error) string {
 // changed shows the staff as it is now, and makes open pages of the shop look whether they may still be open.
 func (h *Handlers) changed(c echo.Context, s seller, p access.Colleague, err error) error {
 	if why := staffProblem(err); why != "" {
-		return h.colleaguePage(c, s, p, http.StatusConflict, views.Field{}, why)
+		return h.colleaguePage(c, s, p, http.StatusConflict, func(v *views.ColleagueView) { v.Problem = why })
 	}
 	return h.staffChanged(c, s, err)
 }
@@ -187,10 +195,31 @@ func (h *Handlers) setPIN(c echo.Context, s seller) error {
 	}
 	err = h.Access.SetPIN(c.Request().Context(), s.Session, browserOf(c), p.Person, c.FormValue("pin"))
 	if errors.Is(err, access.ErrPINForm) {
-		return h.colleaguePage(c, s, p, http.StatusUnprocessableEntity, views.Field{Problem: pinProblem}, "")
+		return h.colleaguePage(c, s, p, http.StatusUnprocessableEntity, func(v *views.ColleagueView) { v.PIN.Problem = pinProblem })
 	}
 	return h.changed(c, s, p, err)
 }
+
+// setRefundLimit takes an empty field for what the role may.
+func (h *Handlers) setRefundLimit(c echo.Context, s seller) error {
+	p, err := h.colleague(c, s)
+	if err != nil {
+		return err
+	}
+	var limit *money.USDC
+	if text := strings.TrimSpace(c.FormValue("refund_limit")); text != "" {
+		amount, err := money.ParseUSDC(text)
+		if err != nil {
+			return h.colleaguePage(c, s, p, http.StatusUnprocessableEntity, func(v *views.ColleagueView) {
+				v.RefundLimit = views.Field{Value: text, Problem: limitProblem}
+			})
+		}
+		limit = &amount
+	}
+	return h.changed(c, s, p, h.Access.SetRefundLimit(c.Request().Context(), s.Session, browserOf(c), p.Person, limit))
+}
+
+const limitProblem = "Give an amount such as 250.00, 0 for none, or nothing for what the role may."
 
 func (h *Handlers) newCashier(c echo.Context, s seller) error {
 	return h.cashierForm(c, s, http.StatusOK, views.Field{}, views.Field{})

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/PuerkitoBio/goquery"
 	"github.com/stretchr/testify/require"
 
 	"xsynesis/access"
@@ -93,9 +94,42 @@ func TestAColleagueOfAnotherShopIsNotFound(t *testing.T) {
 		require.Equal(t, http.StatusNotFound, foreign.status)
 		require.Equal(t, w.do(http.MethodGet, "/dashboard/staff/people/"+unknown+path, nil, other).status, foreign.status)
 	}
-	for _, path := range []string{"/role", "/pin", "/status", "/removal"} {
+	for _, path := range []string{"/role", "/pin", "/refund_limit", "/status", "/removal"} {
 		require.Equal(t, http.StatusNotFound, w.form("/dashboard/staff/people/"+string(vic)+path, url.Values{"role": {"viewer"}, "status": {"suspended"}}, other).status, path)
 	}
+}
+
+func TestAnOwnerSaysWhatAManagerMayGiveBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ada, merchant := w.signIn("kiosk")
+	boss := w.ownerOf(merchant)
+	mia, manager := w.joined(boss, access.Manager, "Mia")
+	_, cashier := w.joined(boss, access.Cashier, "Kim")
+	page := "/dashboard/staff/people/" + string(manager)
+	const field = "#refund_limit"
+	shown := func(by with) *goquery.Selection { return w.do(http.MethodGet, page, nil, by).document().Find(field) }
+	require.Equal(t, 1, shown(ada).Length())
+	require.Empty(t, shown(ada).AttrOr("value", ""))
+	require.Zero(t, shown(mia).Length(), "nobody lifts himself")
+	require.Zero(t, w.do(http.MethodGet, "/dashboard/staff/people/"+string(cashier), nil, ada).document().Find(field).Length(), "who gives nothing back has no limit")
+	require.Zero(t, w.do(http.MethodGet, "/dashboard/staff/people/"+string(boss.Person), nil, ada).document().Find(field).Length(), "nor has an owner")
+
+	for _, wrong := range []string{"-1", "much", "1e3", "0.0000001"} {
+		refused := w.form(page+"/refund_limit", url.Values{"refund_limit": {wrong}}, ada)
+		require.Equal(t, http.StatusUnprocessableEntity, refused.status, wrong)
+		require.Contains(t, string(refused.body), "Give an amount such as 250.00")
+	}
+	require.Equal(t, http.StatusSeeOther, w.form(page+"/refund_limit", url.Values{"refund_limit": {" 250.5 "}}, ada).status)
+	require.Equal(t, "250.50", shown(ada).AttrOr("value", ""))
+	require.Equal(t, http.StatusOK, w.do(http.MethodGet, "/dashboard", nil, mia).status, "it signs nobody out")
+	require.Equal(t, http.StatusConflict, w.form(page+"/refund_limit", url.Values{"refund_limit": {"9999"}}, mia).status, "not by himself")
+	require.Equal(t, http.StatusConflict, w.form("/dashboard/staff/people/"+string(cashier)+"/refund_limit", url.Values{"refund_limit": {"1"}}, ada).status)
+	log := string(w.do(http.MethodGet, "/dashboard/audit?action=member.refund_limit_set", nil, ada).body)
+	require.Contains(t, log, "Member refund limit set")
+	require.Contains(t, log, "<ins>250.50</ins>")
+	require.Equal(t, http.StatusSeeOther, w.form(page+"/refund_limit", url.Values{"refund_limit": {""}}, ada).status)
+	require.Empty(t, shown(ada).AttrOr("value", ""), "as the role again")
 }
 
 func TestAPageOfSomebodyWhoWasRemovedGoesToTheSignIn(t *testing.T) {

@@ -1,6 +1,6 @@
 -- name: StaffList :many
 -- Whoever has a part in a shop, also while it is suspended.
-SELECT members.person_id, persons.name, members.role, members.status, (members.pin <> '')::bool AS has_pin, members.pin_locked_until, members.created_at,
+SELECT members.person_id, persons.name, members.role, members.status, (members.pin <> '')::bool AS has_pin, members.pin_locked_until, members.refund_limit, members.created_at,
     COALESCE((SELECT max(sessions.seen_at) FROM sessions
         WHERE sessions.person_id = members.person_id AND sessions.merchant_id = members.merchant_id), 'epoch')::timestamptz AS seen_at
 FROM members
@@ -19,11 +19,14 @@ WHERE members.merchant_id = @merchant_id AND members.person_id = @person_id AND 
 INSERT INTO members (merchant_id, person_id, role, invited_by, pin, created_at)
 VALUES (@merchant_id, @person_id, @role, @invited_by, @pin, @now::timestamptz)
 ON CONFLICT (merchant_id, person_id) DO UPDATE SET role = excluded.role, status = 'active', invited_by = excluded.invited_by, pin = excluded.pin,
-    pin_failures = 0, pin_locked_until = NULL, created_at = excluded.created_at, updated_at = excluded.created_at
+    pin_failures = 0, pin_locked_until = NULL, refund_limit = NULL, created_at = excluded.created_at, updated_at = excluded.created_at
 WHERE members.status = 'removed';
 
 -- name: StaffSet :exec
 UPDATE members SET role = @role, status = @status, updated_at = @now::timestamptz WHERE merchant_id = @merchant_id AND person_id = @person_id;
+
+-- name: StaffSetRefundLimit :exec
+UPDATE members SET refund_limit = sqlc.narg(refund_limit)::bigint, updated_at = @now::timestamptz WHERE merchant_id = @merchant_id AND person_id = @person_id;
 
 -- name: StaffOwners :one
 -- How many people own a shop who can still sign in to it.

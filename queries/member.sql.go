@@ -533,7 +533,7 @@ func (q *Queries) StaffForUnlock(ctx context.Context, db DBTX, arg StaffForUnloc
 }
 
 const staffList = `-- name: StaffList :many
-SELECT members.person_id, persons.name, members.role, members.status, (members.pin <> '')::bool AS has_pin, members.pin_locked_until, members.created_at,
+SELECT members.person_id, persons.name, members.role, members.status, (members.pin <> '')::bool AS has_pin, members.pin_locked_until, members.refund_limit, members.created_at,
     COALESCE((SELECT max(sessions.seen_at) FROM sessions
         WHERE sessions.person_id = members.person_id AND sessions.merchant_id = members.merchant_id), 'epoch')::timestamptz AS seen_at
 FROM members
@@ -549,6 +549,7 @@ type StaffListRow struct {
 	Status         string
 	HasPin         bool
 	PinLockedUntil *time.Time
+	RefundLimit    *int64
 	CreatedAt      time.Time
 	SeenAt         time.Time
 }
@@ -570,6 +571,7 @@ func (q *Queries) StaffList(ctx context.Context, db DBTX, merchantID id.Merchant
 			&i.Status,
 			&i.HasPin,
 			&i.PinLockedUntil,
+			&i.RefundLimit,
 			&i.CreatedAt,
 			&i.SeenAt,
 		); err != nil {
@@ -711,11 +713,32 @@ func (q *Queries) StaffSetPIN(ctx context.Context, db DBTX, arg StaffSetPINParam
 	return err
 }
 
+const staffSetRefundLimit = `-- name: StaffSetRefundLimit :exec
+UPDATE members SET refund_limit = $1::bigint, updated_at = $2::timestamptz WHERE merchant_id = $3 AND person_id = $4
+`
+
+type StaffSetRefundLimitParams struct {
+	RefundLimit *int64
+	Now         time.Time
+	MerchantID  id.Merchant
+	PersonID    id.Person
+}
+
+func (q *Queries) StaffSetRefundLimit(ctx context.Context, db DBTX, arg StaffSetRefundLimitParams) error {
+	_, err := db.Exec(ctx, staffSetRefundLimit,
+		arg.RefundLimit,
+		arg.Now,
+		arg.MerchantID,
+		arg.PersonID,
+	)
+	return err
+}
+
 const staffWelcome = `-- name: StaffWelcome :execrows
 INSERT INTO members (merchant_id, person_id, role, invited_by, pin, created_at)
 VALUES ($1, $2, $3, $4, $5, $6::timestamptz)
 ON CONFLICT (merchant_id, person_id) DO UPDATE SET role = excluded.role, status = 'active', invited_by = excluded.invited_by, pin = excluded.pin,
-    pin_failures = 0, pin_locked_until = NULL, created_at = excluded.created_at, updated_at = excluded.created_at
+    pin_failures = 0, pin_locked_until = NULL, refund_limit = NULL, created_at = excluded.created_at, updated_at = excluded.created_at
 WHERE members.status = 'removed'
 `
 

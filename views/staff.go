@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"xsynesis/id"
+	"xsynesis/money"
 )
 
 // Where a shop's people and tills are looked after, and where they come in.
@@ -115,10 +116,18 @@ type RoleCard struct {
 type ColleagueView struct {
 	DashboardView
 	ColleagueRow
-	Roles   []RoleCard // that may be given to him; none if he stands too high
-	MayPIN  bool
-	PIN     Field
-	Problem string
+	Roles  []RoleCard // that may be given to him; none if he stands too high
+	MayPIN bool
+	PIN    Field
+	// MayLimit: what he may give back on one day may be said; an empty field stands for RoleLimit.
+	MayLimit    bool
+	RefundLimit Field
+	RoleLimit   money.USDC
+	Problem     string
+}
+
+func (v ColleagueView) limitHint() string {
+	return "What this person may give back to buyers on one day. Empty: " + AmountUSDC(v.RoleLimit) + ", as the role. 0: nothing."
 }
 
 // InviteFormView asks somebody into the shop.

@@ -36,6 +36,8 @@ func TestPagesOfStaff(t *testing.T) {
 		"staff":           Staff(staffExample()),
 		"staff_alone":     Staff(alone),
 		"staff_colleague": Colleague(ColleagueView{DashboardView: shell("Kim", SectionStaff), ColleagueRow: staffExample().People[1], Roles: cards, MayPIN: true, PIN: Field{Problem: "Choose 4 to 8 digits."}}),
+		"staff_manager":   Colleague(ColleagueView{DashboardView: shell("Mia", SectionStaff), ColleagueRow: ColleagueRow{Person: "usr_1ChHQgZvF7Y4JLiQa34ooU", Name: "Mia", Role: "Manager"}, Roles: cards, MayLimit: true, RoleLimit: usdc(t, "1000"), RefundLimit: Field{Value: "250.00"}}),
+		"staff_limit":     Colleague(ColleagueView{DashboardView: shell("Mia", SectionStaff), ColleagueRow: ColleagueRow{Person: "usr_1ChHQgZvF7Y4JLiQa34ooU", Name: "Mia", Role: "Manager"}, Roles: cards, MayLimit: true, RoleLimit: usdc(t, "1000"), RefundLimit: Field{Value: "-1", Problem: "Give an amount such as 250.00, 0 for none, or nothing for what the role may."}}),
 		"staff_invite":    InviteForm(InviteFormView{DashboardView: shell("Invite", SectionStaff), Roles: cards, Problem: "Choose a role that you may give."}),
 		"staff_link":      InviteLink(InviteLinkView{DashboardView: shell("Invitation", SectionStaff), Name: "Mia", Role: "Manager", URL: qr.Text, QR: qr, Expires: at(22, 14, 32, 0)}),
 		"staff_cashier":   CashierForm(CashierFormView{DashboardView: shell("Add a cashier", SectionStaff), Name: Field{Value: "Kim"}}),
