@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"xsynesis/access"
 	"xsynesis/audit"
 	"xsynesis/id"
 	"xsynesis/queries"
@@ -66,6 +67,13 @@ func TestARefundByAPI(t *testing.T) {
 	require.Equal(t, 404, w.post("/api/refunds/create", body, as(w.booksKey)).status, "another shop's")
 	require.Len(t, w.get("/api/refunds/list", as(w.cafeKey)).json()["data"], 1)
 	require.Empty(t, w.get("/api/refunds/list", as(w.booksKey)).json()["data"])
+	rest := w.post("/api/refunds/create", map[string]any{"sale_id": sale["id"]}, as(w.cafeKey))
+	require.Equal(t, 201, rest.status, string(rest.body))
+	for _, nothing := range []map[string]any{{"sale_id": sale["id"]}, {"payment_attempt_id": sale["payment_attempt_id"], "amount": "1"}} {
+		answer := w.post("/api/refunds/create", nothing, as(w.cafeKey))
+		require.Equal(t, 409, answer.status)
+		require.Equal(t, "nothing_to_refund", answer.json()["error"].(map[string]any)["code"])
+	}
 	require.Equal(t, 409, w.post("/api/refunds/cancel", map[string]any{"id": refund["id"]}, as(w.cafeKey)).status, "a worker sends it")
 }
 
@@ -97,7 +105,44 @@ func TestASaleGoesBackByTwoClicks(t *testing.T) {
 	require.Contains(t, w.get(page, browser).document().Find(".pill").First().Text(), "Refunded")
 	require.Zero(t, w.get(page, browser).document().Find(".actions .primary").Length(), "nothing is left")
 	require.Contains(t, string(w.get("/pay/"+sale["payment_attempt_id"].(string), asks("text/html")).body), "Cold")
+	over := w.get(form, browser).document().Find("main")
+	require.Contains(t, over.Text(), "All of it went back already")
+	require.Zero(t, over.Find(".refund-form").Length(), "nothing is asked where nothing is left")
+	for what, values := range map[string]url.Values{
+		"all":               {"once": {"another"}, "what": {"whole"}},
+		"a part":            {"once": {"another"}, "what": {"part"}, "amount": {"0.01"}},
+		"something strange": {"once": {"another"}, "what": {"part"}, "amount": {"x"}},
+		"no pieces":         {"once": {"another"}, "what": {"lines"}},
+	} {
+		answer := w.form(form, values, browser)
+		require.Equal(t, 409, answer.status, what)
+		require.Contains(t, string(answer.body), "All of it went back already", what)
+	}
 	require.Equal(t, 1, w.get("/dashboard/refunds", browser).document().Find(".refund-rows tbody tr").Length())
+}
+
+func TestNothingGoesBackOfWhatTheNetworkTookBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	browser, merchant := w.signIn("kiosk")
+	w.isPaidAt(merchant, strings.ToLower(payTo))
+	w.cafe, w.cafeKey = merchant, w.key(merchant, false, access.Scopes...)
+	sale := w.sold()
+	form := "/dashboard/sales/" + sale["id"].(string) + "/refund"
+	require.Equal(t, 1, w.get(form, browser).document().Find(".refund-form").Length())
+	for _, gone := range []string{`UPDATE settlements SET status = 'reversed'`, `UPDATE attempts SET status = 'reversed' WHERE status = 'settled'`} {
+		_, err := w.pool.Exec(t.Context(), gone)
+		require.NoError(t, err)
+	}
+	require.Contains(t, w.get(form, browser).document().Find("main").Text(), "The network took this payment back")
+	refused := w.form(form, url.Values{"once": {"once"}, "what": {"whole"}}, browser)
+	require.Equal(t, 409, refused.status)
+	require.Contains(t, string(refused.body), "The network took this payment back")
+	for _, body := range []map[string]any{{"sale_id": sale["id"]}, {"payment_attempt_id": sale["payment_attempt_id"], "amount": "1"}} {
+		answer := w.post("/api/refunds/create", body, as(w.cafeKey))
+		require.Equal(t, 409, answer.status, string(answer.body))
+		require.Equal(t, "reversed", answer.json()["error"].(map[string]any)["code"])
+	}
 }
 
 func TestSimulatedMoneyDoesNotGoBack(t *testing.T) {

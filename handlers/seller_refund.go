@@ -123,6 +123,9 @@ func (h *Handlers) refundFormOf(c echo.Context, s seller) (v views.RefundFormVie
 		}
 		v.Exception, v.Title, v.Payer, v.Left, v.Collected = exception, cmp.Or(e.Title, "Money that bought nothing"), checksum(e.Payer), e.Amount, e.Collected
 		f.Exception = exception
+		if e.Amount <= 0 {
+			v.Over = "This went back already, or is on its way."
+		}
 		return v, f, nil
 	}
 	sale, err := whichSale(c)
@@ -133,7 +136,7 @@ func (h *Handlers) refundFormOf(c echo.Context, s seller) (v views.RefundFormVie
 	if err != nil {
 		return v, f, err
 	}
-	f.Attempt = r.Attempt.ID
+	f.Attempt, v.Over = r.Attempt.ID, nothingLeft(r)
 	v.Sale, v.Title, v.Payer, v.Left, v.Collected = sale, r.Attempt.Title, payer(r.Payer), r.Left, r.Attempt.Collected
 	v.Stock, v.Goods, v.Code = r.Stock, r.Goods, r.Code
 	v.Restock, v.Revoke, v.FreeCode = r.Stock, r.Goods, false
@@ -144,6 +147,20 @@ func (h *Handlers) refundFormOf(c echo.Context, s seller) (v views.RefundFormVie
 		}
 	}
 	return v, f, nil
+}
+
+// nothingLeft says why nothing of a purchase can go back; empty where something can.
+func nothingLeft(r checkout.Refundable) string {
+	switch {
+	case r.Left > 0:
+		return ""
+	case r.Reversed:
+		return "The network took this payment back, so there is nothing to give back."
+	case r.Attempt.Refunded > 0:
+		return "All of it went back already, or is on its way."
+	default:
+		return "No money came for this, so there is nothing to give back."
+	}
 }
 
 func (h *Handlers) newRefund(c echo.Context, s seller) error {
@@ -170,6 +187,8 @@ func (h *Handlers) createRefund(c echo.Context, s seller) error {
 	told, field := replyTo(err)
 	status := http.StatusUnprocessableEntity
 	switch {
+	case v.Over != "" && (field != "" || told.status == http.StatusConflict): // there is no form to mend it in
+		status = http.StatusConflict
 	case field == "amount":
 		v.Amount.Problem = told.message
 	case field == "reason":

@@ -114,7 +114,7 @@ func refundState(status string, waits bool) string {
 //
 // Shown by GET …/refund of a sale, or of a payment to decide on. It posts once, what (whole, lines or part), qty-<sale> for each
 // line, amount, reason, restock, revoke and free_code to itself → 303 to the refund. What is refused comes back as this page
-// with 422.
+// with 422, and where nothing is left with 409.
 type RefundFormView struct {
 	DashboardView
 	Sale      id.Sale
@@ -128,9 +128,10 @@ type RefundFormView struct {
 	Lines     []RefundFormLine // none for money that bought nothing
 	Amount    Field
 	Reason    Field
-	Stock     bool // there are pieces that may be put back
-	Goods     bool // there are goods that may be taken back
-	Code      bool // a code may be freed
+	Stock     bool   // there are pieces that may be put back
+	Goods     bool   // there are goods that may be taken back
+	Code      bool   // a code may be freed
+	Over      string // why nothing is left to give back, instead of the form
 	Restock   bool
 	Revoke    bool
 	FreeCode  bool

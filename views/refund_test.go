@@ -30,6 +30,8 @@ func refundExamples(t *testing.T) map[string]templ.Component {
 	again := form
 	again.What, again.Amount = "part", Field{Value: "99", Problem: "That is more than what is left."}
 	again.Problem = "That is more than what is left of what was paid. Nothing was given back."
+	over := form
+	over.Left, over.Over = 0, "All of it went back already, or is on its way."
 	return map[string]templ.Component{
 		"sale":                  Sale(saleExample(t)),
 		"sale_viewer":           Sale(watchedSaleExample(t)),
@@ -37,6 +39,7 @@ func refundExamples(t *testing.T) map[string]templ.Component {
 		"refunds_none":          Refunds(RefundsView{DashboardView: shell("Refunds", SectionSales)}),
 		"refund_form":           RefundForm(form),
 		"refund_form_refused":   RefundForm(again),
+		"refund_form_over":      RefundForm(over),
 		"refund_form_exception": RefundForm(unexplainedFormExample(t)),
 		"refund_waits":          RefundPage(waits),
 		"refund_waits_refused":  RefundPage(refused),
@@ -110,6 +113,17 @@ func TestARefundThatIsOverSendsNothing(t *testing.T) {
 	require.Equal(t, 1, parse(t, RefundPage(v)).Find("#refund-sending").Length())
 	v.MayRefund = false
 	require.Zero(t, parse(t, RefundPage(v)).Find("#refund-sending").Length(), "somebody who may only look")
+}
+
+func TestWhereNothingIsLeftNothingIsAsked(t *testing.T) {
+	t.Parallel()
+	v := refundFormExample(t)
+	require.Equal(t, 1, parse(t, RefundForm(v)).Find("form.refund-form").Length())
+	v.Left, v.Over = 0, "All of it went back already, or is on its way."
+	page := parse(t, RefundForm(v))
+	require.Zero(t, page.Find("form.refund-form").Length())
+	require.Contains(t, page.Find("main").Text(), v.Over)
+	require.NotContains(t, page.Find("main").Text(), "0.00")
 }
 
 func TestABuyerSeesWhatWentBack(t *testing.T) {
