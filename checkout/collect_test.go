@@ -95,7 +95,7 @@ func TestAPaymentForAnotherServerToAKeptAddressIsOwedToItsShop(t *testing.T) {
 
 func TestMoneyAboveTheLimitIsPendingUntilItsBlockIsSafe(t *testing.T) {
 	t.Parallel()
-	dev := ownChain(t, 6)
+	dev := ownChain(t, 20) // safe is ten blocks behind
 	s := newShopWith(t, plan{chain: dev, wait: time.Second})
 	s.collects(t)
 	payOut := func() error {
@@ -112,6 +112,7 @@ func TestMoneyAboveTheLimitIsPendingUntilItsBlockIsSafe(t *testing.T) {
 	require.Zero(t, h.Available)
 	require.Zero(t, h.Drift, "it is being paid")
 	require.ErrorIs(t, payOut(), ledger.ErrInsufficient)
+	grow(t, dev, 10)
 	s.awaitStatus(t, a.ID, checkout.Settled)
 	h = s.holding(t)
 	require.Zero(t, h.Pending)
@@ -121,7 +122,7 @@ func TestMoneyAboveTheLimitIsPendingUntilItsBlockIsSafe(t *testing.T) {
 
 func TestATransferAboveTheLimitIsPendingUntilItsBlockIsSafe(t *testing.T) {
 	t.Parallel()
-	dev := ownChain(t, 6)
+	dev := ownChain(t, 20) // safe is ten blocks behind
 	s := newShopWith(t, plan{chain: dev, quiet: true})
 	s.collects(t)
 	s.exec(t, `UPDATE merchants SET confirm_limit = $1`, int64(price-1))
@@ -132,7 +133,7 @@ func TestATransferAboveTheLimitIsPendingUntilItsBlockIsSafe(t *testing.T) {
 	require.Equal(t, m.Amount, h.Pending)
 	require.Zero(t, h.Available)
 	require.Zero(t, h.Drift, "it is being paid")
-	grow(t, dev, 4)
+	grow(t, dev, 10)
 	s.watchAgain(t)
 	require.Equal(t, checkout.Settled, s.status(t, a.ID))
 	h = s.holding(t)

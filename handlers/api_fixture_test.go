@@ -95,7 +95,7 @@ func newWorld(t *testing.T, change ...func(*handlers.Options)) *apiWorld {
 	w.gate, w.endpoints = newGate(t, w.access), shop.NewEndpoints(shops, client, sealer)
 	w.payees = shop.NewPayees(pool, silentNetworks(), silentChains(), w.hooks, now)
 	o := handlers.Options{
-		Access: w.access, Tills: access.NewTills(w.access, w.hooks), Gate: w.gate, Shop: shops, Payees: w.payees, Checkout: w.checkout, Books: ledger.New(pool), Custody: w.custody, Hub: hub, Networks: networks, PublicURL: site,
+		Access: w.access, Tills: access.NewTills(w.access, w.hooks), Gate: w.gate, Shop: shops, Payees: w.payees, Checkout: w.checkout, Custody: w.custody, Hub: hub, Networks: networks, PublicURL: site,
 		DevSettle: true, FacilitatorSecret: callbackSecret, AnyHost: true, Ready: func(context.Context) error { return nil }, Now: now,
 		Operator: access.NewOperator(pool, operatorToken, now), Health: health.New(pool, health.Options{Networks: networks, Queues: []string{"settle"}, Now: now}),
 		JobPages: queuePages{}, Webhooks: w.hooks, Endpoints: w.endpoints, Egress: client,

@@ -42,7 +42,6 @@ type Options struct {
 	// Endpoints are what programs pay for by the call; Egress asks the servers behind them.
 	Endpoints *shop.Endpoints
 	Egress    *egress.Client
-	Books     *ledger.Books
 	Custody   *ledger.Custody
 	Hub       *checkout.Hub
 	Networks  *evm.Registry

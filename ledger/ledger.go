@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"xsynesis/id"
 	"xsynesis/money"
@@ -155,32 +154,4 @@ func slotOf(source string) int16 {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(source))
 	return int16(h.Sum32() % slots)
-}
-
-// Balance is what an account holds on one network.
-type Balance struct {
-	Network string
-	Asset   string
-	Amount  money.USDC
-}
-
-// Books reads what was posted.
-type Books struct {
-	pool *pgxpool.Pool
-}
-
-// New returns the books kept in this database.
-func New(pool *pgxpool.Pool) *Books { return &Books{pool: pool} }
-
-// Received lists what a shop's sales brought into its wallets; simulated sales are never in it.
-func (b *Books) Received(ctx context.Context, merchant id.Merchant) ([]Balance, error) {
-	rows, err := queries.New().BalanceList(ctx, b.pool, queries.BalanceListParams{MerchantID: merchant, Account: string(Wallet)})
-	if err != nil {
-		return nil, fmt.Errorf("balances of %s: %w", merchant, err)
-	}
-	out := make([]Balance, len(rows))
-	for i, r := range rows {
-		out[i] = Balance{Network: r.Network, Asset: r.Asset, Amount: money.USDC(r.Amount)}
-	}
-	return out, nil
 }

@@ -15,8 +15,3 @@ FROM (SELECT unnest(@merchants::text[]) AS merchant_id, unnest(@accounts::text[]
     unnest(@assets::text[]) AS asset, unnest(@amounts::bigint[]) AS amount) moved
 GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
 ON CONFLICT (merchant_id, account, network, asset, slot) DO UPDATE SET amount = balances.amount + excluded.amount;
-
--- name: BalanceList :many
-SELECT network, asset, sum(amount)::bigint AS amount FROM balances
-WHERE merchant_id = @merchant_id AND account = @account
-GROUP BY network, asset ORDER BY network, asset;

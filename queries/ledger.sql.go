@@ -8,46 +8,7 @@ package queries
 import (
 	"context"
 	"time"
-
-	"xsynesis/id"
 )
-
-const balanceList = `-- name: BalanceList :many
-SELECT network, asset, sum(amount)::bigint AS amount FROM balances
-WHERE merchant_id = $1 AND account = $2
-GROUP BY network, asset ORDER BY network, asset
-`
-
-type BalanceListParams struct {
-	MerchantID id.Merchant
-	Account    string
-}
-
-type BalanceListRow struct {
-	Network string
-	Asset   string
-	Amount  int64
-}
-
-func (q *Queries) BalanceList(ctx context.Context, db DBTX, arg BalanceListParams) ([]BalanceListRow, error) {
-	rows, err := db.Query(ctx, balanceList, arg.MerchantID, arg.Account)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []BalanceListRow{}
-	for rows.Next() {
-		var i BalanceListRow
-		if err := rows.Scan(&i.Network, &i.Asset, &i.Amount); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
 
 const balancesAdd = `-- name: BalancesAdd :exec
 INSERT INTO balances (merchant_id, account, network, asset, slot, amount)

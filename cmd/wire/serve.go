@@ -63,7 +63,7 @@ func ServeWith(ctx context.Context, c *config.Config, t Timing, extra Extra) err
 	site := handlers.New(handlers.Options{
 		Gate:   p.Gate,
 		Tills:  access.NewTills(p.Access, p.Webhooks),
-		Access: p.Access, Shop: p.Shop, Payees: p.Payees, Checkout: p.Checkout, Books: p.Books, Custody: p.Custody, Hub: p.Hub, Networks: p.Networks, Webhooks: p.Webhooks, Endpoints: p.Endpoints, Egress: p.Egress,
+		Access: p.Access, Shop: p.Shop, Payees: p.Payees, Checkout: p.Checkout, Custody: p.Custody, Hub: p.Hub, Networks: p.Networks, Webhooks: p.Webhooks, Endpoints: p.Endpoints, Egress: p.Egress,
 		Health: p.Health, Operator: p.Operator, JobPages: &jobPages{ctx: ctx, jobs: p.Jobs}, Development: c.Env == config.Development,
 		PublicURL: string(c.PublicURL), AnyHost: c.Env == config.Development, DevSettle: c.DevSettle, FacilitatorSecret: c.FacilitatorSecret.Reveal(),
 		TrustedProxies: ipNets(c.TrustedProxies), Limited: c.RateLimits, Ready: p.ready, Now: now, TestWallet: extra.Routes != nil, Extend: extra.extend(p),

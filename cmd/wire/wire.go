@@ -48,7 +48,6 @@ type Parts struct {
 	// Endpoints are what programs pay for by the call; Egress calls strangers' servers.
 	Endpoints *shop.Endpoints
 	Egress    *egress.Client
-	Books     *ledger.Books
 	Custody   *ledger.Custody
 	Hub       *checkout.Hub
 	Checkout  *checkout.Service
@@ -110,7 +109,7 @@ func (p *Parts) build(ctx context.Context, c *config.Config, settles bool, t Tim
 			return err
 		}
 	}
-	p.Access, p.Shop, p.Books = access.New(p.Pool, now), shop.New(p.Pool, p.Networks, p.Webhooks, now), ledger.New(p.Pool)
+	p.Access, p.Shop = access.New(p.Pool, now), shop.New(p.Pool, p.Networks, p.Webhooks, now)
 	p.Payees = shop.NewPayees(p.Pool, p.Networks, p.Chains, p.Webhooks, now)
 	p.Endpoints = shop.NewEndpoints(p.Shop, p.Egress, secrets)
 	p.Operator = access.NewOperator(p.Pool, token, now)
