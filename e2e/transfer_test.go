@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"net/http"
 	"regexp"
 	"testing"
@@ -61,6 +62,35 @@ func TestABuyerSendsTheMoneyHimself(t *testing.T) {
 	require.Equal(t, v.attempt(), s["payment_attempt_id"])
 	w.requireTransfer(t, s["transaction"], pocket.address(), payee, units)
 	require.NotEqual(t, short.Hex(), s["transaction"])
+}
+
+func TestABuyerSignsThatAnotherAmountWasHis(t *testing.T) {
+	t.Parallel()
+	w := sharedWorld(t)
+	l := w.newLink(t, "Etching", "5.00")
+	pocket := w.newSender(t, 30_000_000)
+	v := visit(t, w, phone, pocket.in, axe).provokes(http.StatusForbidden)
+	v.declines(pocket, l)
+	units, payee := v.asksToSend()
+	hash := w.transfers(t, pocket, payee, 5_000_000)
+	v.sees(v.heading("0." + fmt.Sprintf("%06d", units-5_000_000) + " USDC missing"))
+	v.requireAccessible("what came may be claimed")
+
+	pocket.onSign(func() *walletError { return rejection })
+	v.press(v.button("Confirm that I sent it"))
+	v.says("Your wallet did not confirm it. Nothing changed.")
+	pocket.onSign(nil)
+	own := pocket.swap(newKey(t))
+	v.press(v.button("Confirm that I sent it"))
+	v.says("Another wallet sent this transfer.")
+	require.Empty(t, w.sales(t, "item_title", l.Title))
+
+	pocket.swap(own)
+	v.press(v.button("Confirm that I sent it"))
+	v.sees(v.heading("Paid"))
+	s := w.requireOneSale(t, l)
+	require.Equal(t, hash.Hex(), s["transaction"])
+	require.Equal(t, v.attempt(), s["payment_attempt_id"])
 }
 
 func TestAnotherBuyersTransactionPaysNothing(t *testing.T) {

@@ -35,11 +35,26 @@ func (w *wallet) send(params []json.RawMessage) (any, *walletError) {
 		return nil, &walletError{-32603, err.Error()}
 	}
 	defer client.Close()
-	hash, err := sendFrom(context.Background(), client, w.key, asked.To, nil, asked.Data)
+	hash, err := sendFrom(context.Background(), client, w.owner(), asked.To, nil, asked.Data)
 	if err != nil {
 		return nil, &walletError{-32000, err.Error()}
 	}
 	return hash.Hex(), nil
+}
+
+func (w *wallet) owner() *ecdsa.PrivateKey {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.key
+}
+
+// swap makes it the wallet of another key, and returns the one before.
+func (w *wallet) swap(key *ecdsa.PrivateKey) *ecdsa.PrivateKey {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	was := w.key
+	w.key = key
+	return was
 }
 
 func sendFrom(ctx context.Context, client *ethclient.Client, key *ecdsa.PrivateKey, to common.Address, value *big.Int, data []byte) (common.Hash, error) {

@@ -59,7 +59,7 @@ type wallet struct {
 
 func newWallet(key *ecdsa.PrivateKey, chain int64) *wallet { return &wallet{key: key, chain: chain} }
 
-func (w *wallet) address() string { return crypto.PubkeyToAddress(w.key.PublicKey).Hex() }
+func (w *wallet) address() string { return crypto.PubkeyToAddress(w.owner().PublicKey).Hex() }
 
 // onSign says what the owner does from now on when the wallet asks.
 func (w *wallet) onSign(decide func() *walletError) {
@@ -157,7 +157,7 @@ func (w *wallet) asks() *walletError {
 }
 
 func (w *wallet) signHash(hash []byte) (any, *walletError) {
-	signature, err := crypto.Sign(hash, w.key)
+	signature, err := crypto.Sign(hash, w.owner())
 	if err != nil {
 		return nil, &walletError{-32603, err.Error()}
 	}
