@@ -63,8 +63,8 @@ type sharedChain struct {
 }
 
 const (
-	gasAccounts = 640
-	buyers      = 400
+	gasAccounts = 960
+	buyers      = 640
 	pocket      = 100 * money.One // what a buyer has
 )
 

@@ -48,7 +48,7 @@ type small struct {
 	shops   int
 	settled []id.Settlement // of all shops: any of them may be in a block that gets lost
 	still   atomic.Bool     // no block is sealed
-	certain time.Duration   // after which what does not agree never will
+	planted bool            // a mistake is posted sooner or later
 	spoiled bool            // something is wrong in it that does not go away
 }
 
@@ -58,7 +58,7 @@ const mostShops = 60
 func newSmall(t *testing.T) *small {
 	t.Helper()
 	world.dev()
-	w := &small{t: t, certain: patient}
+	w := &small{t: t}
 	alloc := map[common.Address]devchain.Account{}
 	for _, key := range world.gas {
 		alloc[addressOf(key)] = devchain.Account{ETH: ether(1_000)}
@@ -138,13 +138,7 @@ const patient = 40 * time.Second
 
 // until does something again and again until it has its end.
 func (w *small) until(f func(ctx context.Context, p *process) error) error {
-	return w.within(patient, f)
-}
-
-// within is as until, for so long; whatever is begun in that time has its time to end.
-func (w *small) within(limit time.Duration, f func(ctx context.Context, p *process) error) error {
-	over := time.After(limit)
-	ctx, cancel := context.WithTimeout(w.t.Context(), limit+patient)
+	ctx, cancel := context.WithTimeout(w.t.Context(), patient)
 	defer cancel()
 	for {
 		err := f(ctx, w.process)
@@ -161,7 +155,7 @@ func (w *small) within(limit time.Duration, f func(ctx context.Context, p *proce
 			return err
 		}
 		select {
-		case <-over:
+		case <-ctx.Done():
 			return fmt.Errorf("it has no end: %w", err)
 		case <-time.After(3 * time.Millisecond):
 		}

@@ -133,14 +133,19 @@ func TestALookGoesOnWhereTheLastOneEnded(t *testing.T) {
 		require.NoError(t, s.pool.QueryRow(t.Context(), `SELECT from_block, block FROM reconciliations`).Scan(&from, &block))
 		return from, block
 	}
+	final := func() uint64 {
+		sealed, err := dial(t, dev.URL()).Finalized(t.Context())
+		require.NoError(t, err)
+		return sealed.Number
+	}
+	before := final()
 	_, block := look()
-	final, err := dial(t, dev.URL()).Finalized(t.Context())
-	require.NoError(t, err)
-	require.EqualValues(t, final.Number, block, "what is final is not compared again")
+	require.GreaterOrEqual(t, block, int(before), "what is final is not compared again")
+	require.LessOrEqual(t, block, int(final()))
 	s.exec(t, `UPDATE reconciliations SET block = 7000`) // of a chain that is longer
 	from, block := look()
-	require.Equal(t, 5001, from, "but for what a node may show late")
-	require.Equal(t, 7000, block)
+	require.Equal(t, 5_001, from, "but for what a node may show late")
+	require.Equal(t, 7_000, block)
 }
 
 func TestAPaymentThatIsPaidTakesNoOther(t *testing.T) {
