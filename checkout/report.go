@@ -42,7 +42,7 @@ type Figure struct {
 	Start    time.Time // of the day or month; zero where that is not asked
 	Key      string    // a channel, an hour from 00 to 23, an item or a link; empty where that is not asked
 	Title    string    // of the item or link
-	Payments int64     // of an item: lines
+	Payments int64     // a cart of three things is one
 	Qty      int64
 	Amount   money.USDC
 	Fee      money.USDC // what the platform kept of it

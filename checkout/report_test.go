@@ -1,6 +1,7 @@
 package checkout_test
 
 import (
+	"context"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -131,6 +132,44 @@ func TestNoPaymentIsLostToWhoeverCountsTheDaysAnew(t *testing.T) {
 		total += d.Amount
 	}
 	require.Equal(t, payments*price, total)
+}
+
+func TestWhatIsTakenBackWhileTheDaysAreCountedAnewIsInNoFigure(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	a := s.begin(t)
+	_, err := s.checkout.Pay(t.Context(), a.ID, s.sign(t, a, newBuyer(t)))
+	require.NoError(t, err)
+	p := s.awaitStatus(t, a.ID, checkout.Settled)
+	s.worker.stop(t)
+	s.exec(t, `UPDATE sales SET created_at = created_at - interval '3 hours'`) // those of the last hour are counted at the end
+	s.exec(t, `DELETE FROM sales_sums`)
+	s.exec(t, `INSERT INTO sales_sums SELECT merchant_id, livemode, zone, by, span, start, key, 0, 1, qty, amount, fee FROM counted_sales`)
+	require.NoError(t, s.checkout.SetZone(t.Context(), s.merchant, "UTC", eastmost, ada))
+
+	// Whoever counts has seen the sale, and waits for a row of somebody else.
+	theirs, err := s.pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = theirs.Rollback(context.Background()) }()
+	_, err = theirs.Exec(t.Context(), `INSERT INTO sales_sums SELECT merchant_id, livemode, zone, by, span, start, key, 0, 0, 0, 0, 0 FROM counted_sales WHERE next`)
+	require.NoError(t, err)
+	waiting := func() int {
+		return s.count(t, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`)
+	}
+	g, ctx := errgroup.WithContext(t.Context())
+	g.Go(func() error { return s.checkout.Recount(ctx, s.merchant) })
+	require.Eventually(t, func() bool { return waiting() == 1 }, 10*time.Second, 10*time.Millisecond)
+	g.Go(func() error { return s.checkout.Reverse(ctx, p.Settlement.ID) })
+	require.Eventually(t, func() bool { return waiting() == 2 || s.status(t, a.ID) == checkout.Reversed }, 10*time.Second, 10*time.Millisecond)
+	require.NoError(t, theirs.Rollback(t.Context()))
+	require.NoError(t, g.Wait())
+
+	require.Equal(t, checkout.Reversed, s.status(t, a.ID))
+	zone, err := s.checkout.Zone(t.Context(), s.merchant)
+	require.NoError(t, err)
+	require.Equal(t, eastmost, zone.String())
+	require.Zero(t, s.count(t, `SELECT sum(amount)::bigint FROM sales_sums`))
+	require.Zero(t, s.count(t, `SELECT sum(payments)::bigint FROM sales_sums`))
 }
 
 func TestEverySpanIsTheSumOfItsDays(t *testing.T) {

@@ -28,8 +28,7 @@ func (p planned) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row 
 }
 
 // search is what somebody looks for among payments, by what it looks like: one of our ids; an address or a hash, whole, by its
-// beginning, or as a page shortens it; an amount, which may also be a
-// reference; or else a reference, or words of what was sold.
+// beginning, or as a page shortens it; an amount, which may also be a reference; or else a reference, or words of what was sold.
 type search struct {
 	sale, attempt  string
 	address, hash  string // lower-case hex
