@@ -371,6 +371,70 @@ func TestTheDatabaseRestarts(t *testing.T) {
 	}
 }
 
+// TestTheDatabaseIsBusyWithSomethingElse keeps every statement waiting for two seconds, or every connection, in the middle of
+// a payment.
+func TestTheDatabaseIsBusyWithSomethingElse(t *testing.T) {
+	t.Parallel()
+	const long = 2 * time.Second
+	for name, busy := range map[string]func(t *testing.T, s *testShop){
+		"all tables are locked": func(t *testing.T, s *testShop) {
+			require.Eventually(t, func() bool { // again where somebody else is in the way
+				return pgx.BeginFunc(t.Context(), s.pool, func(tx pgx.Tx) error {
+					_, err := tx.Exec(t.Context(), `SET LOCAL lock_timeout = '200ms'; DO $$ DECLARE one text; BEGIN
+						FOR one IN SELECT format('%I', tablename) FROM pg_tables WHERE schemaname = 'public' LOOP
+							EXECUTE 'LOCK TABLE ' || one || ' IN ACCESS EXCLUSIVE MODE';
+						END LOOP;
+					END $$`)
+					if err == nil {
+						time.Sleep(long)
+					}
+					return err
+				}) == nil
+			}, 20*time.Second, 20*time.Millisecond, "the tables are never free")
+		},
+		"nobody gives a connection back": func(t *testing.T, s *testShop) {
+			ctx, cancel := context.WithTimeout(t.Context(), long)
+			defer cancel()
+			var taken []*pgxpool.Conn
+			for ctx.Err() == nil {
+				if c, err := s.worker.pool.Acquire(ctx); err == nil {
+					taken = append(taken, c)
+				}
+			}
+			require.NotEmpty(t, taken)
+			for _, c := range taken {
+				c.Release()
+			}
+		},
+	} {
+		for _, method := range []string{"eth_estimateGas", "eth_sendRawTransaction", "eth_getBlockReceipts"} {
+			t.Run(name+" at "+method, func(t *testing.T) {
+				t.Parallel()
+				s := newShopWith(t, plan{quiet: true})
+				s.worker.stop(t)
+				l := newLine(t)
+				s.worker = s.start(t, role{settles: true, works: true, lease: time.Second, sweep: time.Second, rpc: l.URL})
+				s.awaitFunded(t)
+				l.hold(method)
+				a := s.begin(t)
+				payment := s.sign(t, a, s.buyer)
+				answered := make(chan error, 1)
+				go func() {
+					_, err := s.checkout.Pay(t.Context(), a.ID, payment)
+					answered <- err
+				}()
+				l.awaitHeld(t, method)
+				time.AfterFunc(long/4, l.mend) // by then it is
+				busy(t, s)
+				if err := <-answered; err != nil {
+					require.ErrorIs(t, err, checkout.ErrPending)
+				}
+				s.soldOnce(t, s.awaitStatus(t, a.ID, checkout.Settled))
+			})
+		}
+	}
+}
+
 // server is a database server of the test's own.
 type server struct {
 	*postgres.Cluster

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -26,7 +27,7 @@ import (
 const (
 	crashFees  = "PLATFORM_FEE_BPS=250"
 	crashKept  = crashPrice - crashPrice/40
-	crashPaid  = money.USDC(40_000)                     // paid out
+	crashPaid  = money.USDC(20_000)                     // paid out; it would be there twice
 	crashBack  = money.USDC(20_000)                     // given back
 	crashGiven = crashKept - (crashBack - crashBack/40) // what is owed to the shop after that: its fee comes back with it
 )
@@ -79,6 +80,9 @@ func TestCrashOfMoneyThatLeaves(t *testing.T) {
 			table.order = append(table.order, way.name+": "+string(step))
 		}
 	}
+	for _, c := range forgettings {
+		scenarios <- func() { t.Run(c.name, func(t *testing.T) { c.run(t, table) }) }
+	}
 	for _, restarts := range []int{2, 1} { // the longer ones first
 		for _, way := range ways {
 			for _, step := range way.steps {
@@ -97,6 +101,48 @@ func TestCrashOfMoneyThatLeaves(t *testing.T) {
 	close(scenarios)
 	running.Wait()
 	table.print()
+}
+
+// forgetting is a departure of which the shop forgets, while it is down, what makes it one. What the other rows look at
+// must then be wrong: if it were not, they would prove nothing.
+type forgetting struct {
+	name   string
+	step   fault.Step
+	leave  func(*crashWorld, string) *leaving
+	forget string
+	finds  string
+}
+
+var forgettings = []forgetting{
+	{
+		"control: a refund without its key", fault.RefundCreated, (*crashWorld).refund,
+		`UPDATE refunds SET once = NULL; DELETE FROM idempotency_keys`,
+		"other payouts and refunds: 1, not 0",
+	},
+	{ // nor is it compared with the chain, or looked up in what was written before it was sent
+		"control: a payout with another nonce", fault.RelayMined, (*crashWorld).payout,
+		`UPDATE sendings SET status = 'queued', transaction = '', valid_before = NULL, nonce = '0x' || encode(sha256('another'), 'hex');
+		DELETE FROM relay_versions; DELETE FROM relays;
+		CREATE FUNCTION unseen() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+		CREATE TRIGGER unseen BEFORE INSERT ON custody_strays FOR EACH ROW EXECUTE FUNCTION unseen()`,
+		"transfers on the chain: 2, not 1",
+	},
+}
+
+func (c forgetting) run(t *testing.T, table *crashTable) {
+	row := crashRow{step: c.name, restarts: 1, outcome: "FAILED: nothing was found wrong"}
+	began := time.Now()
+	defer func() { row.took = time.Since(began); table.add(row) }()
+	w := newCrashWorld(t, crashFees)
+	l := c.leave(w, w.earns(t, true))
+	asked, _ := w.crash(t, &row, c.step, row.restarts, l.leave(t), func() {
+		_, err := w.parts.Pool.Exec(t.Context(), c.forget)
+		require.NoError(t, err)
+	})
+	wrong := l.wrong(t.Context(), asked.answer.Purchase)
+	require.Error(t, wrong)
+	require.Contains(t, strings.Split(wrong.Error(), "\n"), c.finds)
+	row.outcome = "is found out, as it must be: " + c.finds
 }
 
 // earns sells one thing, in a shop that ends in peace, and returns the purchase.
