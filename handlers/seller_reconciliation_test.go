@@ -62,6 +62,20 @@ func TestMoneyWithoutAPurchaseIsWorkedOff(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, w.form(path+"/dismissal", url.Values{"reason": {"mine"}}, stranger).status)
 }
 
+func TestWhatDiffersIsSaidOnTheOverview(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	browser, merchant := w.signIn("kiosk")
+	require.Zero(t, w.get("/dashboard", browser).document().Find(`#live [role="alert"]`).Length())
+	_, err := w.pool.Exec(t.Context(), `INSERT INTO drifts (merchant_id, network, amount, since) VALUES ($1, $2, -1, now())`, merchant, sepolia)
+	require.NoError(t, err)
+	said := w.get("/dashboard", browser).document().Find(`#live [role="alert"]`)
+	require.Contains(t, said.Text(), "0.000001\u00a0USDC less than the books")
+	require.Equal(t, "/dashboard/balance", said.Find("a").AttrOr("href", ""))
+	stranger, _ := w.signIn("bookshop")
+	require.Zero(t, w.get("/dashboard", stranger).document().Find(`#live [role="alert"]`).Length())
+}
+
 func TestAShopComparesItsBooksWhenItLikes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
