@@ -3,6 +3,7 @@ package checkout
 import (
 	"context"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -24,13 +25,17 @@ type Hub struct {
 	pool *pgxpool.Pool
 	out  chan string
 
+	boot string // this process
+
 	mu      sync.Mutex
 	waiters map[string]map[chan struct{}]struct{}
+	heard   uint64       // how often something was named
+	last    [1024]string // what, the last times
 }
 
 // NewHub returns a hub that says nothing until [Hub.Run].
 func NewHub(pool *pgxpool.Pool) *Hub {
-	return &Hub{pool: pool, out: make(chan string, 4096), waiters: map[string]map[chan struct{}]struct{}{}}
+	return &Hub{pool: pool, out: make(chan string, 4096), boot: id.NewToken(), waiters: map[string]map[chan struct{}]struct{}{}}
 }
 
 // Changed tells all processes that a purchase, and so its shop, changed. It never waits.
@@ -85,9 +90,36 @@ func (h *Hub) Subscribe(topic string) (changed <-chan struct{}, cancel func()) {
 	}
 }
 
+// Moment names this moment for [Hub.ChangedSince].
+func (h *Hub) Moment() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.boot + "." + strconv.FormatUint(h.heard, 10)
+}
+
+// ChangedSince tells whether a topic may have changed since a moment: whoever shows something of before, and only then begins to
+// wait, would miss it. Of another process's moments, and of those long gone, nobody knows.
+func (h *Hub) ChangedSince(topic, moment string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	boot, number, _ := strings.Cut(moment, ".")
+	since, err := strconv.ParseUint(number, 10, 64)
+	if err != nil || boot != h.boot || since > h.heard || h.heard-since > uint64(len(h.last)) {
+		return true
+	}
+	for ; since < h.heard; since++ {
+		if h.last[since%uint64(len(h.last))] == topic {
+			return true
+		}
+	}
+	return false
+}
+
 func (h *Hub) wake(topic string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.last[h.heard%uint64(len(h.last))] = topic
+	h.heard++
 	for c := range h.waiters[topic] {
 		select {
 		case c <- struct{}{}:
@@ -99,6 +131,7 @@ func (h *Hub) wake(topic string) {
 // wakeAll follows a broken connection: anything may have been missed.
 func (h *Hub) wakeAll() {
 	h.mu.Lock()
+	h.heard += uint64(len(h.last)) + 1
 	topics := make([]string, 0, len(h.waiters))
 	for topic := range h.waiters {
 		topics = append(topics, topic)

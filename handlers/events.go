@@ -79,7 +79,11 @@ func (h *Handlers) stream(c echo.Context, topic string, may func() bool) error {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Accel-Buffering", "no")
 	w.WriteHeader(http.StatusOK)
-	fmt.Fprint(w, "retry: 1000\n\n") //nolint:errcheck // a reader that is gone is found below
+	first := "retry: 1000\n\n"
+	if since := c.QueryParam("since"); since != "" && h.Hub.ChangedSince(topic, since) {
+		first += changedLine
+	}
+	fmt.Fprint(w, first) //nolint:errcheck // a reader that is gone is found below
 	w.Flush()
 	pulse, end := time.NewTicker(beat), time.NewTimer(streamTime)
 	defer pulse.Stop()

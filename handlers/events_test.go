@@ -87,3 +87,39 @@ func TestAStreamIsSilentForWhoeverMayHearItNoMore(t *testing.T) {
 		require.False(t, hears(lines, changed, silence), "%s hears nothing more", name)
 	}
 }
+
+// A page shows what was so when it was read, and only then begins to listen.
+func TestAStreamTellsWhatHappenedBeforeItWasOpen(t *testing.T) {
+	t.Parallel()
+	w := newAccessWorld(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	go func() { _ = w.hub.Run(ctx) }()
+	mia := w.by(w.somebody(w.shop, access.Manager))
+	const changed, soon, silence = "event: changed", 10 * time.Second, time.Second
+	require.True(t, func() bool { // until the hub hears
+		lines := w.listens(ctx, "/dashboard/events", mia)
+		for range 10 {
+			w.hub.Changed("", w.shop)
+			if hears(lines, changed, time.Second) {
+				return true
+			}
+		}
+		return false
+	}())
+	var moment string
+	require.Eventually(t, func() bool { // until it has heard all of that
+		before := moment
+		moment = w.hub.Moment()
+		return moment == before
+	}, soon, 200*time.Millisecond)
+
+	require.False(t, hears(w.listens(ctx, "/dashboard/events?since="+moment, mia), changed, silence), "nothing happened since")
+	w.hub.Changed("", "sel_another")
+	w.hub.Changed("", w.shop)
+	require.Eventually(t, func() bool { return w.hub.ChangedSince(string(w.shop), moment) }, soon, 10*time.Millisecond)
+	require.True(t, hears(w.listens(ctx, "/dashboard/events?since="+moment, mia), changed, soon))
+	for _, unknown := range []string{"0", "another." + "1", moment + "9"} {
+		require.True(t, hears(w.listens(ctx, "/dashboard/events?since="+unknown, mia), changed, soon), "who does not know tells to look")
+	}
+}

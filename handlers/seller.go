@@ -87,6 +87,7 @@ func (h *Handlers) setCookie(c echo.Context, secret string, age int) {
 type seller struct {
 	access.Session
 	livemode bool
+	moment   string // before anything was read
 }
 
 // signedIn asks for a session for a shop; what it finds is an argument, never a value in the context.
@@ -111,7 +112,7 @@ func (h *Handlers) person(next func(echo.Context, seller) error) echo.HandlerFun
 			return err
 		}
 		h.learnPerson(h.secretOf(c), session.Person)
-		return next(c, seller{Session: session, livemode: session.Livemode})
+		return next(c, seller{Session: session, livemode: session.Livemode, moment: h.Hub.Moment()})
 	}
 }
 
@@ -171,7 +172,7 @@ func (h *Handlers) frame(c echo.Context, s seller, heading string, section views
 	h.badges(c, s, &v)
 	h.reach(c, s, &v)
 	if live {
-		v.Live = c.Request().URL.RequestURI()
+		v.Live, v.Since = c.Request().URL.RequestURI(), s.moment
 	}
 	return v
 }

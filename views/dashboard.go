@@ -25,6 +25,7 @@ type DashboardView struct {
 	WentLive bool                // the shop takes real money
 	Shown    string              // whose rows of which mode these are, as the page says when it looks whether it may stay open; empty: it does not
 	Live     string              // this page's own URL with its query; set, the page fetches its [LiveFragment] on every change
+	Since    string              // the moment before which all that it shows was read, as the stream of changes knows it
 	Failed   int                 // events that were not delivered
 	Unread   int                 // notices
 	Shops    []ShopChoice        // the person's, where there are several
