@@ -247,7 +247,7 @@ func (w *small) forgets(blocks uint64, but common.Hash, instead func() error) er
 			return err != nil || from == addressOf(w.s.relayer) || tx.Hash() == but
 		})...)
 	}
-	if err := w.dev.Rewind(blocks); err != nil {
+	if err := w.dev.Rewind(head - blocks); err != nil {
 		return err
 	}
 	for _, tx := range again {

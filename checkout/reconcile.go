@@ -98,6 +98,7 @@ func (s *Service) reconcileChain(ctx context.Context, network string, chain *evm
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
+	defer s.compared(w)
 	q := queries.New()
 	c := &comparison{s: s, network: network, chain: chain, watcher: w, of: map[id.Merchant]tally{}}
 	from := uint64(max(run.Block+1-reread, 0))
@@ -117,6 +118,13 @@ func (s *Service) reconcileChain(ctx context.Context, network string, chain *evm
 			Matched: c.matched, Found: c.found, Differing: c.differing, Now: s.now(),
 		})
 	})
+}
+
+// compared has the pages of all who are watched look at what a comparison came to.
+func (s *Service) compared(w watcher) {
+	for _, row := range w.of {
+		s.hub.Changed("", row.MerchantID)
+	}
 }
 
 // beginReconciliation goes on where the last look ended; the first one begins where the shops' payments do.

@@ -88,9 +88,7 @@ func (w *crashWorld) loses(t *testing.T) lostSale {
 	var lost lostSale
 	const paid = `SELECT id, attempt_id, block_number, nonce FROM settlements WHERE status = 'confirmed'`
 	require.NoError(t, w.parts.Pool.QueryRow(t.Context(), paid).Scan(&lost.settlement, &lost.attempt, &lost.block, &lost.nonce))
-	head, err := w.chain.BlockNumber(t.Context())
-	require.NoError(t, err)
-	require.NoError(t, w.dev.Rewind(head-lost.block+1))
+	require.NoError(t, w.dev.Rewind(lost.block-1))
 	token, err := evm.NewRegistry(nil).Network(crashNetwork)
 	require.NoError(t, err)
 	hash, err := sendFrom(t.Context(), w.chain, w.owner, devchain.USDC, nil, cancelCall(t, token.Token, w.payer, common.HexToHash(lost.nonce)))

@@ -70,7 +70,7 @@ func (f *forgetful) forget(t *testing.T, hash string, depth uint64) *types.Trans
 	require.NoError(t, err)
 	require.Equal(t, depth, head-receipt.BlockNumber.Uint64()+1)
 	require.Less(t, head, uint64(32))
-	require.NoError(t, f.Rewind(depth))
+	require.NoError(t, f.Rewind(head-depth))
 	return tx
 }
 

@@ -92,21 +92,20 @@ func (c *Chain) headTime() time.Time { return blockTime(c.eth.BlockChain().Curre
 
 func blockTime(h *types.Header) time.Time { return time.Unix(int64(h.Time), 0) } //nolint:gosec // A clock's seconds.
 
-// Rewind makes the chain forget its latest blocks, as a reorganisation does; what they held is not pending again.
-func (c *Chain) Rewind(blocks uint64) error {
+// Rewind makes the chain forget all blocks after one, as a reorganisation does; what they held is not pending again.
+func (c *Chain) Rewind(to uint64) error {
 	c.sealing.Lock()
 	defer c.sealing.Unlock()
 	chain := c.eth.BlockChain()
-	number := chain.CurrentBlock().Number.Uint64()
-	if blocks > number {
-		return fmt.Errorf("rewind %d of %d blocks: too many", blocks, number)
+	if head := chain.CurrentBlock().Number.Uint64(); to > head {
+		return fmt.Errorf("rewind to block %d: there are %d", to, head)
 	}
-	if err := chain.SetHead(number - blocks); err != nil {
-		return fmt.Errorf("rewind %d blocks: %w", blocks, err)
+	if err := chain.SetHead(to); err != nil {
+		return fmt.Errorf("rewind to block %d: %w", to, err)
 	}
 	c.settleHead()
 	if err := c.eth.TxPool().Sync(); err != nil { // what comes next is judged by the shorter chain
-		return fmt.Errorf("rewind %d blocks: %w", blocks, err)
+		return fmt.Errorf("rewind to block %d: %w", to, err)
 	}
 	return nil
 }
