@@ -18,6 +18,7 @@ import (
 	"xsynesis/id"
 	"xsynesis/ledger"
 	"xsynesis/money"
+	"xsynesis/queries"
 	"xsynesis/shop"
 	"xsynesis/webhook"
 )
@@ -167,6 +168,9 @@ func TestAShopsOwnWalletGivesBackWithOneSignature(t *testing.T) {
 	done := s.awaitRefund(t, r.ID, checkout.RefundCompleted)
 	require.Equal(t, hash.Hex(), done.Transaction)
 	require.Equal(t, price-500_000, s.received(t))
+	traced, err := queries.New().TransactionsOf(t.Context(), s.pool, []string{string(r.ID)})
+	require.NoError(t, err)
+	require.Equal(t, []queries.TransactionsOfRow{{Source: string(r.ID), Transaction: hash.Hex()}}, traced, "the journal names it")
 
 	again, err := s.refund(t, checkout.RefundForm{Attempt: p.ID, Amount: part(500_000)})
 	require.NoError(t, err)

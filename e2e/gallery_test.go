@@ -106,7 +106,8 @@ func (g *gallery) purchase(state string) string {
 	path := began.Header.Get("Location")
 	attempt := attemptIn(g.t, path)
 	switch state {
-	case "open":
+	case "open": // to look at all pages takes longer than a price is held
+		g.exec(`UPDATE attempts SET expires_at = now() + interval '1 hour' WHERE id = $1`, attempt)
 	case "settled", "reversed":
 		name, value := g.payment(g.t, g.buyer(g.t), 2, g.get(g.t, path).required(g.t))
 		g.get(g.t, path, name, value).receipt(g.t)

@@ -67,13 +67,13 @@ func TestABuyerSendsTheMoneyHimself(t *testing.T) {
 func TestABuyerSignsThatAnotherAmountWasHis(t *testing.T) {
 	t.Parallel()
 	w := sharedWorld(t)
-	l := w.newLink(t, "Etching", "5.00")
+	l := w.newLink(t, "Etching", "9.00")
 	pocket := w.newSender(t, 30_000_000)
 	v := visit(t, w, phone, pocket.in, axe).provokes(http.StatusForbidden)
 	v.declines(pocket, l)
 	units, payee := v.asksToSend()
-	hash := w.transfers(t, pocket, payee, 5_000_000)
-	v.sees(v.heading("0." + fmt.Sprintf("%06d", units-5_000_000) + " USDC missing"))
+	hash := w.transfers(t, pocket, payee, 9_000_000)
+	v.sees(v.heading("0." + fmt.Sprintf("%06d", units-9_000_000) + " USDC missing"))
 	v.requireAccessible("what came may be claimed")
 
 	pocket.onSign(func() *walletError { return rejection })

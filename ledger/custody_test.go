@@ -234,7 +234,7 @@ func TestWhereMoneyMayNotGo(t *testing.T) {
 	}
 	for name, to := range map[string]string{
 		"nothing": "", "no address": "0x12", "zero": common.Address{}.Hex(), "the token": x.dial.Network().Token.Address.Hex(),
-		"the deposit address": x.deposit.Hex(), "a wrong checksum": flip(x.own.Hex()), "without 0x": x.own.Hex()[2:],
+		"the deposit address": x.deposit.Hex(), "a wrong checksum": "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeD", "without 0x": x.own.Hex()[2:],
 	} {
 		t.Run(name, func(t *testing.T) {
 			var wrong *ledger.FieldError
@@ -250,12 +250,6 @@ func TestWhereMoneyMayNotGo(t *testing.T) {
 	_, err := x.web.CreatePayout(t.Context(), found(t, x.pool, "bookshop"), false, ledger.PayoutForm{Amount: money.One, Destination: x.own.Hex()})
 	require.ErrorIs(t, err, ledger.ErrNothingCollected)
 	require.Equal(t, 10*money.One, x.holding(t).Available)
-}
-
-// flip changes the case of the last letter that has one.
-func flip(text string) string {
-	i := strings.LastIndexAny(text, "abcdef")
-	return text[:i] + strings.ToUpper(text[i:i+1]) + text[i+1:]
 }
 
 func TestANewDestinationWaitsForADay(t *testing.T) {

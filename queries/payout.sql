@@ -153,7 +153,9 @@ WHERE merchant_id = @merchant_id GROUP BY account, network, asset ORDER BY netwo
 -- The transactions behind what postings tell of.
 SELECT id::text AS source, transaction FROM settlements WHERE settlements.id = ANY (@sources::text[])
 UNION ALL
-SELECT id::text, transaction FROM sendings WHERE sendings.id = ANY (@sources::text[]);
+SELECT id::text, transaction FROM sendings WHERE sendings.id = ANY (@sources::text[])
+UNION ALL
+SELECT id::text, transaction FROM refunds WHERE refunds.id = ANY (@sources::text[]) AND NOT collected;
 
 -- name: AuditOwed :many
 SELECT (merchant_id || ' on ' || network || ': ' || sum(amount))::text FROM balances

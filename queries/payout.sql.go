@@ -1509,6 +1509,8 @@ const transactionsOf = `-- name: TransactionsOf :many
 SELECT id::text AS source, transaction FROM settlements WHERE settlements.id = ANY ($1::text[])
 UNION ALL
 SELECT id::text, transaction FROM sendings WHERE sendings.id = ANY ($1::text[])
+UNION ALL
+SELECT id::text, transaction FROM refunds WHERE refunds.id = ANY ($1::text[]) AND NOT collected
 `
 
 type TransactionsOfRow struct {

@@ -30,9 +30,6 @@ UPDATE exceptions SET resolved_at = @now::timestamptz, resolution = 'reversed' W
 -- name: MerchantConfirmLimit :one
 SELECT confirm_limit FROM merchants WHERE id = @id;
 
--- name: AttemptMerchant :one
-SELECT merchant_id FROM attempts WHERE id = @id;
-
 -- name: MerchantSetConfirmLimit :execrows
 UPDATE merchants SET confirm_limit = @confirm_limit WHERE id = @id AND confirm_limit = @was;
 

@@ -13,17 +13,6 @@ import (
 	"xsynesis/money"
 )
 
-const attemptMerchant = `-- name: AttemptMerchant :one
-SELECT merchant_id FROM attempts WHERE id = $1
-`
-
-func (q *Queries) AttemptMerchant(ctx context.Context, db DBTX, argID id.Attempt) (id.Merchant, error) {
-	row := db.QueryRow(ctx, attemptMerchant, argID)
-	var merchant_id id.Merchant
-	err := row.Scan(&merchant_id)
-	return merchant_id, err
-}
-
 const blocksConfirmed = `-- name: BlocksConfirmed :many
 SELECT DISTINCT block_number::bigint AS number, block_hash::text AS hash FROM settlements
 WHERE network = $1 AND status = 'confirmed' AND NOT simulated ORDER BY 1, 2

@@ -32,7 +32,7 @@ SELECT t.pay_to, t.merchant_id, t.block_time, false FROM transfers t WHERE t.net
 -- name: TransfersKnown :many
 -- Where transactions stand that were dealt with.
 SELECT transaction, coalesce(log_index, -1)::int AS log_index, coalesce(block_hash, '')::text AS block_hash FROM settlements
-WHERE settlements.network = @network AND transaction = ANY (@transactions::text[]) AND status IN ('confirmed', 'final')
+WHERE settlements.network = @network AND transaction <> '' AND transaction = ANY (@transactions::text[]) AND status IN ('confirmed', 'final')
 UNION
 SELECT transaction, log_index, block_hash FROM transfers
 WHERE transfers.network = @network AND transaction = ANY (@transactions::text[]) AND state IN ('settled', 'listed', 'dust');

@@ -841,7 +841,7 @@ func (q *Queries) TransfersFresh(ctx context.Context, db DBTX, arg TransfersFres
 
 const transfersKnown = `-- name: TransfersKnown :many
 SELECT transaction, coalesce(log_index, -1)::int AS log_index, coalesce(block_hash, '')::text AS block_hash FROM settlements
-WHERE settlements.network = $1 AND transaction = ANY ($2::text[]) AND status IN ('confirmed', 'final')
+WHERE settlements.network = $1 AND transaction <> '' AND transaction = ANY ($2::text[]) AND status IN ('confirmed', 'final')
 UNION
 SELECT transaction, log_index, block_hash FROM transfers
 WHERE transfers.network = $1 AND transaction = ANY ($2::text[]) AND state IN ('settled', 'listed', 'dust')

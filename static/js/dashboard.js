@@ -35,6 +35,7 @@ const all = (selector, root = document) => root.querySelectorAll(selector);
 // changed alone: scrolled and selected text stays as it is. What somebody is about to write there stays, too.
 (() => {
   let last = "";
+  let missed = false;
   const isWritten = (field) =>
     field === document.activeElement || field.value !== field.defaultValue || field.checked !== field.defaultChecked;
   document.addEventListener("htmx:beforeRequest", (event) => {
@@ -48,8 +49,18 @@ const all = (selector, root = document) => root.querySelectorAll(selector);
     if (requestConfig.verb === "get" && [...all("input, textarea", target)].some(isWritten)) {
       event.detail.shouldSwap = false;
       last = "";
+      missed = true;
     }
   });
+  // What was left alone is asked for once nothing is being written any more: nobody tells of the same change twice.
+  function catchUp() {
+    const live = document.getElementById("live");
+    if (!missed || !live || [...all("input, textarea", live)].some(isWritten)) return;
+    missed = false;
+    htmx.trigger("#live-updates", "sse:changed");
+  }
+  document.addEventListener("htmx:afterSettle", catchUp);
+  document.addEventListener("focusout", () => setTimeout(catchUp));
 })();
 
 // Folds that the seller opened stay open when the fragment around them is fetched again.
