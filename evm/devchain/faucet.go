@@ -68,6 +68,26 @@ func (c *Chain) send(ctx context.Context, to common.Address, value *big.Int, dat
 func (c *Chain) submit(ctx context.Context, to common.Address, value *big.Int, data []byte) (*types.Transaction, error) {
 	c.paying.Lock()
 	defer c.paying.Unlock()
+	for {
+		tx, err := c.trySubmit(ctx, to, value, data)
+		if err == nil || !NonceTaken(err) {
+			return tx, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// NonceTaken tells whether a transaction was refused for its nonce. Just after a block the pool names, for a moment, nonces that
+// are taken: whoever asks again has the right one.
+func NonceTaken(err error) bool {
+	return err != nil && (strings.Contains(err.Error(), "nonce too low") || strings.Contains(err.Error(), "replacement transaction underpriced"))
+}
+
+func (c *Chain) trySubmit(ctx context.Context, to common.Address, value *big.Int, data []byte) (*types.Transaction, error) {
 	nonce, err := c.client.PendingNonceAt(ctx, crypto.PubkeyToAddress(c.faucet.PublicKey))
 	if err != nil {
 		return nil, fmt.Errorf("faucet's nonce: %w", err)
