@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/mail"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 
@@ -55,7 +54,7 @@ func (b *Buyer) check() error {
 	if !shop.OneLine(b.Name, maxName) {
 		refuse("name", fmt.Sprintf("Use at most %d printable characters.", maxName))
 	}
-	if utf8.RuneCountInString(b.Note) > maxNote || !shop.Printable(b.Note, "\n\r\t") {
+	if !shop.Lines(b.Note, maxNote) {
 		refuse("note", fmt.Sprintf("Use at most %d printable characters.", maxNote))
 	}
 	if b.Shipping != nil {

@@ -173,7 +173,7 @@ func deliveryFilter(c echo.Context) (webhook.DeliveryFilter, error) {
 	if f.EventType != "" && !f.EventType.Known() {
 		return f, &shop.FieldError{Field: "event_type", Message: "There is no such event."}
 	}
-	if !onOneLine(f.Resource) {
+	if !shop.OneLine(f.Resource, maxID) {
 		return f, &shop.FieldError{Field: "resource_id", Message: "Give the id of a row."}
 	}
 	if f.From, err = moment(c, "from", 0); err != nil {
@@ -185,6 +185,9 @@ func deliveryFilter(c echo.Context) (webhook.DeliveryFilter, error) {
 	}
 	return f, err
 }
+
+// maxID is the most that a filter takes for an id, in characters; ids of all kinds are shorter.
+const maxID = 100
 
 // queryID reads a parameter that is the id of a row; empty if it is not there.
 func queryID[T interface {

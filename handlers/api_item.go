@@ -1,8 +1,8 @@
 package handlers
 
 import (
+	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -239,6 +239,9 @@ func (a api) importKeys(c echo.Context, who access.Caller) error {
 	return c.JSON(http.StatusOK, keysJSON{Added: added, Item: a.itemJSON(who.Livemode)(i)})
 }
 
+// maxSought is the most that a filter takes of what a seller wrote himself, in characters.
+const maxSought = 200
+
 func (a api) listItems(c echo.Context, who access.Caller) error {
 	page, err := listPage[id.Item](c)
 	if err != nil {
@@ -253,8 +256,8 @@ func (a api) listItems(c echo.Context, who access.Caller) error {
 		return &shop.FieldError{Field: "archived", Message: "Say true or false."}
 	}
 	for name, text := range map[string]string{"category": f.Category, "sku": f.SKU, "search": f.Search} {
-		if len(text) > maxReference || strings.ContainsRune(text, 0) {
-			return &shop.FieldError{Field: name, Message: "Use at most 200 printable characters."}
+		if !shop.OneLine(text, maxSought) {
+			return &shop.FieldError{Field: name, Message: fmt.Sprintf("Use at most %d printable characters.", maxSought)}
 		}
 	}
 	items, err := a.Shop.Items(c.Request().Context(), who.Merchant, who.Livemode, f, page)

@@ -85,7 +85,7 @@ func (a api) saleFilter(c echo.Context) (f checkout.Filter, err error) {
 			return f, &shop.FieldError{Field: "network", Message: "This network is not known here."}
 		}
 	}
-	if !onOneLine(f.ItemID) {
+	if !shop.OneLine(f.ItemID, maxID) {
 		return f, &shop.FieldError{Field: "item_id", Message: "Give the id of an item or link."}
 	}
 	return f, nil

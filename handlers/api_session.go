@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
 
@@ -173,9 +171,6 @@ func (r sessionRequest) begin() (checkout.Begin, error) {
 	case r.LinkToken != "" && r.Items != nil:
 		return checkout.Begin{}, &shop.FieldError{Field: "items", Message: "Give link_token or items."}
 	}
-	if utf8.RuneCountInString(r.Reference) > maxReference || !onOneLine(r.Reference) {
-		return checkout.Begin{}, &shop.FieldError{Field: "reference", Message: "Use at most 200 printable characters."}
-	}
 	metadata, err := object("metadata", r.Metadata)
 	if err != nil {
 		return checkout.Begin{}, err
@@ -219,18 +214,6 @@ func (r sessionRequest) buyer() checkout.Buyer {
 		b.Shipping = &address
 	}
 	return b
-}
-
-// maxReference is how long a shop's own name for a purchase may be, in characters.
-const maxReference = 200
-
-func onOneLine(s string) bool {
-	for _, r := range s {
-		if !unicode.IsPrint(r) || unicode.Is(unicode.Bidi_Control, r) {
-			return false
-		}
-	}
-	return true
 }
 
 // acceptsV1 is empty on networks that version 1 has no name for: one unknown name makes its clients refuse all.

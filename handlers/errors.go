@@ -282,7 +282,7 @@ func refusalSentence(k x402.Kind) string {
 	case x402.Declined:
 		return "The service that moves payments does not take this one. Use another wallet, or try again later. Nothing was paid."
 	case x402.Unreliable:
-		return "Too many payments of this wallet failed on the network. Use another wallet, or try again later. Nothing was paid."
+		return "Too many payments of this wallet failed. Use another wallet, or try again later. Nothing was paid."
 	case x402.Amount:
 		return "The approval is not for exactly the price. Nothing was paid."
 	case x402.Malformed, x402.TooLarge, x402.Version:

@@ -43,15 +43,20 @@ func CheckReturnURL(field, s string) error {
 	return nil
 }
 
-// Printable refuses control characters, but for those in also, and the marks that reverse the direction of a line.
-func Printable(s, also string) bool {
+// printable refuses control characters, but for those in also, and the marks that reverse the direction of a line.
+func printable(s, also string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
 		return !unicode.IsPrint(r) && !strings.ContainsRune(also, r) || unicode.Is(unicode.Bidi_Control, r)
 	})
 }
 
 // OneLine accepts a text of at most so many printable characters on one line.
-func OneLine(s string, most int) bool { return utf8.RuneCountInString(s) <= most && Printable(s, "") }
+func OneLine(s string, most int) bool { return utf8.RuneCountInString(s) <= most && printable(s, "") }
+
+// Lines accepts a text of at most so many printable characters on any number of lines.
+func Lines(s string, most int) bool {
+	return utf8.RuneCountInString(s) <= most && printable(s, "\n\r\t")
+}
 
 // CheckReference accepts what a seller calls something himself: one line of at most 200 printable characters.
 func CheckReference(s string) error {

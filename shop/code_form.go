@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/jackc/pgx/v5"
@@ -83,7 +82,7 @@ func (f *CodeForm) check(now time.Time) error {
 		f.Uses = 1
 	}
 	switch {
-	case utf8.RuneCountInString(f.Name) > maxTitle || !Printable(f.Name, ""):
+	case !OneLine(f.Name, maxTitle):
 		return &FieldError{"name", fmt.Sprintf("Use at most %d printable characters on one line.", maxTitle)}
 	case f.Count < 1 || f.Count > MaxCodes:
 		return &FieldError{"count", fmt.Sprintf("Give a whole number from 1 to %d.", MaxCodes)}

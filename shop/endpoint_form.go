@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"golang.org/x/net/http/httpguts"
@@ -66,9 +65,9 @@ func (s *Endpoints) check(f *EndpointForm, kept bool) error {
 	}
 	f.fill()
 	switch {
-	case utf8.RuneCountInString(f.Title) > maxTitle || !Printable(f.Title, ""):
+	case !OneLine(f.Title, maxTitle):
 		return &FieldError{"title", fmt.Sprintf("Use at most %d printable characters on one line.", maxTitle)}
-	case utf8.RuneCountInString(f.Description) > maxDescription || !Printable(f.Description, "\n\r\t"):
+	case !Lines(f.Description, maxDescription):
 		return &FieldError{"description", fmt.Sprintf("Use at most %d printable characters.", maxDescription)}
 	case f.Price <= 0:
 		return &FieldError{"price", "The price must be more than zero."}

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"xsynesis/id"
 	"xsynesis/money"
@@ -80,7 +79,7 @@ func (f *ItemForm) checkTexts() error {
 		return &FieldError{"title", "Say what you are selling."}
 	case !OneLine(f.Title, maxTitle):
 		return &FieldError{"title", fmt.Sprintf("Use at most %d letters, figures and signs on one line.", maxTitle)}
-	case utf8.RuneCountInString(f.Description) > maxDescription || !Printable(f.Description, "\n\r\t"):
+	case !Lines(f.Description, maxDescription):
 		return &FieldError{"description", fmt.Sprintf("Use at most %d printable characters.", maxDescription)}
 	case !OneLine(f.SKU, maxCode):
 		return &FieldError{"sku", fmt.Sprintf("Use at most %d printable characters.", maxCode)}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 
@@ -132,7 +131,7 @@ func checkKeys(keys []string) ([]string, error) {
 		if key == "" {
 			continue
 		}
-		if utf8.RuneCountInString(key) > maxKeyLength || !Printable(key, "") {
+		if !OneLine(key, maxKeyLength) {
 			return nil, &FieldError{"keys", fmt.Sprintf("Key %d is not one line of at most %d printable characters.", n+1, maxKeyLength)}
 		}
 		out = append(out, key)

@@ -178,9 +178,9 @@ func (f *LinkForm) check(now time.Time) error {
 		return &FieldError{"title", "Say what you are selling."}
 	case utf8.RuneCountInString(f.Title) > maxTitle:
 		return &FieldError{"title", fmt.Sprintf("Use at most %d characters.", maxTitle)}
-	case !Printable(f.Title, ""):
+	case !OneLine(f.Title, maxTitle):
 		return &FieldError{"title", "Use letters, figures and signs on one line."}
-	case utf8.RuneCountInString(f.Description) > maxDescription || !Printable(f.Description, "\n\r\t"):
+	case !Lines(f.Description, maxDescription):
 		return &FieldError{"description", fmt.Sprintf("Use at most %d printable characters.", maxDescription)}
 	case f.MaxPayments < 0 || f.MaxPayments > 1_000_000_000:
 		return &FieldError{"max_payments", "Give a whole number of payments, or leave it empty."}

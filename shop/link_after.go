@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 
@@ -42,7 +41,7 @@ const maxMessage = 500 // characters
 func (f *LinkForm) checkAfter() error {
 	f.After.Message = strings.TrimSpace(f.After.Message)
 	switch {
-	case utf8.RuneCountInString(f.After.Message) > maxMessage || !Printable(f.After.Message, "\n\r\t"):
+	case !Lines(f.After.Message, maxMessage):
 		return &FieldError{"message", fmt.Sprintf("Use at most %d printable characters.", maxMessage)}
 	case f.Items != nil && f.After.File != "":
 		return &FieldError{"file", "Items bring their own files."}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 
@@ -85,7 +84,7 @@ func (f *LinkForm) checkPause() error {
 
 // checkPauseText accepts what buyers read while a link is paused.
 func checkPauseText(s string) error {
-	if utf8.RuneCountInString(s) > maxPauseText || !Printable(s, "\n\r\t") {
+	if !Lines(s, maxPauseText) {
 		return &FieldError{"pause_text", fmt.Sprintf("Use at most %d printable characters.", maxPauseText)}
 	}
 	return nil

@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -54,7 +53,7 @@ var (
 // Errors: [*FieldError], [ErrChanged].
 func (s *Service) Rename(ctx context.Context, merchant id.Merchant, was, name string, by audit.By) error {
 	name = strings.TrimSpace(name)
-	if name == "" || utf8.RuneCountInString(name) > maxShopName || !Printable(name, "") {
+	if name == "" || !OneLine(name, maxShopName) {
 		return &FieldError{"name", fmt.Sprintf("Give a name of 1 to %d characters.", maxShopName)}
 	}
 	return s.amend(ctx, merchant, by, amendment{"name", was, name}, func(tx pgx.Tx) (int64, error) {

@@ -282,7 +282,7 @@ func (s *Service) PurgeUploads(ctx context.Context) error {
 func fileName(name string) string {
 	name = path.Base(strings.ReplaceAll(name, `\`, "/"))
 	name = strings.TrimSpace(strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !Printable(string(r), "") {
+		if r == utf8.RuneError || !printable(string(r), "") {
 			return -1
 		}
 		return r

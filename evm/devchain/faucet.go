@@ -9,11 +9,14 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/ethereum/go-ethereum"
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core"
+	"github.com/ethereum/go-ethereum/core/txpool"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/crypto"
 
@@ -70,7 +73,7 @@ func (c *Chain) submit(ctx context.Context, to common.Address, value *big.Int, d
 	defer c.paying.Unlock()
 	for {
 		tx, err := c.trySubmit(ctx, to, value, data)
-		if err == nil || !NonceTaken(err) {
+		if !NonceTaken(err) {
 			return tx, err
 		}
 		select {
@@ -81,10 +84,15 @@ func (c *Chain) submit(ctx context.Context, to common.Address, value *big.Int, d
 	}
 }
 
-// NonceTaken tells whether a transaction was refused for its nonce. Just after a block the pool names, for a moment, nonces that
-// are taken: whoever asks again has the right one.
+// NonceTaken tells whether a transaction was refused because another of its sender's has its nonce. The chain's pool takes
+// transactions a moment before it counts them, so it may name a nonce that is taken: whoever asks again has the right one.
 func NonceTaken(err error) bool {
-	return err != nil && (strings.Contains(err.Error(), "nonce too low") || strings.Contains(err.Error(), "replacement transaction underpriced"))
+	if err == nil {
+		return false
+	}
+	return slices.ContainsFunc([]error{core.ErrNonceTooLow, txpool.ErrReplaceUnderpriced, txpool.ErrAlreadyKnown}, func(refusal error) bool {
+		return strings.Contains(err.Error(), refusal.Error()) // from a node's answer, which is but text
+	})
 }
 
 func (c *Chain) trySubmit(ctx context.Context, to common.Address, value *big.Int, data []byte) (*types.Transaction, error) {
