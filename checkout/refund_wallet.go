@@ -59,10 +59,11 @@ type Prepared struct {
 	Data    string // of the call to the token, in hex
 }
 
-// Prepared is the transfer with which the shop's own wallet gives a refund; false where it has not to.
+// Prepared is the transfer with which the shop's own wallet gives a refund; false where it has not to, and while one that was
+// named may still be mined: a wallet that sent is not asked again.
 func (s *Service) Prepared(r Refund) (Prepared, bool) {
 	n, err := s.networks.Network(r.Network)
-	if err != nil || r.Collected || !r.Status.UnderWay() || r.LastError == nothingPaid {
+	if err != nil || r.Collected || !r.Status.UnderWay() || r.LastError == nothingPaid || s.onItsWay(r) {
 		return Prepared{}, false
 	}
 	to := common.HexToAddress(r.To)
@@ -70,6 +71,10 @@ func (s *Service) Prepared(r Refund) (Prepared, bool) {
 		ChainID: n.Token.ChainID, From: common.HexToAddress(r.From), Token: n.Token.Address, To: to, Amount: r.Amount,
 		Data: hexutil.Encode(evm.SendData(to, r.Amount)),
 	}, true
+}
+
+func (s *Service) onItsWay(r Refund) bool {
+	return r.Status == RefundSent && r.LastError == "" && s.now().Sub(*r.SentAt) < refundSettles
 }
 
 // ownRefund is a refund of a shop's own that its own wallet sends.
@@ -203,7 +208,7 @@ func (s *Service) noteSent(ctx context.Context, row queries.Refund, transaction 
 	now := s.now()
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
 		before := row.Transaction
-		if row, err = queries.New().RefundSent(ctx, tx, queries.RefundSentParams{ID: row.ID, Transaction: transaction.Hex(), Now: now}); err != nil {
+		if row, err = queries.New().RefundSent(ctx, tx, queries.RefundSentParams{ID: row.ID, Transaction: transaction.Hex(), Now: now, Kept: nothingPaid}); err != nil {
 			return err
 		}
 		if err := audit.RecordTx(ctx, tx, now, audit.Row{

@@ -115,7 +115,8 @@ func TestFromASignInToAPayout(t *testing.T) {
 		Destination string `json:"destination_wallet"`
 	}
 	w.call(t, "/api/payouts/create", object{"amount_cents": 10, "destination_wallet": w.OwnerAddress}, &made)
-	require.Equal(t, []string{"queued", "100000"}, []string{made.Status, made.Amount})
+	require.Contains(t, []string{"queued", "processing"}, made.Status, "as far as a worker has come when it is read")
+	require.Equal(t, "100000", made.Amount)
 	server.hearsOfPayout(t, w, made.PayoutID)
 	require.Equal(t, before, w.available(t))
 	require.Eventually(t, func() bool { return w.balance(t, w.OwnerAddress) == had+100_000 }, hearTimeout, 100*time.Millisecond)

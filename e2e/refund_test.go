@@ -32,8 +32,15 @@ func TestAShopGivesBackWithOneSignatureOfItsOwnWallet(t *testing.T) {
 	v.press(v.button("Give back"))
 	v.sees(v.heading("Send it from your wallet"))
 	v.requireAccessible("what the shop's own wallet sends")
+	forgot := v.tab() // it knows a transaction that the server does not
+	forgot.open(v.URL())
+	_, err := forgot.Evaluate("() => sessionStorage.setItem(`refund ${location.pathname}`, '0xabc')")
+	require.NoError(t, err)
+	forgot.reload()
+	require.Equal(t, "0xabc", forgot.value("Its transaction"))
 	v.press(v.GetByText(regexp.MustCompile(`^Send 1\.00\s*USDC$`)))
 	v.sees(v.Locator(".pill").GetByText("Refunded"))
+	forgot.sees(forgot.Locator(".pill").GetByText("Refunded"))
 
 	var transaction string
 	require.NoError(t, w.pool(t).QueryRow(t.Context(), `SELECT transaction FROM refunds WHERE attempt_id = $1`, attempt).Scan(&transaction))

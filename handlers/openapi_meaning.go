@@ -359,7 +359,7 @@ var meanings = map[string]string{ //nolint:gosec // it tells of secrets and hold
 	"fee_returned":                     "What of it the platform gives back of its fee.",
 	"Refund.destination_wallet":        "The wallet that paid.",
 	"Refund.collected":                 "Whether the money is kept for the shop, and sent at once.",
-	"transfer":                         "The transaction for the shop's own wallet to send; null where it has not to.",
+	"transfer":                         "The transaction for the shop's own wallet to send; null where it has not to, or one that was named is looked for.",
 	"RefundTransfer.chain_id":          "The network's chain id.",
 	"RefundTransfer.from":              "The shop's own wallet.",
 	"RefundTransfer.to":                "The token.",

@@ -279,6 +279,8 @@ func (h *Handlers) refundView(c echo.Context, s seller) (views.RefundView, error
 	}
 	if p, ok := h.Checkout.Prepared(r); ok {
 		v.Transfer = &views.RefundTransfer{ChainID: p.ChainID, From: p.From.Hex(), Token: p.Token.Hex(), Data: p.Data}
+	} else {
+		v.OnItsWay = !r.Collected && r.Status == checkout.RefundSent && r.LastError == ""
 	}
 	return v, nil
 }

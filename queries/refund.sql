@@ -90,8 +90,9 @@ SELECT * FROM refunds WHERE merchant_id = @merchant_id AND livemode = @livemode 
 SELECT * FROM refunds WHERE merchant_id = @merchant_id AND livemode = @livemode AND id > @after::text ORDER BY id LIMIT @most;
 
 -- name: RefundSent :one
--- Its transaction is known; nobody has seen it mined.
-UPDATE refunds SET status = 'sent', transaction = @transaction, sent_at = coalesce(sent_at, @now::timestamptz), updated_at = @now::timestamptz, last_error = ''
+-- Its transaction is known; nobody has seen it mined. What must not be sent stays so.
+UPDATE refunds SET status = 'sent', transaction = @transaction, sent_at = CASE WHEN transaction = @transaction THEN sent_at ELSE @now::timestamptz END,
+    updated_at = @now::timestamptz, last_error = CASE WHEN last_error = @kept::text THEN last_error ELSE '' END
 WHERE id = @id AND status IN ('requested', 'processing', 'sent') RETURNING *;
 
 -- name: RefundComplete :one

@@ -1015,19 +1015,26 @@ func (q *Queries) RefundRestock(ctx context.Context, db DBTX, arg RefundRestockP
 }
 
 const refundSent = `-- name: RefundSent :one
-UPDATE refunds SET status = 'sent', transaction = $1, sent_at = coalesce(sent_at, $2::timestamptz), updated_at = $2::timestamptz, last_error = ''
-WHERE id = $3 AND status IN ('requested', 'processing', 'sent') RETURNING id, merchant_id, livemode, attempt_id, settlement_id, exception_id, title, status, collected, booked, network, asset, pay_from, pay_to, amount, fee, reason, restock, revoke, free_code, since_block, transaction, block_number, block_hash, log_index, block_time, lost_at, final_at, taken_back, last_error, person_id, actor, once, created_at, updated_at, sent_at, ended_at
+UPDATE refunds SET status = 'sent', transaction = $1, sent_at = CASE WHEN transaction = $1 THEN sent_at ELSE $2::timestamptz END,
+    updated_at = $2::timestamptz, last_error = CASE WHEN last_error = $3::text THEN last_error ELSE '' END
+WHERE id = $4 AND status IN ('requested', 'processing', 'sent') RETURNING id, merchant_id, livemode, attempt_id, settlement_id, exception_id, title, status, collected, booked, network, asset, pay_from, pay_to, amount, fee, reason, restock, revoke, free_code, since_block, transaction, block_number, block_hash, log_index, block_time, lost_at, final_at, taken_back, last_error, person_id, actor, once, created_at, updated_at, sent_at, ended_at
 `
 
 type RefundSentParams struct {
 	Transaction string
 	Now         time.Time
+	Kept        string
 	ID          id.Refund
 }
 
-// Its transaction is known; nobody has seen it mined.
+// Its transaction is known; nobody has seen it mined. What must not be sent stays so.
 func (q *Queries) RefundSent(ctx context.Context, db DBTX, arg RefundSentParams) (Refund, error) {
-	row := db.QueryRow(ctx, refundSent, arg.Transaction, arg.Now, arg.ID)
+	row := db.QueryRow(ctx, refundSent,
+		arg.Transaction,
+		arg.Now,
+		arg.Kept,
+		arg.ID,
+	)
 	var i Refund
 	err := row.Scan(
 		&i.ID,

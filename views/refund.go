@@ -184,6 +184,7 @@ type RefundView struct {
 	EndedAt        time.Time
 	LastError      string
 	Transfer       *RefundTransfer // what the shop's own wallet sends; nil where it has not to
+	OnItsWay       bool            // the transaction that the shop's own wallet sent
 	Named          Field           // the transaction, as it was typed
 	MayRefund      bool
 }

@@ -22,6 +22,8 @@ func refundExamples(t *testing.T) map[string]templ.Component {
 	waits, done, failed := refundExample(t), refundExample(t), refundExample(t)
 	waits.Waits, waits.Status = true, "requested"
 	waits.Transfer = &RefundTransfer{ChainID: 84532, From: refundWallet, Token: "0x036CbD53842c5426634e7929541eC2318f3dCF7e", Data: "0xa9059cbb"}
+	sent := refundExample(t)
+	sent.Waits, sent.Status, sent.Transaction, sent.OnItsWay = true, "sent", refundHash, true
 	refused := waits
 	refused.Named = Field{Value: "0x1", Problem: "Give the transaction's hash: 0x and 64 characters."}
 	done.EndedAt, done.Transaction, done.TransactionURL, done.Fee = at(21, 9, 6, 2), refundHash, "https://sepolia.basescan.org/tx/"+refundHash, usdc(t, "0.09")
@@ -43,6 +45,7 @@ func refundExamples(t *testing.T) map[string]templ.Component {
 		"refund_form_exception": RefundForm(unexplainedFormExample(t)),
 		"refund_waits":          RefundPage(waits),
 		"refund_waits_refused":  RefundPage(refused),
+		"refund_on_its_way":     RefundPage(sent),
 		"refund_done":           RefundPage(done),
 		"refund_failed":         RefundPage(failed),
 	}
@@ -113,6 +116,15 @@ func TestARefundThatIsOverSendsNothing(t *testing.T) {
 	require.Equal(t, 1, parse(t, RefundPage(v)).Find("#refund-sending").Length())
 	v.MayRefund = false
 	require.Zero(t, parse(t, RefundPage(v)).Find("#refund-sending").Length(), "somebody who may only look")
+}
+
+func TestAWalletThatSentIsNotAskedAgain(t *testing.T) {
+	t.Parallel()
+	v := refundExample(t)
+	v.OnItsWay, v.Status = true, "sent"
+	page := parse(t, RefundPage(v))
+	require.Zero(t, page.Find("[data-send-refund]").Length())
+	require.Equal(t, 1, page.Find("[name=transaction]").Length(), "it may have sent it in another transaction")
 }
 
 func TestWhereNothingIsLeftNothingIsAsked(t *testing.T) {

@@ -72,10 +72,14 @@
     }
   });
 
-  const sent = memory.get();
-  const field = find("#refund-sending [name=transaction]");
-  if (sent && field && !field.value) {
-    field.value = sent;
+  // It is offered as the page's own text: what nobody has typed does not keep the page from changing.
+  function offer() {
+    const sent = memory.get();
+    const field = find("#refund-sending [name=transaction]");
+    if (!sent || !field || field.value) return;
+    field.defaultValue = sent;
     field.closest("details").open = true;
   }
+  document.addEventListener("htmx:afterSettle", offer);
+  offer();
 })();
