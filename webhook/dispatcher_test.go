@@ -129,7 +129,7 @@ func (s *testShop) dispatch(t testing.TB, options ...dispatching) *dispatcher {
 	config := s.pool.Config().Copy()
 	config.MaxConns = 30
 	config.ConnConfig.RuntimeParams["application_name"] = d.name
-	config.BeforeConnect = func(context.Context, *pgx.ConnConfig) error {
+	config.AfterConnect = func(context.Context, *pgx.Conn) error { // not before: one may be on its way in when the process dies
 		if d.dead.Load() {
 			return errors.New("this process is dead")
 		}
