@@ -299,12 +299,14 @@ func openPool(t *testing.T, url, name string, cut *atomic.Bool) *pgxpool.Pool {
 	require.NoError(t, err)
 	config.MaxConns = 20
 	config.ConnConfig.RuntimeParams["application_name"] = name
-	config.BeforeConnect = func(context.Context, *pgx.ConnConfig) error {
+	alive := func() error {
 		if cut.Load() {
 			return errors.New("this process is dead")
 		}
 		return nil
 	}
+	config.BeforeConnect = func(context.Context, *pgx.ConnConfig) error { return alive() }
+	config.AfterConnect = func(context.Context, *pgx.Conn) error { return alive() } // it may have died on its way in
 	pool, err := pgxpool.NewWithConfig(context.Background(), config)
 	require.NoError(t, err)
 	return pool

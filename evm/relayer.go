@@ -94,7 +94,7 @@ type Relayer struct {
 	opening sync.Mutex
 	opened  bool
 
-	calm int64 // the next nonce when all below it was last known to be mined; Run's own
+	calm int64 // the next nonce when all below it was known to be mined, for a beat; Run's own
 }
 
 // NewRelayer makes a relayer; [Relayer.Run] has to run beside it.

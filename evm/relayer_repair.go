@@ -39,6 +39,7 @@ func (r *Relayer) maintain(ctx context.Context, reorganised <-chan struct{}) {
 	for ctx.Err() == nil {
 		pass, cancel := context.WithTimeout(ctx, repairTimeout)
 		if recheckAll || r.o.Now().After(nextRecheck) {
+			r.calm = -1 // a block may be gone that the follower never saw
 			if err := r.recheck(pass, recheckAll); err != nil {
 				r.complain(ctx, "mined transactions cannot be checked", err)
 			} else {

@@ -31,7 +31,7 @@ func TestMoneyWithoutAPurchaseIsWorkedOff(t *testing.T) {
 	kept, other := w.unmatched(merchant, 0), w.unmatched(merchant, 1)
 	list := w.get("/dashboard/reconciliation", browser).document()
 	require.Equal(t, 2, list.Find(".exception-rows tbody tr").Length())
-	require.Contains(t, list.Find(".waiting").Text(), "oldest 2 days")
+	require.Contains(t, list.Find(".waiting").Text(), "the oldest 2 days")
 	path := list.Find("#open-"+string(kept)).AttrOr("href", "")
 	page := w.get(path, browser).document()
 	require.Equal(t, 1, page.Find(`form[action$="/attachment"]`).Length())

@@ -156,7 +156,7 @@ func resolutionWord(resolution string) string {
 // named is what a row is called.
 func (r ExceptionRow) named() string {
 	if r.Title == "" {
-		return kindOf(r.Kind).word
+		return "No purchase"
 	}
 	return r.Title
 }

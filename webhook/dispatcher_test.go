@@ -129,12 +129,14 @@ func (s *testShop) dispatch(t testing.TB, options ...dispatching) *dispatcher {
 	config := s.pool.Config().Copy()
 	config.MaxConns = 30
 	config.ConnConfig.RuntimeParams["application_name"] = d.name
-	config.AfterConnect = func(context.Context, *pgx.Conn) error { // not before: one may be on its way in when the process dies
+	alive := func() error {
 		if d.dead.Load() {
 			return errors.New("this process is dead")
 		}
 		return nil
 	}
+	config.BeforeConnect = func(context.Context, *pgx.ConnConfig) error { return alive() }
+	config.AfterConnect = func(context.Context, *pgx.Conn) error { return alive() } // it may have died on its way in
 	var err error
 	d.pool, err = pgxpool.NewWithConfig(context.Background(), config)
 	require.NoError(t, err)
