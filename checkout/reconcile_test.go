@@ -118,6 +118,7 @@ func TestAnAddressThatAShopHasLeftWasPaidAllTheSame(t *testing.T) {
 	s.paidOn(t)
 	s.exec(t, `UPDATE payees SET address = lower($1), created_at = $2`, addressOf(newKey()).Hex(), s.clock.now())
 	require.Empty(t, s.findings(t))
+	grow(t, dev, 1)
 	require.NoError(t, s.worker.checkout.ReconcileChains(t.Context()))
 	require.Equal(t, 1, s.count(t, `SELECT matched FROM reconciliations`))
 }

@@ -50,21 +50,29 @@ func (c *Chain) send(ctx context.Context, to common.Address, value *big.Int, dat
 		return err
 	}
 	for {
-		receipt, err := c.client.TransactionReceipt(ctx, tx.Hash())
-		if err == nil && receipt.Status == types.ReceiptStatusSuccessful {
-			return nil
-		}
-		if err == nil {
-			return fmt.Errorf("transaction %s reverted", tx.Hash())
-		}
-		if !errors.Is(err, ethereum.NotFound) && !strings.Contains(err.Error(), "indexing") {
-			return fmt.Errorf("receipt of %s: %w", tx.Hash(), err)
+		if done, err := c.mined(ctx, tx.Hash()); done || err != nil {
+			return err
 		}
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("wait for %s: %w", tx.Hash(), ctx.Err())
 		case <-time.After(20 * time.Millisecond):
 		}
+	}
+}
+
+// mined tells whether the latest block holds a transaction, or one before it. Its receipt is there a moment earlier.
+func (c *Chain) mined(ctx context.Context, hash common.Hash) (bool, error) {
+	receipt, err := c.client.TransactionReceipt(ctx, hash)
+	switch {
+	case err == nil && receipt.Status != types.ReceiptStatusSuccessful:
+		return false, fmt.Errorf("transaction %s reverted", hash)
+	case err == nil:
+		return receipt.BlockNumber.Cmp(c.eth.BlockChain().CurrentBlock().Number) <= 0, nil
+	case errors.Is(err, ethereum.NotFound) || strings.Contains(err.Error(), "indexing"):
+		return false, nil
+	default:
+		return false, fmt.Errorf("receipt of %s: %w", hash, err)
 	}
 }
 
