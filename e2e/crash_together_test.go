@@ -80,8 +80,12 @@ func (w *crashWorld) crashTogether(t *testing.T, row *crashRow, step fault.Step,
 		payments[i], err = w.sign(within(t, hitWithin), w.crowd, 2)
 		require.NoError(t, err)
 	}
-	gate := w.hold(t, `LOCK TABLE relays IN SHARE MODE`)
+	gathered := w.hold(t, `LOCK TABLE settlements IN SHARE MODE`) // however slowly they come
 	answers, all := w.payTogether(t, payments)
+	w.await(t, "the first has come", `SELECT count(*) > 0 FROM pg_locks WHERE NOT granted`)
+	time.Sleep(2 * time.Second) // the last one, too
+	gate := w.hold(t, `LOCK TABLE relays IN SHARE MODE`)
+	require.NoError(t, gathered.Rollback(t.Context()))
 	w.await(t, "all wait to be written down, most of them together", `SELECT count(*) FILTER (WHERE lease_until IS NOT NULL) = 8
 		AND (SELECT count(*) FROM pg_locks WHERE NOT granted) >= 2 FROM settlements`)
 	if step == "" {
