@@ -32,7 +32,8 @@ build: ## build bin/xsynesis and bin/xsynesis-dev
 
 test: ## install what is missing and run every test: units, database, chain, npm clients, browser
 	@scripts/install postgres chromium driver clients deploy
-	$(TEST) ./...
+	$(TEST) $$(go list ./... | grep -v '/e2e$$')
+	$(TEST) ./e2e # by itself: whole shops, chains and browsers fill a small machine
 
 check: fmt vet lint generated tidy ## everything that can be judged without running: format, vet, lint, generated files, modules
 

@@ -88,6 +88,7 @@ func (w *crashWorld) crashTogether(t *testing.T, row *crashRow, step fault.Step,
 	require.NoError(t, gathered.Rollback(t.Context()))
 	w.await(t, "all wait to be written down, most of them together", `SELECT count(*) FILTER (WHERE lease_until IS NOT NULL) = 8
 		AND (SELECT count(*) FROM pg_locks WHERE NOT granted) >= 2 FROM settlements`)
+	time.Sleep(2 * time.Second) // those that were tried together wait as well
 	if step == "" {
 		half := w.hold(t, `SELECT FROM attempts ORDER BY id LIMIT 4 FOR UPDATE`)
 		require.NoError(t, gate.Rollback(t.Context()))
