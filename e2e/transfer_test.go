@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"fmt"
 	"net/http"
 	"regexp"
 	"testing"
@@ -73,7 +72,7 @@ func TestABuyerSignsThatAnotherAmountWasHis(t *testing.T) {
 	v.declines(pocket, l)
 	units, payee := v.asksToSend()
 	hash := w.transfers(t, pocket, payee, 9_000_000)
-	v.sees(v.heading("0." + fmt.Sprintf("%06d", units-9_000_000) + " USDC missing"))
+	v.sees(v.heading(money.USDC(units-9_000_000).String() + " USDC missing"))
 	v.requireAccessible("what came may be claimed")
 
 	pocket.onSign(func() *walletError { return rejection })
