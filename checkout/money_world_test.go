@@ -191,18 +191,7 @@ func (w *small) sends(key *ecdsa.PrivateKey, to common.Address, amount money.USD
 
 // calls lets somebody call the token, and returns when that is mined.
 func (w *small) calls(key *ecdsa.PrivateKey, data []byte) (common.Hash, error) {
-	ctx, client := w.t.Context(), w.dev.Client()
-	nonce, err := client.PendingNonceAt(ctx, addressOf(key))
-	if err != nil {
-		return common.Hash{}, err
-	}
-	tx, err := types.SignNewTx(key, types.LatestSignerForChainID(big.NewInt(devchain.ChainID)), &types.DynamicFeeTx{
-		ChainID: big.NewInt(devchain.ChainID), Nonce: nonce, To: &devchain.USDC, Value: new(big.Int), Data: data, Gas: 200_000,
-		GasTipCap: big.NewInt(5e9), GasFeeCap: big.NewInt(1e11),
-	})
-	if err == nil {
-		err = client.SendTransaction(ctx, tx)
-	}
+	tx, err := devchain.Send(w.t.Context(), w.dev.Client(), key, &devchain.USDC, nil, data)
 	if err != nil {
 		return common.Hash{}, err
 	}

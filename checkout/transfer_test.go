@@ -38,19 +38,8 @@ func sends(t *testing.T, key *ecdsa.PrivateKey, to common.Address, amount money.
 func mines(t *testing.T, key *ecdsa.PrivateKey, to *common.Address, data []byte) common.Hash {
 	t.Helper()
 	client := world.dev().Client()
-	var tx *types.Transaction
-	for sent := false; !sent; {
-		nonce, err := client.PendingNonceAt(t.Context(), addressOf(key))
-		require.NoError(t, err)
-		tx, err = types.SignNewTx(key, types.LatestSignerForChainID(big.NewInt(devchain.ChainID)), &types.DynamicFeeTx{
-			ChainID: big.NewInt(devchain.ChainID), Nonce: nonce, To: to, Value: new(big.Int), Data: data, Gas: 300_000, GasTipCap: big.NewInt(5e9), GasFeeCap: big.NewInt(1e11),
-		})
-		require.NoError(t, err)
-		if err = client.SendTransaction(t.Context(), tx); !devchain.NonceTaken(err) {
-			require.NoError(t, err)
-			sent = true
-		}
-	}
+	tx, err := devchain.Send(t.Context(), client, key, to, nil, data)
+	require.NoError(t, err)
 	require.Eventually(t, func() bool {
 		receipt, err := client.TransactionReceipt(t.Context(), tx.Hash())
 		return err == nil && receipt.Status == types.ReceiptStatusSuccessful

@@ -59,30 +59,12 @@ func (w *wallet) swap(key *ecdsa.PrivateKey) *ecdsa.PrivateKey {
 	return was
 }
 
-// sendFrom sends a transaction of a key's. It asks for the key's nonce again where the node named one that is taken.
 func sendFrom(ctx context.Context, client *ethclient.Client, key *ecdsa.PrivateKey, to common.Address, value *big.Int, data []byte) (common.Hash, error) {
-	chain, err := client.ChainID(ctx)
+	tx, err := devchain.Send(ctx, client, key, &to, value, data)
 	if err != nil {
 		return common.Hash{}, err
 	}
-	if value == nil {
-		value = new(big.Int)
-	}
-	for {
-		nonce, err := client.PendingNonceAt(ctx, crypto.PubkeyToAddress(key.PublicKey))
-		if err != nil {
-			return common.Hash{}, err
-		}
-		tx, err := types.SignNewTx(key, types.LatestSignerForChainID(chain), &types.DynamicFeeTx{
-			ChainID: chain, Nonce: nonce, To: &to, Value: value, Data: data, Gas: 120_000, GasTipCap: big.NewInt(2e9), GasFeeCap: big.NewInt(1e12),
-		})
-		if err != nil {
-			return common.Hash{}, err
-		}
-		if err = client.SendTransaction(ctx, tx); !devchain.NonceTaken(err) {
-			return tx.Hash(), err
-		}
-	}
+	return tx.Hash(), nil
 }
 
 // mined waits for a transaction.

@@ -9,14 +9,11 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/ethereum/go-ethereum"
 	"github.com/ethereum/go-ethereum/common"
-	"github.com/ethereum/go-ethereum/core"
-	"github.com/ethereum/go-ethereum/core/txpool"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/crypto"
 
@@ -45,7 +42,9 @@ func (c *Chain) FundGas(ctx context.Context, to common.Address, wei *big.Int) er
 }
 
 func (c *Chain) send(ctx context.Context, to common.Address, value *big.Int, data []byte) error {
-	tx, err := c.submit(ctx, to, value, data)
+	c.paying.Lock()
+	tx, err := Send(ctx, c.client, c.faucet, &to, value, data)
+	c.paying.Unlock()
 	if err != nil {
 		return err
 	}
@@ -74,51 +73,6 @@ func (c *Chain) mined(ctx context.Context, hash common.Hash) (bool, error) {
 	default:
 		return false, fmt.Errorf("receipt of %s: %w", hash, err)
 	}
-}
-
-func (c *Chain) submit(ctx context.Context, to common.Address, value *big.Int, data []byte) (*types.Transaction, error) {
-	c.paying.Lock()
-	defer c.paying.Unlock()
-	for {
-		tx, err := c.trySubmit(ctx, to, value, data)
-		if !NonceTaken(err) {
-			return tx, err
-		}
-		select {
-		case <-ctx.Done():
-			return nil, err
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
-// NonceTaken tells whether a transaction was refused because another of its sender's has its nonce. The chain's pool takes
-// transactions a moment before it counts them, so it may name a nonce that is taken: whoever asks again has the right one.
-func NonceTaken(err error) bool {
-	if err == nil {
-		return false
-	}
-	return slices.ContainsFunc([]error{core.ErrNonceTooLow, txpool.ErrReplaceUnderpriced, txpool.ErrAlreadyKnown}, func(refusal error) bool {
-		return strings.Contains(err.Error(), refusal.Error()) // from a node's answer, which is but text
-	})
-}
-
-func (c *Chain) trySubmit(ctx context.Context, to common.Address, value *big.Int, data []byte) (*types.Transaction, error) {
-	nonce, err := c.client.PendingNonceAt(ctx, crypto.PubkeyToAddress(c.faucet.PublicKey))
-	if err != nil {
-		return nil, fmt.Errorf("faucet's nonce: %w", err)
-	}
-	tx, err := types.SignNewTx(c.faucet, types.LatestSignerForChainID(big.NewInt(ChainID)), &types.DynamicFeeTx{
-		ChainID: big.NewInt(ChainID), Nonce: nonce, To: &to, Value: value, Data: data, Gas: 200_000,
-		GasTipCap: big.NewInt(1_000_000_000), GasFeeCap: big.NewInt(1_000_000_000_000),
-	})
-	if err != nil {
-		return nil, fmt.Errorf("sign: %w", err)
-	}
-	if err := c.client.SendTransaction(ctx, tx); err != nil {
-		return nil, fmt.Errorf("send: %w", err)
-	}
-	return tx, nil
 }
 
 // faucetKey is drawn once per folder: it may mint and it holds the chain's ether, and it is worth nothing elsewhere.
