@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/ecdsa"
-	"errors"
 	"log/slog"
 	"math/big"
 	"sync"
@@ -299,14 +298,7 @@ func openPool(t *testing.T, url, name string, cut *atomic.Bool) *pgxpool.Pool {
 	require.NoError(t, err)
 	config.MaxConns = 20
 	config.ConnConfig.RuntimeParams["application_name"] = name
-	alive := func() error {
-		if cut.Load() {
-			return errors.New("this process is dead")
-		}
-		return nil
-	}
-	config.BeforeConnect = func(context.Context, *pgx.ConnConfig) error { return alive() }
-	config.AfterConnect = func(context.Context, *pgx.Conn) error { return alive() } // it may have died on its way in
+	pgtest.Mortal(config, cut)
 	pool, err := pgxpool.NewWithConfig(context.Background(), config)
 	require.NoError(t, err)
 	return pool

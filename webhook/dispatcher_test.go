@@ -3,7 +3,6 @@ package webhook_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -23,6 +22,7 @@ import (
 	"xsynesis/egress"
 	"xsynesis/id"
 	"xsynesis/jobs" //nolint:depguard // these tests run the workers that production runs
+	"xsynesis/postgres/pgtest"
 	"xsynesis/webhook"
 )
 
@@ -129,14 +129,7 @@ func (s *testShop) dispatch(t testing.TB, options ...dispatching) *dispatcher {
 	config := s.pool.Config().Copy()
 	config.MaxConns = 30
 	config.ConnConfig.RuntimeParams["application_name"] = d.name
-	alive := func() error {
-		if d.dead.Load() {
-			return errors.New("this process is dead")
-		}
-		return nil
-	}
-	config.BeforeConnect = func(context.Context, *pgx.ConnConfig) error { return alive() }
-	config.AfterConnect = func(context.Context, *pgx.Conn) error { return alive() } // it may have died on its way in
+	pgtest.Mortal(config, &d.dead)
 	var err error
 	d.pool, err = pgxpool.NewWithConfig(context.Background(), config)
 	require.NoError(t, err)

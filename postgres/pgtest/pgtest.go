@@ -5,10 +5,12 @@ package pgtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,6 +39,18 @@ func New(t testing.TB) *pgxpool.Pool {
 	}
 	t.Cleanup(func() { closePool(t, pool) })
 	return pool
+}
+
+// Mortal lets a pool connect only until its process is dead, as a lost machine's does; what is connected by then has to be cut.
+func Mortal(config *pgxpool.Config, dead *atomic.Bool) {
+	alive := func() error {
+		if dead.Load() {
+			return errors.New("this process is dead")
+		}
+		return nil
+	}
+	config.BeforeConnect = func(context.Context, *pgx.ConnConfig) error { return alive() }
+	config.AfterConnect = func(context.Context, *pgx.Conn) error { return alive() } // it may have died on its way in
 }
 
 // URL returns the connection string of a fresh, migrated database. It is dropped when the test ends, unless it failed.
