@@ -63,7 +63,7 @@ type Prepared struct {
 // named may still be mined: a wallet that sent is not asked again.
 func (s *Service) Prepared(r Refund) (Prepared, bool) {
 	n, err := s.networks.Network(r.Network)
-	if err != nil || r.Collected || !r.Status.UnderWay() || r.LastError == nothingPaid || s.onItsWay(r) {
+	if err != nil || r.Collected || !r.Status.UnderWay() || r.LastError == nothingPaid || s.OnItsWay(r) {
 		return Prepared{}, false
 	}
 	to := common.HexToAddress(r.To)
@@ -73,8 +73,9 @@ func (s *Service) Prepared(r Refund) (Prepared, bool) {
 	}, true
 }
 
-func (s *Service) onItsWay(r Refund) bool {
-	return r.Status == RefundSent && r.LastError == "" && s.now().Sub(*r.SentAt) < refundSettles
+// OnItsWay tells whether a transaction was named with which the shop's own wallet gives a refund, and which may still be mined.
+func (s *Service) OnItsWay(r Refund) bool {
+	return !r.Collected && r.Status == RefundSent && r.LastError == "" && s.now().Sub(*r.SentAt) < refundSettles
 }
 
 // ownRefund is a refund of a shop's own that its own wallet sends.

@@ -270,7 +270,7 @@ func (h *Handlers) refundView(c echo.Context, s seller) (views.RefundView, error
 	v := views.RefundView{
 		DashboardView: h.frame(c, s, "Refund of "+r.Title, views.SectionSales, true), RefundRow: refundRow(r), Attempt: r.Attempt, Network: n.Name,
 		Reason: r.Reason, By: r.Actor, Fee: r.Fee, Collected: r.Collected, Effects: refundEffects(r), Transaction: r.Transaction,
-		TransactionURL: transactionURL(n.Explorer, r.Transaction, false), EndedAt: timeOr(r.EndedAt), LastError: r.LastError, MayRefund: s.May(access.GiveRefunds),
+		TransactionURL: transactionURL(n.Explorer, r.Transaction, false), EndedAt: timeOr(r.EndedAt), LastError: r.LastError, MayRefund: s.May(access.GiveRefunds), OnItsWay: h.Checkout.OnItsWay(r),
 	}
 	v.Live = views.RefundPath(refund) // also where a form was refused
 	for _, l := range r.Lines {
@@ -279,8 +279,6 @@ func (h *Handlers) refundView(c echo.Context, s seller) (views.RefundView, error
 	}
 	if p, ok := h.Checkout.Prepared(r); ok {
 		v.Transfer = &views.RefundTransfer{ChainID: p.ChainID, From: p.From.Hex(), Token: p.Token.Hex(), Data: p.Data}
-	} else {
-		v.OnItsWay = !r.Collected && r.Status == checkout.RefundSent && r.LastError == ""
 	}
 	return v, nil
 }
