@@ -60,7 +60,13 @@ func (s *testShop) paidOn(t *testing.T) (checkout.Attempt, x402.Payment, checkou
 	payment := s.sign(t, a, s.buyer)
 	_, err := s.checkout.Pay(t.Context(), a.ID, payment)
 	require.NoError(t, err)
-	return a, payment, s.awaitStatus(t, a.ID, checkout.Settled)
+	paid := s.awaitStatus(t, a.ID, checkout.Settled)
+	chain := dial(t, s.chain.URL())
+	require.Eventually(t, func() bool { // a receipt is there a moment before its block is the latest
+		head, err := chain.Head(t.Context())
+		return err == nil && head.Number >= uint64(paid.Settlement.Block)
+	}, 5*time.Second, 5*time.Millisecond)
+	return a, payment, paid
 }
 
 func (s *testShop) blockOf(t *testing.T, a checkout.Attempt) (hash string) {
