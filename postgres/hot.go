@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	// A process that hangs in such a transaction loses it, so that others do not wait for it.
-	beginHot = `BEGIN; SET LOCAL synchronous_commit = off; SET LOCAL idle_in_transaction_session_timeout = '5s'`
+	// A process that hangs in such a transaction loses it, so that others do not wait for it. A plan that a connection
+	// keeps may date from when a table was nearly empty: it must not read the whole table once that has grown.
+	beginHot = `BEGIN; SET LOCAL synchronous_commit = off; SET LOCAL idle_in_transaction_session_timeout = '5s'; SET LOCAL enable_seqscan = off`
 	// An empty message in the log, in a transaction whose commit waits for the disk: with it, all before it is there.
 	// Many that wait at a time share one write.
 	flush = `SELECT pg_logical_emit_message(true, 'xsynesis', '')`

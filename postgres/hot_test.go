@@ -51,6 +51,34 @@ func TestHotTx(t *testing.T) {
 		require.Equal(t, "5s", most)
 	})
 
+	t.Run("what it finds by a key it finds by the index, as long as the table grows", func(t *testing.T) {
+		_, err := pool.Exec(t.Context(), `CREATE TABLE sold (id bigint PRIMARY KEY, n int NOT NULL)`)
+		require.NoError(t, err)
+		one := pool.Config()
+		one.MaxConns = 1 // its plan is kept from when little was sold
+		single, err := pgxpool.NewWithConfig(t.Context(), one)
+		require.NoError(t, err)
+		t.Cleanup(single.Close)
+		for _, until := range []int{3, 10_000} {
+			_, err := pool.Exec(t.Context(), `INSERT INTO sold SELECT i, 1 FROM generate_series((SELECT count(*) + 1 FROM sold), $1) i`, until)
+			require.NoError(t, err)
+			if until == 3 {
+				_, err = pool.Exec(t.Context(), `ANALYZE sold`)
+				require.NoError(t, err)
+			}
+			var whole int
+			require.NoError(t, postgres.HotTx(t.Context(), single, func(tx pgx.Tx) error {
+				for range 10 { // from the sixth on, the plan is kept
+					if _, err := tx.Exec(t.Context(), `SELECT sum(n) FROM sold WHERE id = ANY ($1::bigint[])`, []int64{1, 2, 3}); err != nil {
+						return err
+					}
+				}
+				return tx.QueryRow(t.Context(), `SELECT pg_stat_get_xact_numscans('sold'::regclass)`).Scan(&whole)
+			}))
+			require.Zero(t, whole, "times that all of %d rows were read", until)
+		}
+	})
+
 	t.Run("the connection's next transaction waits for the disk again", func(t *testing.T) {
 		var inside, outside string
 		require.NoError(t, postgres.HotTx(t.Context(), pool, func(tx pgx.Tx) error {
