@@ -30,7 +30,8 @@ var errPanicked = errors.New("postgres: panic in a group")
 
 // Group does together what many ask for at the same time, so that they share its cost: one transaction, say, in
 // place of one each. Nobody waits for company: who comes while nothing runs is served at once, and those who come
-// meanwhile are served together, next. A call that takes long, as behind a lock, does not hold the others up for long.
+// meanwhile are served together, next, or beside it once they are as many as one call may serve. A call that takes long, as
+// behind a lock, does not hold the others up for long.
 //
 // A call for many that fails is made again for each alone: everybody gets his own error, and nobody another's. So
 // the function must do all or nothing, or bear to be called again.
@@ -76,7 +77,7 @@ func (g *Group[T, R]) open() {
 	patience := groupPatience - time.Since(g.began)
 	switch {
 	case len(g.waiting) == 0 || g.lanes == groupLanes: // a lane that ends its call serves them
-	case g.lanes == 0 || patience <= 0:
+	case g.lanes == 0 || patience <= 0 || len(g.waiting) >= g.most: // as much company as there may be
 		g.lanes++
 		go g.serve()
 	case !g.timed:
