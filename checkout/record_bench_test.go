@@ -159,10 +159,14 @@ func (r *recorder) record(b *testing.B, rows []queries.Settlement) time.Duration
 
 type writes struct{ inserted, updated int64 }
 
-// written counts the rows that this database has written, once the server has heard of all of them.
+// written counts the rows that this database has written. A connection tells the server of its last ones when it ends.
 func (r *recorder) written(b *testing.B) (w writes) {
 	b.Helper()
-	time.Sleep(2 * time.Second)
+	r.pool.Reset()
+	require.Eventually(b, func() (alone bool) {
+		err := r.pool.QueryRow(b.Context(), `SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = current_database()`).Scan(&alone)
+		return err == nil && alone
+	}, 10*time.Second, 50*time.Millisecond)
 	require.NoError(b, r.pool.QueryRow(b.Context(), `SELECT sum(n_tup_ins), sum(n_tup_upd) + sum(n_tup_del) FROM pg_stat_user_tables`).Scan(&w.inserted, &w.updated))
 	return w
 }
