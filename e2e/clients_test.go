@@ -147,10 +147,10 @@ func TestUnmodifiedClientPaysThePrintedLink(t *testing.T) {
 			require.Equal(t, demoTitle, r.Title)
 
 			w.requireTransfer(t, r.Transaction, w.BuyerAddress, w.payTo(t), demoUnits)
-			sales := w.sales(t, "transaction", r.Transaction)
+			sales := w.sales(t, "payment_attempt_id", r.PaymentAttempt)
 			require.Len(t, sales, 1)
 			require.Equal(t, demoTitle, sales[0]["item_title"])
-			require.Equal(t, r.PaymentAttempt, sales[0]["payment_attempt_id"])
+			require.Equal(t, r.Transaction, sales[0]["transaction"])
 			w.requireReplayIsTheStoredAnswer(t, version, paid, r)
 		})
 	}
@@ -177,7 +177,7 @@ func (w *world) requireReplayIsTheStoredAnswer(t *testing.T, version int, paid c
 		require.Equal(t, 409, refused.Status, refused.Body)
 		require.Equal(t, "payment_already_used", refused.errorCode(t))
 	}
-	require.Len(t, w.sales(t, "transaction", r.Transaction), 1)
+	require.Len(t, w.sales(t, "payment_attempt_id", r.PaymentAttempt), 1)
 	require.Empty(t, w.sales(t, "item_title", other.Title))
 }
 

@@ -64,8 +64,6 @@ func (w *world) newEndpoint(t testing.TB, url string, more map[string]any) (e pa
 func TestUnmodifiedClientsPayAnExpressUpstream(t *testing.T) {
 	t.Parallel()
 	w := sharedWorld(t)
-	s := startSeller(t)
-	e := w.newEndpoint(t, s.URL+"/v1", map[string]any{"secret_header": "X-Api-Key", "secret": "only the gateway knows"})
 	for _, client := range []struct{ name, packages, script string }{
 		{"x402-fetch", "v1", "pay_v1.mjs"},
 		{"@x402-fetch", "v2", "pay_v2.mjs"},
@@ -74,7 +72,9 @@ func TestUnmodifiedClientsPayAnExpressUpstream(t *testing.T) {
 	} {
 		t.Run(client.name, func(t *testing.T) {
 			t.Parallel()
+			s := startSeller(t)
 			path := "/weather/" + client.name
+			e := w.newEndpoint(t, s.URL+"/v1", map[string]any{"secret_header": "X-Api-Key", "secret": "only the gateway knows"})
 			began := time.Now()
 			paid := w.runPayer(t, client.packages, client.script, e.EndpointURL+path+"?days=2")
 			report(t, "%.1f s from start of node to answer", time.Since(began).Seconds())
@@ -86,7 +86,9 @@ func TestUnmodifiedClientsPayAnExpressUpstream(t *testing.T) {
 			decodeHeader(t, paid.Receipt, &header)
 			require.True(t, header.Success)
 			w.requireTransfer(t, header.Transaction, w.BuyerAddress, w.payTo(t), 50_000)
-			require.Len(t, w.sales(t, "transaction", header.Transaction), 1)
+			sales := w.sales(t, "item_id", e.ID)
+			require.Len(t, sales, 1)
+			require.Equal(t, header.Transaction, sales[0]["transaction"])
 			require.Equal(t, 1, s.asked(t, w).Asked["/v1"+path])
 		})
 	}
