@@ -210,7 +210,7 @@ func (s *Service) recordSeen(ctx context.Context, t *transferred, row queries.Se
 	if err != nil {
 		return err
 	}
-	return s.recordSettlement(ctx, row, proven(row.ID, proof))
+	return s.record(ctx, row, proof)
 }
 
 // takeClaimed records money that came by a payment that was refused.
