@@ -131,10 +131,7 @@ func (w *crashWorld) crash(t *testing.T, row *crashRow, step fault.Step, restart
 	select {
 	case <-first.over:
 		require.True(t, first.killed(), "the shop ended, but not by a signal")
-	case bought := <-paying:
-		require.NoError(t, bought.err)
-		require.Fail(t, "the step was never met")
-	case <-time.After(hitWithin):
+	case <-time.After(hitWithin): // the buyer may well have his answer before: others see the chain as well
 		require.Fail(t, "the step was never met")
 	}
 	row.outcome = "FAILED after the crash"
