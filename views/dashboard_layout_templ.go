@@ -657,11 +657,11 @@ func dashboardNav(v DashboardView) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = navRow(v, SectionSettlements, SettlementsPath, "right", "Settlements").Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = navRow(v, SectionSettlements, SettlementsPath, "exchange", "Settlements").Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = navRow(v, SectionReconciliation, ReconciliationPath, "search", "Reconciliation").Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = navRow(v, SectionReconciliation, ReconciliationPath, "scales", "Reconciliation").Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -1123,11 +1123,11 @@ func bottomBar(v DashboardView) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = navRow(v, SectionSettlements, SettlementsPath, "right", "Settlements").Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = navRow(v, SectionSettlements, SettlementsPath, "exchange", "Settlements").Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = navRow(v, SectionReconciliation, ReconciliationPath, "search", "Reconciliation").Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = navRow(v, SectionReconciliation, ReconciliationPath, "scales", "Reconciliation").Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
