@@ -28,6 +28,9 @@ func (s *Service) settleFor(ctx context.Context, l leased) error {
 	}
 	l.claim.Signature = f.Signature
 	proof, err := s.moveFor(ctx, l, authorizationFor(l.row, f))
+	if err == nil && l.row.MerchantID != "" { // it counts for a shop of ours as any payment does
+		err = s.certain(ctx, l.row.MerchantID, l.row.Network, l.row.Amount, proof)
+	}
 	var invalid *x402.Invalid
 	switch {
 	case err == nil:

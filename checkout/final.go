@@ -96,7 +96,7 @@ func (s *Service) moved(ctx context.Context, row queries.Settlement, proof evm.P
 		moved, err := queries.New().SettlementMove(ctx, tx, queries.SettlementMoveParams{
 			ID: row.ID, Was: *row.BlockHash, Transaction: c.transaction, BlockNumber: c.block, BlockHash: c.blockHash, LogIndex: c.logIndex, BlockTime: c.blockTime, Now: s.now(),
 		})
-		if err != nil {
+		if err != nil || moved.AttemptID == nil { // one settled for another server has no sales
 			return err
 		}
 		return queries.New().SalesMove(ctx, tx, queries.SalesMoveParams{

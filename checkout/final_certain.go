@@ -50,6 +50,11 @@ func (s *Service) certain(ctx context.Context, merchant id.Merchant, network str
 	return err
 }
 
+// uncertain tells whether [Service.certain] says of a payment that the chain shows it, but that it may not count yet.
+func uncertain(err error) bool {
+	return errors.Is(err, errShallow) || errors.Is(err, evm.ErrDisagree) || errors.Is(err, evm.ErrAlone)
+}
+
 // limits are the shops' limits as they were lately: every payment asks for one.
 type limits struct {
 	mu    sync.Mutex

@@ -9,11 +9,13 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/riverqueue/river"
 	"github.com/stretchr/testify/require"
 
 	"xsynesis/checkout"
 	"xsynesis/evm"
 	"xsynesis/evm/devchain"
+	"xsynesis/id"
 	"xsynesis/x402"
 )
 
@@ -145,12 +147,58 @@ func TestAPaymentThatIsGoneForGoodIsTakenBack(t *testing.T) {
 			require.Equal(t, 2, s.count(t, `SELECT count(*) FROM postings WHERE source = $1 AND kind IN ('sale', 'reversal')`, p.Settlement.ID))
 			require.Equal(t, 1, s.count(t, `SELECT count(*) FROM events WHERE event_type = 'settlement.reversed'`))
 			require.Equal(t, 1, s.count(t, `SELECT count(*) FROM notices WHERE kind = 'payment_reversed'`))
+			require.Zero(t, s.count(t, `SELECT sum(payments) FROM link_totals`), "its link was not paid")
+			require.Zero(t, s.count(t, `SELECT sum(amount) FROM link_totals`))
 			now, err := s.checkout.Purchase(t.Context(), a.ID)
 			require.NoError(t, err)
 			require.False(t, now.IsBuyer(k), "what was bought is not his any more")
 			require.NoError(t, s.worker.checkout.Find(t.Context(), p.Settlement.ID), "twice is once")
 		})
 	}
+}
+
+func TestAPaymentForAnotherServerMovesAndIsTakenBack(t *testing.T) {
+	t.Parallel()
+	dev := ownChain(t, 8)
+	s := newShopWith(t, plan{chain: dev, wait: 10 * time.Second, policy: checkout.FacilitateOwn, budget: 100})
+	s.collects(t)
+	asked := s.elsewhere(t, 2, s.holding(t).Deposit)
+	paid, err := s.checkout.SettleFor(t.Context(), asked, checkout.Caller{Address: "192.0.2.1"})
+	require.NoError(t, err)
+	block := func() (at int64, hash string) {
+		require.NoError(t, s.pool.QueryRow(t.Context(), `SELECT block_number, block_hash FROM settlements`).Scan(&at, &hash))
+		return at, hash
+	}
+	reconciled := func() {
+		require.NoError(t, s.worker.checkout.ReconcileChains(t.Context()))
+		require.Empty(t, s.unresolved(t, false), "nothing differs")
+	}
+	reconciled()
+	at, first := block()
+	lose(t, dev, at)
+	require.Eventually(t, func() bool {
+		require.NoError(t, s.worker.checkout.Recheck(t.Context()))
+		_, now := block()
+		return now != first
+	}, 60*time.Second, 200*time.Millisecond, "it is not found in another block")
+	require.Equal(t, price, s.holding(t).Available)
+	reconciled()
+
+	s.worker.stop(t)
+	at, _ = block()
+	lose(t, dev, at)
+	sendOn(t, dev, cancelCall(t, s.network.Token, asked.Payment, s.buyer))
+	s.worker = s.start(t, role{settles: true, works: true})
+	grow(t, dev, 12)
+	require.Eventually(t, func() bool {
+		require.NoError(t, s.worker.checkout.Recheck(t.Context()))
+		return s.count(t, `SELECT count(*) FROM settlements WHERE status = 'reversed' AND transaction = $1`, paid.Transaction) == 1
+	}, 60*time.Second, 200*time.Millisecond, "it is not taken back")
+	h := s.holding(t)
+	require.Zero(t, h.Available, "nobody is owed what is not there")
+	require.Zero(t, h.Deposited)
+	require.Zero(t, h.Drift)
+	reconciled()
 }
 
 func TestATransferThatIsGoneForGoodIsTakenBack(t *testing.T) {
@@ -194,6 +242,71 @@ func TestALargePaymentWaitsUntilItsBlockIsSafe(t *testing.T) {
 	safe, err := dial(t, dev.URL()).Safe(t.Context())
 	require.NoError(t, err)
 	require.LessOrEqual(t, uint64(p.Settlement.Block), safe.Number)
+}
+
+func TestWhatAStrangerSendsWaitsAsLong(t *testing.T) {
+	t.Parallel()
+	dev := ownChain(t, 20) // safe is ten blocks behind
+	s := newShopWith(t, plan{chain: dev, quiet: true})
+	s.exec(t, `UPDATE merchants SET confirm_limit = $1`, int64(price-1))
+	a, poor := s.begin(t), newKey()
+	payment := s.sign(t, a, poor)
+	require.NoError(t, settled(s.worker.checkout.Settle(t.Context(), s.claim(t, a, payment))))
+	require.Equal(t, checkout.Open, s.status(t, a.ID), "he has no money")
+	require.NoError(t, dev.Mint(t.Context(), addressOf(poor), price))
+	sendOn(t, dev, transferCall(payment))
+	s.watch(t)
+	var claim id.Claim
+	require.NoError(t, s.pool.QueryRow(t.Context(), `SELECT id FROM claims`).Scan(&claim))
+	var later *river.JobSnoozeError
+	require.ErrorAs(t, s.worker.checkout.Look(t.Context(), claim), &later)
+	require.Equal(t, checkout.Open, s.status(t, a.ID), "it is not deep enough")
+	require.Equal(t, 1, s.count(t, `SELECT count(*) FROM transfers WHERE state = 'seen'`))
+	grow(t, dev, 10)
+	s.watchAgain(t)
+	require.Equal(t, checkout.Settled, s.status(t, a.ID))
+}
+
+func TestAPaymentForAnotherServerWaitsAsLong(t *testing.T) {
+	t.Parallel()
+	dev := ownChain(t, 20)
+	s := newShopWith(t, plan{chain: dev, wait: time.Second, policy: checkout.FacilitateOwn, budget: 100})
+	s.collects(t)
+	s.exec(t, `UPDATE merchants SET confirm_limit = $1`, int64(price-1))
+	asked, who := s.elsewhere(t, 2, s.holding(t).Deposit), checkout.Caller{Address: "192.0.2.1"}
+	_, err := s.checkout.SettleFor(t.Context(), asked, who)
+	require.ErrorIs(t, err, checkout.ErrPending)
+	h := s.holding(t)
+	require.Equal(t, price, h.Pending)
+	require.Zero(t, h.Available)
+	require.Zero(t, h.Drift, "it is being paid")
+	grow(t, dev, 10)
+	require.Eventually(t, func() bool {
+		_, err := s.checkout.SettleFor(t.Context(), asked, who)
+		return err == nil
+	}, 40*time.Second, 100*time.Millisecond)
+	require.Equal(t, price, s.holding(t).Available)
+}
+
+func TestAPaymentThatOneNodeVouchesForHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	dev := ownChain(t, 20)
+	s := newShopWith(t, plan{chain: dev, quiet: true})
+	s.exec(t, `UPDATE merchants SET confirm_limit = $1`, int64(price-1))
+	a, m := s.open(t)
+	lone := s.start(t, role{rpc: dev.URL() + " http://127.0.0.1:1"}).checkout
+	require.NoError(t, lone.Watch(t.Context()))
+	require.NoError(t, dev.Mint(t.Context(), a.PayTo, m.Amount))
+	require.NoError(t, dev.Mint(t.Context(), a.PayTo, 50_000))
+	for range 2 {
+		require.NoError(t, lone.Watch(t.Context()))
+	}
+	require.NoError(t, lone.ReconcileChains(t.Context()))
+	require.Equal(t, checkout.Open, s.status(t, a.ID), "one node is not enough for so much")
+	require.Equal(t, 1, s.listed(t, "unmatched"), "what came after it")
+	grow(t, dev, 10)
+	s.watchAgain(t)
+	require.Equal(t, checkout.Settled, s.status(t, a.ID))
 }
 
 func TestNodesThatDisagreeMakeAPaymentWait(t *testing.T) {

@@ -27,10 +27,21 @@ func (s *Service) recordFound(ctx context.Context, claim queries.Claim, proof ev
 }
 
 // recordRefused is one transaction, so that nobody begins to pay a purchase whose money is found. It snoozes while another
-// payment of the purchase is under way. Errors: [errUnsellable].
+// payment of the purchase is under way, and until the money counts as any other would. Errors: [errUnsellable].
 func (s *Service) recordRefused(ctx context.Context, claim queries.Claim, proof evm.Proof) error {
+	p, err := s.Purchase(ctx, claim.AttemptID)
+	if err != nil {
+		return fmt.Errorf("purchase of %s: %w", claim.ID, err)
+	}
+	err = s.certain(ctx, p.Merchant, claim.Network, claim.Value, proof)
+	if uncertain(err) {
+		return river.JobSnooze(again)
+	}
+	if err != nil {
+		return err
+	}
 	var a queries.Attempt
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
 		a, err = s.recordFoundTx(ctx, tx, claim, proof)
 		return err
 	})

@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"log/slog"
 	"math/big"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -199,7 +200,7 @@ type role struct {
 	clock   *clock        // its own; nil is the shop's
 	lease   time.Duration // 75 s if zero
 	sweep   time.Duration // 15 s if zero
-	rpc     string        // the shop's if empty
+	rpc     string        // one node or more; the shop's if empty
 	relayer *ecdsa.PrivateKey
 	masters [][]byte // master keys; the shop's if none
 
@@ -243,7 +244,7 @@ func (s *testShop) start(t *testing.T, r role) *process {
 	if r.relayer == nil {
 		r.relayer = s.relayer
 	}
-	p := &process{cut: &atomic.Bool{}, name: "process " + id.NewToken(), networks: evm.NewRegistry(map[uint64][]string{devchain.ChainID: {r.rpc}})}
+	p := &process{cut: &atomic.Bool{}, name: "process " + id.NewToken(), networks: evm.NewRegistry(map[uint64][]string{devchain.ChainID: strings.Fields(r.rpc)})}
 	p.pool = openPool(t, s.database, p.name, p.cut)
 	p.hub = checkout.NewHub(p.pool)
 	chain := evm.Dial(p.network(t), evm.Options{CallTimeout: 3 * time.Second})

@@ -278,8 +278,12 @@ func agree(r queries.ReconcileSettlementsRow, t evm.Proof) bool {
 	if lower(t.Payer) != row.Payer || lower(t.Payee) != row.PayTo || t.Value != row.Amount || t.BlockHash.Hex() != cmp.Or(*row.BlockHash, "") {
 		return false
 	}
-	if row.AttemptID == nil { // settled for another server: it is in no books
-		return r.Booked == 0 && r.Sold == 0
+	if row.AttemptID == nil { // settled for another server: it is in the books where it is kept for its shop
+		kept := row.Amount
+		if !row.Collected {
+			kept = 0
+		}
+		return r.Booked == int64(kept) && r.Sold == 0
 	}
 	return r.Booked == int64(row.Amount) && r.Sold == r.Priced && Status(r.Purchase).Paid()
 }
@@ -298,6 +302,12 @@ func (c *comparison) compare(ctx context.Context, r queries.ReconcileSettlements
 		fresh := queries.ReconcileSettlementsRow(now)
 		if s := fresh.Settlement.Status; s != "confirmed" && s != "final" {
 			return nil
+		}
+		if elsewhere := t.BlockHash.Hex(); fresh.Settlement.Status == "confirmed" && *fresh.Settlement.BlockHash != elsewhere {
+			fresh.Settlement.BlockHash = &elsewhere
+			if agree(fresh, *t) { // it moved: whoever looks for it says where it is
+				return c.s.haveFound(ctx, []id.Settlement{row.ID})
+			}
 		}
 		if !agree(fresh, *t) {
 			return c.differ(ctx, row, mismatch)

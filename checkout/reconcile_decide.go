@@ -169,6 +169,15 @@ func (s *Service) Ignore(ctx context.Context, merchant id.Merchant, livemode boo
 
 // keepTx makes money the shop's that lay unexplained at the address that is kept for it.
 func keepTx(ctx context.Context, tx pgx.Tx, now time.Time, e queries.Exception) error {
+	return shiftTx(ctx, tx, now, e, 1)
+}
+
+// oweTx takes from what is the shop's that went back to a payer, and that the chain then took from the shop besides.
+func oweTx(ctx context.Context, tx pgx.Tx, now time.Time, e queries.Exception) error {
+	return shiftTx(ctx, tx, now, e, -1)
+}
+
+func shiftTx(ctx context.Context, tx pgx.Tx, now time.Time, e queries.Exception, sign money.USDC) error {
 	rows, err := queries.New().ExceptionPosting(ctx, tx, string(e.ID))
 	if err != nil {
 		return fmt.Errorf("entries of %s: %w", e.ID, err)
@@ -177,8 +186,8 @@ func keepTx(ctx context.Context, tx pgx.Tx, now time.Time, e queries.Exception) 
 	for _, r := range rows {
 		if ledger.Account(r.Account) == ledger.Exceptions {
 			p.Entries = append(p.Entries,
-				ledger.Entry{Account: ledger.Exceptions, Network: r.Network, Asset: r.Asset, Amount: -r.Amount},
-				ledger.Entry{Account: ledger.Available, Network: r.Network, Asset: r.Asset, Amount: r.Amount})
+				ledger.Entry{Account: ledger.Exceptions, Network: r.Network, Asset: r.Asset, Amount: -sign * r.Amount},
+				ledger.Entry{Account: ledger.Available, Network: r.Network, Asset: r.Asset, Amount: sign * r.Amount})
 		}
 	}
 	if len(p.Entries) == 0 {
@@ -222,8 +231,10 @@ func (s *Service) Attach(ctx context.Context, merchant id.Merchant, livemode boo
 func unattachable(a queries.Attempt, e queries.Exception) string {
 	was := Status(a.Status)
 	switch {
-	case was.Paid() || was == Reversed:
+	case was.Paid():
 		return "This purchase is paid already."
+	case was == Reversed:
+		return "The network took this purchase's payment back. It cannot be paid any more."
 	case was.UnderWay():
 		return "Another payment for this purchase is under way."
 	case !was.CanBecome(Settled) && !was.CanBecome(SettledLate):

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ethereum/go-ethereum/common"
 	"github.com/stretchr/testify/require"
 
 	"xsynesis/checkout"
@@ -42,6 +43,24 @@ func TestTheBooksAreHeldAgainstTheChain(t *testing.T) {
 	none, _, err := s.checkout.Reconciled(t.Context(), s.merchant, true)
 	require.NoError(t, err)
 	require.Empty(t, none, "networks of the other mode")
+}
+
+func TestAPaymentThatJustMovedDiffersFromNothing(t *testing.T) {
+	t.Parallel()
+	dev := ownChain(t, 64)
+	s := newShopWith(t, plan{chain: dev})
+	a, _, p := s.paidOn(t)
+	tx, _, err := dev.Client().TransactionByHash(t.Context(), common.HexToHash(p.Settlement.Transaction))
+	require.NoError(t, err)
+	first := s.blockOf(t, a)
+	lose(t, dev, p.Settlement.Block)
+	grow(t, dev, 1)
+	mine(t, dev, tx)
+	require.NoError(t, s.worker.checkout.ReconcileChains(t.Context()))
+	require.Empty(t, s.unresolved(t, false))
+	require.Zero(t, s.count(t, `SELECT count(*) FROM notices`))
+	require.Eventually(t, func() bool { return s.blockOf(t, a) != first }, 20*time.Second, 50*time.Millisecond, "nobody looks where it is")
+	require.Equal(t, checkout.Settled, s.status(t, a.ID))
 }
 
 func TestMoneyThatNobodyToldOfIsFoundAndWorkedOff(t *testing.T) {

@@ -80,11 +80,15 @@ func refundChangedTx(ctx context.Context, tx pgx.Tx, r queries.Refund) error {
 	return ChangedTx(ctx, tx, r.AttemptID, r.MerchantID)
 }
 
-// lockRefundTx reads a refund, and locks the purchase that it is of before anything else is, as where refunds begin.
+// lockRefundTx reads a refund, and locks the purchase or the money that it is of before anything else is, as where refunds begin.
 func lockRefundTx(ctx context.Context, tx pgx.Tx, refund id.Refund) error {
 	q := queries.New()
 	row, err := q.RefundByID(ctx, tx, refund)
-	if err != nil || row.AttemptID == "" {
+	if err != nil {
+		return err
+	}
+	if row.AttemptID == "" {
+		_, err = q.RefundException(ctx, tx, queries.RefundExceptionParams{ID: row.ExceptionID, MerchantID: row.MerchantID, Livemode: row.Livemode})
 		return err
 	}
 	_, err = q.RefundAttempt(ctx, tx, queries.RefundAttemptParams{ID: row.AttemptID, MerchantID: row.MerchantID, Livemode: row.Livemode})

@@ -221,15 +221,12 @@ func (s *Service) refundJobTx(ctx context.Context, tx pgx.Tx, now time.Time, ref
 	return nil
 }
 
-// dropRefundsTx ends what a shop's own wallet was to give back of a purchase that the chain took back. What it says that it has
+// dropRefundsTx ends what a shop's own wallet was to give back of money that the chain took back. What it says that it has
 // sent is looked for a while longer: it may be on its way.
-func (s *Service) dropRefundsTx(ctx context.Context, tx pgx.Tx, now time.Time, attempt id.Attempt) error {
+func (s *Service) dropRefundsTx(ctx context.Context, tx pgx.Tx, now time.Time, waiting []queries.Refund) error {
 	q := queries.New()
-	rows, err := q.RefundsWaitingOf(ctx, tx, attempt)
-	if err != nil {
-		return fmt.Errorf("refunds of %s: %w", attempt, err)
-	}
-	for _, r := range rows {
+	var err error
+	for _, r := range waiting {
 		if r.Status == string(RefundSent) {
 			err = q.RefundNote(ctx, tx, queries.RefundNoteParams{ID: r.ID, LastError: nothingPaid, Now: now})
 		} else {

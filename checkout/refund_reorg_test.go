@@ -369,3 +369,84 @@ func TestPartsOfAPurchaseAddUpToAllOfIt(t *testing.T) {
 	_, err = s.refund(t, checkout.RefundForm{Attempt: p.ID})
 	require.ErrorIs(t, err, checkout.ErrNothingToRefund)
 }
+
+// listedOn is what a stranger sent that bought nothing, in a block of a chain that may lose it.
+func (s *testShop) listedOn(t *testing.T, dev *devchain.Chain, to common.Address) (exception id.Exception, tx *types.Transaction, block int64) {
+	t.Helper()
+	payer := newBuyer(t)
+	require.NoError(t, dev.FundGas(t.Context(), addressOf(payer), ether(1)))
+	s.watch(t)
+	tx = transferOf(t, dev, payer, to, 1_500_000)
+	block = mine(t, dev, tx)
+	s.watch(t)
+	require.NoError(t, s.pool.QueryRow(t.Context(), `SELECT id FROM exceptions WHERE kind = 'unmatched' AND resolution = ''`).Scan(&exception))
+	return exception, tx, block
+}
+
+func TestNothingIsGivenBackOfATransferThatTheNetworkTookBack(t *testing.T) {
+	t.Parallel()
+	dev := ownChain(t, 4)
+	s := newShopWith(t, plan{chain: dev, quiet: true})
+	s.keyOn(t, dev)
+	exception, _, block := s.listedOn(t, dev, s.payee)
+	r, err := s.refund(t, checkout.RefundForm{Exception: exception})
+	require.NoError(t, err)
+	_, ok := s.checkout.Prepared(r)
+	require.True(t, ok, "the shop's wallet is asked for it")
+	lose(t, dev, block)
+	grow(t, dev, 12)
+	s.watchAgain(t)
+	r = s.awaitRefund(t, r.ID, checkout.RefundFailed)
+	require.Contains(t, r.LastError, "Do not send this.")
+	require.Zero(t, s.listed(t, "unmatched"))
+	require.Equal(t, 1, s.count(t, `SELECT count(*) FROM exceptions WHERE resolution = 'reversed'`))
+}
+
+func TestADecisionOnATransferThatTheNetworkTookBackIsTakenBack(t *testing.T) {
+	t.Parallel()
+	dev := ownChain(t, 4)
+	s := collecting(t, plan{chain: dev, quiet: true})
+	exception, tx, block := s.listedOn(t, dev, s.holding(t).Deposit)
+	require.NoError(t, s.checkout.Ignore(t.Context(), s.merchant, false, exception, "A gift", ada))
+	require.EqualValues(t, 1_500_000, s.holding(t).Available)
+	lose(t, dev, block)
+	grow(t, dev, 12)
+	s.watchAgain(t)
+	for _, account := range []ledger.Account{ledger.Exceptions, ledger.Available, ledger.Deposit} {
+		require.Zero(t, s.holds(t, account), account)
+	}
+	require.Equal(t, 1, s.count(t, `SELECT count(*) FROM notices WHERE kind = 'payment_reversed'`))
+
+	mine(t, dev, tx)
+	s.watchAgain(t)
+	require.Equal(t, 1, s.listed(t, "unmatched"), "it is another transfer, and not decided on")
+	require.EqualValues(t, -1_500_000, s.holds(t, ledger.Exceptions))
+	require.Zero(t, s.holds(t, ledger.Available))
+	require.Zero(t, s.holding(t).Drift)
+}
+
+func TestWhatWentBackOfATransferThatTheNetworkTookBackWasTheShops(t *testing.T) {
+	t.Parallel()
+	dev := ownChain(t, 4)
+	s := collecting(t, plan{chain: dev})
+	s.paidOn(t)
+	exception, _, block := s.listedOn(t, dev, s.holding(t).Deposit)
+	r, err := s.refund(t, checkout.RefundForm{Exception: exception})
+	require.NoError(t, err)
+	s.awaitRefund(t, r.ID, checkout.RefundCompleted)
+	_, first, _ := s.sentOf(t, r.ID)
+	lose(t, dev, block)
+	require.Eventually(t, func() bool {
+		require.NoError(t, s.worker.custody.Keep(t.Context()))
+		_, hash, lost := s.sentOf(t, r.ID)
+		return hash != first && !lost
+	}, 60*time.Second, 200*time.Millisecond, "it is not sent once more")
+	grow(t, dev, 12)
+	s.watchAgain(t)
+	h := s.holding(t)
+	require.Equal(t, price-1_500_000, h.Available)
+	require.Equal(t, price-1_500_000, h.Deposited)
+	require.Zero(t, h.Open)
+	require.Zero(t, h.InRefund)
+	require.Zero(t, h.Drift)
+}

@@ -18,7 +18,7 @@ const slots = 8
 // countTx counts real money for days, months and links; payments that come together share a slot. Their sales were written before.
 func countTx(ctx context.Context, tx pgx.Tx, now time.Time, all []paid) error {
 	attempts := make([]string, 0, len(all))
-	links := queries.LinkTotalsAddParams{PaidAt: now}
+	links := queries.LinkTotalsAddParams{PaidAt: now, Sign: 1}
 	for _, p := range all {
 		a := p.attempt
 		if a.Simulated {
@@ -90,16 +90,26 @@ func keepCountTx(ctx context.Context, tx pgx.Tx, merchant id.Merchant) error {
 	return nil
 }
 
-// uncountTx takes the sales of a shop's purchase out of its figures, because the chain took their money back. Doing it twice
-// changes nothing. Whoever calls it has called [keepCountTx] first.
-func uncountTx(ctx context.Context, tx pgx.Tx, merchant id.Merchant, attempt id.Attempt) error {
-	attempts := []string{string(attempt)}
-	if err := sumTx(ctx, tx, attempts, slotOf(attempts[0]), -1, string(merchant)); err != nil {
+// uncountTx takes the sales of a shop's purchase out of its figures and its link's, because the chain took their money back.
+// Doing it twice changes nothing. Whoever calls it has called [keepCountTx] first.
+func uncountTx(ctx context.Context, tx pgx.Tx, a queries.Attempt) error {
+	q, attempts := queries.New(), []string{string(a.ID)}
+	slot := slotOf(attempts[0])
+	if err := sumTx(ctx, tx, attempts, slot, -1, string(a.MerchantID)); err != nil {
 		return err
 	}
 	// What is marked is not counted: the other way round there would be nothing to take away.
-	if _, err := queries.New().SalesReverse(ctx, tx, attempts); err != nil {
+	marked, err := q.SalesReverse(ctx, tx, attempts)
+	if err != nil {
 		return fmt.Errorf("mark reversed sales: %w", err)
+	}
+	if link := linkOf(a); link != "" && marked > 0 {
+		err = q.LinkTotalsAdd(ctx, tx, queries.LinkTotalsAddParams{
+			Links: []string{string(link)}, Amounts: []int64{int64(a.Amount)}, Slot: slot, Sign: -1, PaidAt: time.Unix(0, 0),
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("count links: %w", err)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"xsynesis/fault"
+	"xsynesis/id"
 	"xsynesis/ledger"
 	"xsynesis/postgres"
 	"xsynesis/queries"
@@ -51,44 +52,54 @@ func (s *Service) reverse(ctx context.Context, row queries.Settlement) error {
 }
 
 func (s *Service) reverseTx(ctx context.Context, tx pgx.Tx, now time.Time, gone queries.Settlement) error {
-	q := queries.New()
 	if gone.MerchantID == "" { // a stranger's, which was settled for another server
 		return nil
 	}
-	if gone.AttemptID == nil {
-		return s.o.Webhooks.PublishTx(ctx, tx, now, ofSettlement(gone, webhook.SettlementReversed))
+	var sold queries.Attempt // none, where it was settled for another server
+	if gone.AttemptID != nil {
+		var err error
+		if sold, err = s.unsellTx(ctx, tx, now, *gone.AttemptID, gone); err != nil {
+			return err
+		}
 	}
-	a, err := q.AttemptMove(ctx, tx, queries.AttemptMoveParams{
-		ID: *gone.AttemptID, Was: []string{string(Settled), string(SettledLate)}, Next: string(Reversed), Now: now,
-	})
-	if err != nil {
-		return fmt.Errorf("purchase %s: %w", *gone.AttemptID, err)
-	}
-	if err := revokeTx(ctx, tx, now, a.ID); err != nil {
-		return err
-	}
-	if err := s.dropRefundsTx(ctx, tx, now, a.ID); err != nil {
-		return err
-	}
-	if err := q.TransferTakenBack(ctx, tx, queries.TransferTakenBackParams{
-		Network: gone.Network, Transaction: gone.Transaction, SettlementID: string(gone.ID),
-	}); err != nil {
-		return fmt.Errorf("its transfer: %w", err)
-	}
-	if err := q.ExceptionsReverse(ctx, tx, queries.ExceptionsReverseParams{SettlementID: string(gone.ID), Now: now}); err != nil {
+	if err := queries.New().ExceptionsReverse(ctx, tx, queries.ExceptionsReverseParams{SettlementID: string(gone.ID), Now: now}); err != nil {
 		return fmt.Errorf("what waits for a decision: %w", err)
 	}
 	if err := s.o.Webhooks.PublishTx(ctx, tx, now, ofSettlement(gone, webhook.SettlementReversed)); err != nil {
 		return err
 	}
-	if err := s.o.Webhooks.NoticeTx(ctx, tx, now, webhook.Notice{
+	if err := ledger.ReverseTx(ctx, tx, now, gone.MerchantID, string(gone.ID)); err != nil || sold.ID == "" {
+		return err
+	}
+	return uncountTx(ctx, tx, sold)
+}
+
+// unsellTx marks the purchase that a settlement paid, and takes back what was given for it.
+func (s *Service) unsellTx(ctx context.Context, tx pgx.Tx, now time.Time, attempt id.Attempt, gone queries.Settlement) (queries.Attempt, error) {
+	q := queries.New()
+	a, err := q.AttemptMove(ctx, tx, queries.AttemptMoveParams{
+		ID: attempt, Was: []string{string(Settled), string(SettledLate)}, Next: string(Reversed), Now: now,
+	})
+	if err != nil {
+		return a, fmt.Errorf("purchase %s: %w", attempt, err)
+	}
+	if err := revokeTx(ctx, tx, now, a.ID); err != nil {
+		return a, err
+	}
+	waiting, err := q.RefundsWaitingOf(ctx, tx, a.ID)
+	if err != nil {
+		return a, fmt.Errorf("refunds of %s: %w", a.ID, err)
+	}
+	if err := s.dropRefundsTx(ctx, tx, now, waiting); err != nil {
+		return a, err
+	}
+	if err := q.TransferTakenBack(ctx, tx, queries.TransferTakenBackParams{
+		Network: gone.Network, Transaction: gone.Transaction, SettlementID: string(gone.ID),
+	}); err != nil {
+		return a, fmt.Errorf("its transfer: %w", err)
+	}
+	return a, s.o.Webhooks.NoticeTx(ctx, tx, now, webhook.Notice{
 		Merchant: a.MerchantID, Livemode: a.Livemode, Kind: "payment_reversed", Link: "/pay/" + string(a.ID),
 		Text: fmt.Sprintf("The network took back %s USDC for “%s”. You do not have the money: do not send what was bought.", gone.Amount.Grouped(), a.Title),
-	}); err != nil {
-		return err
-	}
-	if err := ledger.ReverseTx(ctx, tx, now, a.MerchantID, string(gone.ID)); err != nil {
-		return err
-	}
-	return uncountTx(ctx, tx, a.MerchantID, a.ID)
+	})
 }

@@ -204,7 +204,7 @@ func (s *Service) recordSeen(ctx context.Context, t *transferred, row queries.Se
 		return fmt.Errorf("prove %s: %w", row.ID, err)
 	}
 	err = s.certain(ctx, row.MerchantID, row.Network, row.Amount, proof)
-	if errors.Is(err, errShallow) || errors.Is(err, evm.ErrDisagree) {
+	if uncertain(err) {
 		return nil // its worker comes back to it
 	}
 	if err != nil {
@@ -259,7 +259,7 @@ type verdictOf struct {
 // takePlain decides what a transfer is that no signature explains.
 func (s *Service) takePlain(ctx context.Context, t transferred) error {
 	err := s.certain(ctx, t.to.MerchantID, t.network.ID, t.Value, t.Proof)
-	if errors.Is(err, errShallow) || errors.Is(err, evm.ErrDisagree) {
+	if uncertain(err) {
 		return s.awaitTransfer(ctx, t)
 	}
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"xsynesis/id"
 	"xsynesis/ledger"
 	"xsynesis/queries"
+	"xsynesis/webhook"
 )
 
 // WatchEvery is how often [Service.Watch] looks at the heads of the chains.
@@ -352,36 +353,77 @@ func (s *Service) loseTransfer(ctx context.Context, row queries.Transfer) error 
 	if row.State == "settled" {
 		return nil
 	}
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		q, now := queries.New(), s.now()
-		held, err := q.TransferForUpdate(ctx, tx, queries.TransferForUpdateParams{Network: row.Network, Transaction: row.Transaction, Position: row.Position})
-		if err != nil || held.State != row.State || held.BlockHash != row.BlockHash {
-			return err
-		}
-		err = q.TransferDecide(ctx, tx, queries.TransferDecideParams{
-			Network: row.Network, Transaction: row.Transaction, Position: row.Position, State: "gone", ExceptionID: row.ExceptionID,
-		})
-		if err != nil {
-			return err
-		}
-		if row.State == "dust" {
-			return ledger.ReverseTx(ctx, tx, now, row.MerchantID, dustSource(row.Network, row.Transaction, row.Position))
-		}
-		if row.ExceptionID == nil {
-			return nil
-		}
-		_, err = q.ExceptionTakenBack(ctx, tx, queries.ExceptionTakenBackParams{ID: *row.ExceptionID, Now: now})
-		if errors.Is(err, pgx.ErrNoRows) {
-			return nil // somebody decided on it before
-		}
-		if err != nil {
-			return err
-		}
-		return ledger.ReverseTx(ctx, tx, now, row.MerchantID, string(*row.ExceptionID))
+	struck := false
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
+		struck, err = s.loseTransferTx(ctx, tx, row)
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("strike %s: %w", row.Transaction, err)
 	}
+	if !struck {
+		return nil
+	}
 	slog.WarnContext(ctx, "the network took a transfer back", "merchant", row.MerchantID, "amount", row.Amount, "tx", row.Transaction)
 	return nil
+}
+
+func (s *Service) loseTransferTx(ctx context.Context, tx pgx.Tx, row queries.Transfer) (bool, error) {
+	q, now := queries.New(), s.now()
+	var listed queries.Exception
+	if row.ExceptionID != nil { // before the transfer, as where somebody decides on it
+		var err error
+		listed, err = q.ExceptionForUpdate(ctx, tx, queries.ExceptionForUpdateParams{MerchantID: row.MerchantID, Livemode: row.Livemode, ID: *row.ExceptionID})
+		if err != nil {
+			return false, err
+		}
+	}
+	held, err := q.TransferForUpdate(ctx, tx, queries.TransferForUpdateParams{Network: row.Network, Transaction: row.Transaction, Position: row.Position})
+	if err != nil || held.State != row.State || held.BlockHash != row.BlockHash {
+		return false, err
+	}
+	if listed.ID != "" {
+		if open, err := s.strikeTx(ctx, tx, now, listed); err != nil || open {
+			return false, err
+		}
+	}
+	if row.State == "dust" {
+		if err := ledger.ReverseTx(ctx, tx, now, row.MerchantID, dustSource(row.Network, row.Transaction, row.Position)); err != nil {
+			return false, err
+		}
+	}
+	return true, q.TransferDecide(ctx, tx, queries.TransferDecideParams{
+		Network: row.Network, Transaction: row.Transaction, Position: row.Position, State: "gone", ExceptionID: row.ExceptionID,
+	})
+}
+
+// strikeTx takes back what a listed transfer brought, whatever was decided on it. While a refund of it is being sent it is
+// open what that comes to: then nothing is struck yet.
+func (s *Service) strikeTx(ctx context.Context, tx pgx.Tx, now time.Time, e queries.Exception) (open bool, err error) {
+	q := queries.New()
+	waiting, err := q.RefundsWaitingOfException(ctx, tx, e.ID)
+	if err != nil || len(waiting) > 0 && waiting[0].Collected {
+		return true, err
+	}
+	if err := s.dropRefundsTx(ctx, tx, now, waiting); err != nil {
+		return false, err
+	}
+	if err := q.ExceptionTakenBack(ctx, tx, queries.ExceptionTakenBackParams{ID: e.ID, Now: now}); err != nil {
+		return false, err
+	}
+	if err := ledger.ReverseTx(ctx, tx, now, e.MerchantID, string(e.ID)); err != nil {
+		return false, err
+	}
+	if e.Resolution == "" {
+		return false, nil
+	}
+	if e.Resolution == "refunded" {
+		if err := oweTx(ctx, tx, now, e); err != nil {
+			return false, err
+		}
+	}
+	return false, s.o.Webhooks.NoticeTx(ctx, tx, now, webhook.Notice{
+		Merchant: e.MerchantID, Livemode: e.Livemode, Kind: "payment_reversed", Link: exceptionsPath + "/" + string(e.ID),
+		Text: fmt.Sprintf("The network took back %s USDC on which you had decided. You do not have this money.", e.Amount.Grouped()),
+	})
 }

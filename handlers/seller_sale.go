@@ -191,7 +191,7 @@ func saleCursor(text string) *checkout.Cursor {
 	at, rest, ok := strings.Cut(text, ".")
 	micros, err := strconv.ParseInt(at, 36, 64)
 	sale, idErr := id.Parse[id.Sale](rest)
-	if !ok || err != nil || idErr != nil {
+	if !ok || err != nil || idErr != nil || micros < 0 {
 		return nil
 	}
 	return &checkout.Cursor{At: time.UnixMicro(micros).UTC(), ID: sale}

@@ -62,7 +62,7 @@ SELECT (coalesce(l.link_id, s.link_id) || ' counts ' || coalesce(l.payments, 0):
     || ', its sales are ' || coalesce(s.payments, 0)::text || ' of ' || coalesce(s.amount, 0)::text)::text
 FROM (SELECT link_id, sum(payments)::bigint AS payments, sum(amount)::bigint AS amount FROM link_totals GROUP BY link_id) l
 FULL JOIN (SELECT link_id, count(DISTINCT attempt_id) AS payments, sum(amount)::bigint AS amount FROM sales
-    WHERE NOT simulated AND link_id IS NOT NULL GROUP BY link_id) s USING (link_id)
+    WHERE NOT simulated AND NOT reversed AND link_id IS NOT NULL GROUP BY link_id) s USING (link_id)
 WHERE coalesce(l.payments, 0) <> coalesce(s.payments, 0) OR coalesce(l.amount, 0) <> coalesce(s.amount, 0);
 
 -- name: AuditSums :many

@@ -117,9 +117,9 @@ UPDATE links SET payments_taken = payments_taken - 1
 WHERE id = @id AND max_payments IS NOT NULL AND payments_taken > 0;
 
 -- name: LinkTotalsAdd :exec
--- In the order of the key, as the days are.
+-- In the order of the key, as the days are. With the sign -1 it takes away.
 INSERT INTO link_totals (link_id, slot, payments, amount, last_paid_at)
-SELECT paid.link_id, @slot, count(*), sum(paid.amount), @paid_at
+SELECT paid.link_id, @slot, count(*) * sqlc.arg(sign)::bigint, sum(paid.amount) * sqlc.arg(sign)::bigint, @paid_at
 FROM (SELECT unnest(@links::text[]) AS link_id, unnest(@amounts::bigint[]) AS amount) paid
 GROUP BY 1 ORDER BY 1
 ON CONFLICT (link_id, slot) DO UPDATE SET payments = link_totals.payments + excluded.payments,

@@ -791,8 +791,8 @@ func (q *Queries) LinkTotals(ctx context.Context, db DBTX, linkID id.Link) (Link
 
 const linkTotalsAdd = `-- name: LinkTotalsAdd :exec
 INSERT INTO link_totals (link_id, slot, payments, amount, last_paid_at)
-SELECT paid.link_id, $1, count(*), sum(paid.amount), $2
-FROM (SELECT unnest($3::text[]) AS link_id, unnest($4::bigint[]) AS amount) paid
+SELECT paid.link_id, $1, count(*) * $2::bigint, sum(paid.amount) * $2::bigint, $3
+FROM (SELECT unnest($4::text[]) AS link_id, unnest($5::bigint[]) AS amount) paid
 GROUP BY 1 ORDER BY 1
 ON CONFLICT (link_id, slot) DO UPDATE SET payments = link_totals.payments + excluded.payments,
     amount = link_totals.amount + excluded.amount,
@@ -801,15 +801,17 @@ ON CONFLICT (link_id, slot) DO UPDATE SET payments = link_totals.payments + excl
 
 type LinkTotalsAddParams struct {
 	Slot    int16
+	Sign    int64
 	PaidAt  time.Time
 	Links   []string
 	Amounts []int64
 }
 
-// In the order of the key, as the days are.
+// In the order of the key, as the days are. With the sign -1 it takes away.
 func (q *Queries) LinkTotalsAdd(ctx context.Context, db DBTX, arg LinkTotalsAddParams) error {
 	_, err := db.Exec(ctx, linkTotalsAdd,
 		arg.Slot,
+		arg.Sign,
 		arg.PaidAt,
 		arg.Links,
 		arg.Amounts,

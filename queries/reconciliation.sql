@@ -151,8 +151,8 @@ WHERE c.payer = @payer AND a.merchant_id = @merchant_id AND a.livemode = @livemo
 ORDER BY a.id DESC LIMIT @most;
 
 -- name: EntriesToReverse :many
--- What was entered for a payment, and is taken back with it.
-SELECT e.* FROM postings p JOIN entries e ON e.posting_id = p.id WHERE p.source = @source AND p.kind IN ('sale', 'gas', 'exception') ORDER BY e.posting_id, e.line;
+-- What was entered for a payment, or for money without an explanation and a decision on it, and is taken back with it.
+SELECT e.* FROM postings p JOIN entries e ON e.posting_id = p.id WHERE p.source = @source AND p.kind IN ('sale', 'gas', 'exception', 'exception_resolved') ORDER BY e.posting_id, e.line;
 
 -- name: ReconciliationFigures :many
 SELECT * FROM reconciliations ORDER BY network;

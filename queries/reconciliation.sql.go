@@ -392,10 +392,10 @@ func (q *Queries) DriftsOf(ctx context.Context, db DBTX, merchantID id.Merchant)
 }
 
 const entriesToReverse = `-- name: EntriesToReverse :many
-SELECT e.posting_id, e.line, e.merchant_id, e.account, e.network, e.asset, e.amount, e.slot, e.created_at FROM postings p JOIN entries e ON e.posting_id = p.id WHERE p.source = $1 AND p.kind IN ('sale', 'gas', 'exception') ORDER BY e.posting_id, e.line
+SELECT e.posting_id, e.line, e.merchant_id, e.account, e.network, e.asset, e.amount, e.slot, e.created_at FROM postings p JOIN entries e ON e.posting_id = p.id WHERE p.source = $1 AND p.kind IN ('sale', 'gas', 'exception', 'exception_resolved') ORDER BY e.posting_id, e.line
 `
 
-// What was entered for a payment, and is taken back with it.
+// What was entered for a payment, or for money without an explanation and a decision on it, and is taken back with it.
 func (q *Queries) EntriesToReverse(ctx context.Context, db DBTX, source string) ([]Entry, error) {
 	rows, err := db.Query(ctx, entriesToReverse, source)
 	if err != nil {

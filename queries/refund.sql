@@ -141,6 +141,10 @@ UPDATE exceptions SET resolved_at = NULL, resolution = '', resolved_by = '', rea
 -- What a shop's own wallet has to send for a purchase, and what it says that it sent.
 SELECT * FROM refunds WHERE attempt_id = @attempt_id AND NOT collected AND status IN ('requested', 'sent') ORDER BY id;
 
+-- name: RefundsWaitingOfException :many
+-- What is on its way back of money without an explanation.
+SELECT * FROM refunds WHERE exception_id = @exception_id AND status IN ('requested', 'processing', 'sent') ORDER BY id;
+
 -- name: RefundNote :exec
 UPDATE refunds SET last_error = @last_error, updated_at = @now::timestamptz WHERE id = @id AND status IN ('requested', 'processing', 'sent');
 

@@ -1500,6 +1500,69 @@ func (q *Queries) RefundsWaitingOf(ctx context.Context, db DBTX, attemptID id.At
 	return items, nil
 }
 
+const refundsWaitingOfException = `-- name: RefundsWaitingOfException :many
+SELECT id, merchant_id, livemode, attempt_id, settlement_id, exception_id, title, status, collected, booked, network, asset, pay_from, pay_to, amount, fee, reason, restock, revoke, free_code, since_block, transaction, block_number, block_hash, log_index, block_time, lost_at, final_at, taken_back, last_error, person_id, actor, once, created_at, updated_at, sent_at, ended_at FROM refunds WHERE exception_id = $1 AND status IN ('requested', 'processing', 'sent') ORDER BY id
+`
+
+// What is on its way back of money without an explanation.
+func (q *Queries) RefundsWaitingOfException(ctx context.Context, db DBTX, exceptionID id.Exception) ([]Refund, error) {
+	rows, err := db.Query(ctx, refundsWaitingOfException, exceptionID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Refund{}
+	for rows.Next() {
+		var i Refund
+		if err := rows.Scan(
+			&i.ID,
+			&i.MerchantID,
+			&i.Livemode,
+			&i.AttemptID,
+			&i.SettlementID,
+			&i.ExceptionID,
+			&i.Title,
+			&i.Status,
+			&i.Collected,
+			&i.Booked,
+			&i.Network,
+			&i.Asset,
+			&i.PayFrom,
+			&i.PayTo,
+			&i.Amount,
+			&i.Fee,
+			&i.Reason,
+			&i.Restock,
+			&i.Revoke,
+			&i.FreeCode,
+			&i.SinceBlock,
+			&i.Transaction,
+			&i.BlockNumber,
+			&i.BlockHash,
+			&i.LogIndex,
+			&i.BlockTime,
+			&i.LostAt,
+			&i.FinalAt,
+			&i.TakenBack,
+			&i.LastError,
+			&i.PersonID,
+			&i.Actor,
+			&i.Once,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.SentAt,
+			&i.EndedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const revokeBuyer = `-- name: RevokeBuyer :exec
 UPDATE attempts SET buyer_token_hash = NULL WHERE id = $1
 `

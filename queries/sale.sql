@@ -63,8 +63,8 @@ ORDER BY sales.created_at DESC, sales.id DESC LIMIT @most;
 -- name: SaleOfAttempt :many
 SELECT * FROM sales WHERE attempt_id = @attempt_id ORDER BY line;
 
--- name: SalesReverse :many
-UPDATE sales SET reversed = true WHERE attempt_id = ANY (@attempts::text[]) AND NOT reversed RETURNING id;
+-- name: SalesReverse :execrows
+UPDATE sales SET reversed = true WHERE attempt_id = ANY (@attempts::text[]) AND NOT reversed;
 
 -- name: SalesMove :exec
 UPDATE sales SET transaction = @transaction WHERE attempt_id = @attempt_id AND settlement_id = @settlement_id::text;

@@ -513,26 +513,14 @@ func (q *Queries) SalesMove(ctx context.Context, db DBTX, arg SalesMoveParams) e
 	return err
 }
 
-const salesReverse = `-- name: SalesReverse :many
-UPDATE sales SET reversed = true WHERE attempt_id = ANY ($1::text[]) AND NOT reversed RETURNING id
+const salesReverse = `-- name: SalesReverse :execrows
+UPDATE sales SET reversed = true WHERE attempt_id = ANY ($1::text[]) AND NOT reversed
 `
 
-func (q *Queries) SalesReverse(ctx context.Context, db DBTX, attempts []string) ([]id.Sale, error) {
-	rows, err := db.Query(ctx, salesReverse, attempts)
+func (q *Queries) SalesReverse(ctx context.Context, db DBTX, attempts []string) (int64, error) {
+	result, err := db.Exec(ctx, salesReverse, attempts)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	defer rows.Close()
-	items := []id.Sale{}
-	for rows.Next() {
-		var id id.Sale
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		items = append(items, id)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
+	return result.RowsAffected(), nil
 }

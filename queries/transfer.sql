@@ -88,9 +88,8 @@ SELECT * FROM transfers WHERE exception_id = @exception_id::text;
 -- name: ExceptionMove :exec
 UPDATE exceptions SET log_index = @log_index::int, block_time = @block_time WHERE id = @id;
 
--- name: ExceptionTakenBack :one
-UPDATE exceptions SET resolved_at = @now::timestamptz, resolution = 'reversed', reason = 'The network took it back.' WHERE id = @id AND resolved_at IS NULL
-RETURNING *;
+-- name: ExceptionTakenBack :exec
+UPDATE exceptions SET resolved_at = @now::timestamptz, resolution = 'reversed', reason = 'The network took it back.' WHERE id = @id;
 
 -- name: DustAdd :exec
 INSERT INTO transfer_dust (merchant_id, network, day, payer, transfers, amount) VALUES (@merchant_id, @network, @day, @payer, 1, @amount)

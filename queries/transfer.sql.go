@@ -117,9 +117,8 @@ func (q *Queries) ExceptionProven(ctx context.Context, db DBTX, arg ExceptionPro
 	return err
 }
 
-const exceptionTakenBack = `-- name: ExceptionTakenBack :one
-UPDATE exceptions SET resolved_at = $1::timestamptz, resolution = 'reversed', reason = 'The network took it back.' WHERE id = $2 AND resolved_at IS NULL
-RETURNING id, merchant_id, livemode, kind, attempt_id, settlement_id, payer, amount, network, transaction, created_at, resolved_at, resolution, pay_to, log_index, block_time, resolved_by, reason
+const exceptionTakenBack = `-- name: ExceptionTakenBack :exec
+UPDATE exceptions SET resolved_at = $1::timestamptz, resolution = 'reversed', reason = 'The network took it back.' WHERE id = $2
 `
 
 type ExceptionTakenBackParams struct {
@@ -127,30 +126,9 @@ type ExceptionTakenBackParams struct {
 	ID  id.Exception
 }
 
-func (q *Queries) ExceptionTakenBack(ctx context.Context, db DBTX, arg ExceptionTakenBackParams) (Exception, error) {
-	row := db.QueryRow(ctx, exceptionTakenBack, arg.Now, arg.ID)
-	var i Exception
-	err := row.Scan(
-		&i.ID,
-		&i.MerchantID,
-		&i.Livemode,
-		&i.Kind,
-		&i.AttemptID,
-		&i.SettlementID,
-		&i.Payer,
-		&i.Amount,
-		&i.Network,
-		&i.Transaction,
-		&i.CreatedAt,
-		&i.ResolvedAt,
-		&i.Resolution,
-		&i.PayTo,
-		&i.LogIndex,
-		&i.BlockTime,
-		&i.ResolvedBy,
-		&i.Reason,
-	)
-	return i, err
+func (q *Queries) ExceptionTakenBack(ctx context.Context, db DBTX, arg ExceptionTakenBackParams) error {
+	_, err := db.Exec(ctx, exceptionTakenBack, arg.Now, arg.ID)
+	return err
 }
 
 const exceptionsOfTransaction = `-- name: ExceptionsOfTransaction :many
