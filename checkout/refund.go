@@ -28,6 +28,8 @@ var (
 	ErrNothingToRefund = errors.New("checkout: nothing to give back")
 	// ErrRefundLimit is returned for more than somebody may give back on one day.
 	ErrRefundLimit = errors.New("checkout: more than this person may give back today")
+	// ErrUnsettled is returned for a payment that no block holds for now: whether it comes back is not known yet.
+	ErrUnsettled = errors.New("checkout: no block holds the payment")
 	// ErrRefundUnderWay is returned for money whose refund has begun already, and for one that cannot be taken back any more.
 	ErrRefundUnderWay = errors.New("checkout: refund is under way")
 	// ErrBlockedPayer is returned for a wallet that the token refuses to pay.
@@ -127,7 +129,7 @@ const maxReason = 200
 // Refund gives a buyer his money back, to the wallet that paid: at once where the money is kept for the shop; else the shop's
 // own wallet has to send it, and [Service.ReportRefund] hears of that.
 // Errors: [ErrNotFound], [ErrNothingToRefund], [ErrOverRefund], [ErrRefundUnderWay], [ErrRefundLimit], [ErrBlockedPayer],
-// [ErrReversed], [ledger.ErrInsufficient], [*shop.FieldError].
+// [ErrReversed], [ErrUnsettled], [ledger.ErrInsufficient], [*shop.FieldError].
 func (s *Service) Refund(ctx context.Context, merchant id.Merchant, livemode bool, f RefundForm, by Giver) (Refund, error) {
 	f.Reason = strings.TrimSpace(f.Reason)
 	if !shop.OneLine(f.Reason, maxReason) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"xsynesis/evm"
 	"xsynesis/id"
 	"xsynesis/ledger"
 	"xsynesis/money"
@@ -19,6 +20,20 @@ import (
 
 // refundSendings hears what became of refunds that a worker sends.
 type refundSendings struct{ s *Service }
+
+// Stands refuses to give back what the chain took back, and has it wait while no block holds the payment.
+func (r refundSendings) Stands(ctx context.Context, sending string) (string, error) {
+	of, err := queries.New().RefundStands(ctx, r.s.pool, id.Refund(sending))
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("what %s gives back: %w", sending, err)
+	case of.Gone:
+		return nothingPaid, nil
+	case of.Lost:
+		return "", fmt.Errorf("%w: no block holds what %s gives back", evm.ErrUnavailable, sending)
+	}
+	return "", nil
+}
 
 // SentTx notes that the refund goes out as soon as this is committed.
 func (r refundSendings) SentTx(ctx context.Context, tx pgx.Tx, now time.Time, sent ledger.Sending) error {
@@ -246,10 +261,15 @@ func (s *Service) refundEffectsTx(ctx context.Context, tx pgx.Tx, now time.Time,
 	return nil
 }
 
-// allReturnedTx tells whether a purchase's price went back as a whole.
+// allReturnedTx tells whether a purchase's price went back as a whole: what is only asked for may never be sent.
 func (s *Service) allReturnedTx(ctx context.Context, tx pgx.Tx, attempt id.Attempt) (bool, error) {
-	a, err := queries.New().AttemptForUpdate(ctx, tx, attempt)
-	return err == nil && a.Refunded >= min(a.Amount, a.AmountReceived), err
+	q := queries.New()
+	a, err := q.AttemptForUpdate(ctx, tx, attempt)
+	if err != nil {
+		return false, err
+	}
+	back, err := q.RefundReturned(ctx, tx, attempt)
+	return money.USDC(back) >= min(a.Amount, a.AmountReceived), err
 }
 
 // revokeTx takes goods back: the files and keys of some lines of a purchase, or of all with its passes and what opens it.
@@ -271,11 +291,15 @@ func revokeTx(ctx context.Context, tx pgx.Tx, now time.Time, attempt id.Attempt,
 	if err := q.RevokeLines(ctx, tx, queries.RevokeLinesParams{AttemptID: attempt, Lines: lines, Now: now}); err != nil {
 		return fmt.Errorf("revoke lines of %s: %w", attempt, err)
 	}
+	first, err := q.RevokeBuyer(ctx, tx, queries.RevokeBuyerParams{ID: attempt, Now: now})
+	if err != nil {
+		return fmt.Errorf("revoke the buyer's token of %s: %w", attempt, err)
+	}
+	if first == 0 {
+		return nil
+	}
 	if err := q.RevokePasses(ctx, tx, queries.RevokePassesParams{AttemptID: attempt, Now: now}); err != nil {
 		return fmt.Errorf("revoke passes of %s: %w", attempt, err)
-	}
-	if err := q.RevokeBuyer(ctx, tx, attempt); err != nil {
-		return fmt.Errorf("revoke the buyer's token of %s: %w", attempt, err)
 	}
 	return nil
 }

@@ -129,6 +129,9 @@ func (s *Service) refundTx(ctx context.Context, tx pgx.Tx, g giving) (queries.Re
 	if err != nil {
 		return queries.Refund{}, notFoundRow(err)
 	}
+	if paid.LostAt != nil {
+		return queries.Refund{}, ErrUnsettled
+	}
 	plan, exception, err := s.planTx(ctx, tx, a, g)
 	if err != nil {
 		return queries.Refund{}, err

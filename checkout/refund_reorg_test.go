@@ -10,6 +10,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/riverqueue/river"
 	"github.com/stretchr/testify/require"
 
 	"xsynesis/checkout"
@@ -449,4 +450,40 @@ func TestWhatWentBackOfATransferThatTheNetworkTookBackWasTheShops(t *testing.T) 
 	require.Zero(t, h.Open)
 	require.Zero(t, h.InRefund)
 	require.Zero(t, h.Drift)
+}
+
+func TestKeptMoneyIsNotGivenBackForAPaymentThatIsNotThere(t *testing.T) {
+	t.Parallel()
+	s := collecting(t, plan{})
+	s.pays(t)
+	p := s.pays(t)
+	lost := func(at any) { s.exec(t, `UPDATE settlements SET lost_at = $2 WHERE id = $1`, p.Settlement.ID, at) }
+	s.worker.stop(t)
+	r, err := s.refund(t, checkout.RefundForm{Attempt: p.ID})
+	require.NoError(t, err)
+	lost(s.clock.now())
+	_, err = s.refund(t, checkout.RefundForm{Attempt: p.ID, Amount: part(1)})
+	require.Error(t, err)
+	s.worker = s.start(t, role{settles: true})
+	var later *river.JobSnoozeError
+	require.ErrorAs(t, s.worker.custody.Send(t.Context(), string(r.ID)), &later, "whether it comes back is not known")
+	require.NoError(t, s.worker.checkout.Reverse(t.Context(), p.Settlement.ID))
+	require.NoError(t, s.worker.custody.Send(t.Context(), string(r.ID)))
+	r = s.awaitRefund(t, r.ID, checkout.RefundFailed)
+	require.Contains(t, r.LastError, "Do not send this.")
+	require.Equal(t, price, s.holds(t, ledger.Deposit))
+	require.Zero(t, s.holds(t, ledger.Refunds))
+}
+
+func TestNoRefundBeginsWhileNoBlockHoldsThePayment(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.ownKey(t)
+	p := s.pays(t)
+	s.exec(t, `UPDATE settlements SET lost_at = $2 WHERE id = $1`, p.Settlement.ID, s.clock.now())
+	_, err := s.refund(t, checkout.RefundForm{Attempt: p.ID})
+	require.ErrorIs(t, err, checkout.ErrUnsettled)
+	s.exec(t, `UPDATE settlements SET lost_at = NULL`)
+	_, err = s.refund(t, checkout.RefundForm{Attempt: p.ID})
+	require.NoError(t, err)
 }

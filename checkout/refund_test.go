@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -206,6 +207,72 @@ func TestARefundThatIsNotSentIsCalledOff(t *testing.T) {
 	require.Zero(t, s.received(t))
 }
 
+func TestAWalletIsFasterThanWhoCallsARefundOff(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	key := s.ownKey(t)
+	p := s.pays(t)
+	payer := common.HexToAddress(p.Settlement.Payer)
+	report := func(refund id.Refund, hash common.Hash) error {
+		_, err := s.checkout.ReportRefund(t.Context(), s.merchant, false, refund, hash.Hex(), ada)
+		return err
+	}
+	for range 10 { // whoever comes first
+		r, err := s.refund(t, checkout.RefundForm{Attempt: p.ID})
+		require.NoError(t, err)
+		var both sync.WaitGroup
+		both.Go(func() { _, _ = s.checkout.CancelRefund(t.Context(), s.merchant, false, r.ID, ada) })
+		both.Go(func() {
+			if err := report(r.ID, randomHash()); err != nil {
+				t.Errorf("report: %v", err)
+			}
+		})
+		both.Wait()
+		s.awaitRefund(t, r.ID, checkout.RefundSent)
+		_, err = s.refund(t, checkout.RefundForm{Attempt: p.ID})
+		require.ErrorIs(t, err, checkout.ErrNothingToRefund, "it may be on its way")
+		s.clock.advance(11 * time.Minute)
+		_, err = s.checkout.CancelRefund(t.Context(), s.merchant, false, r.ID, ada)
+		require.NoError(t, err)
+		require.Zero(t, s.count(t, `SELECT refunded FROM attempts WHERE id = $1`, p.ID))
+	}
+
+	off, err := s.refund(t, checkout.RefundForm{Attempt: p.ID})
+	require.NoError(t, err)
+	_, err = s.checkout.CancelRefund(t.Context(), s.merchant, false, off.ID, ada)
+	require.NoError(t, err)
+	other, err := s.refund(t, checkout.RefundForm{Attempt: p.ID})
+	require.NoError(t, err)
+	var over *shop.FieldError
+	hash := sends(t, key, payer, price)
+	require.ErrorAs(t, report(off.ID, hash), &over, "all of it goes back by the other")
+	_, err = s.checkout.CancelRefund(t.Context(), s.merchant, false, other.ID, ada)
+	require.NoError(t, err)
+	s.awaitRefund(t, other.ID, checkout.RefundCompleted) // the chain shows it
+	require.ErrorAs(t, report(off.ID, hash), &over)
+	require.Zero(t, s.received(t))
+}
+
+func TestWhatWasCalledOffAndSentIsEntered(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	key := s.ownKey(t)
+	p := s.pays(t)
+	r, err := s.refund(t, checkout.RefundForm{Attempt: p.ID, Amount: part(700_000)})
+	require.NoError(t, err)
+	_, err = s.checkout.CancelRefund(t.Context(), s.merchant, false, r.ID, ada)
+	require.NoError(t, err)
+	hash := sends(t, key, common.HexToAddress(p.Settlement.Payer), 700_000)
+	for range 2 {
+		_, err = s.checkout.ReportRefund(t.Context(), s.merchant, false, r.ID, hash.Hex(), ada)
+		require.NoError(t, err)
+	}
+	require.Equal(t, hash.Hex(), s.awaitRefund(t, r.ID, checkout.RefundCompleted).Transaction)
+	require.Equal(t, price-700_000, s.received(t))
+	require.EqualValues(t, 700_000, s.countedBack(t))
+	require.Equal(t, 700_000, s.count(t, `SELECT refunded FROM sales WHERE attempt_id = $1`, p.ID))
+}
+
 func TestATransactionThatIsNotMinedYetIsLookedFor(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
@@ -332,6 +399,39 @@ func TestTicksPutStockBackAndTakeGoodsBack(t *testing.T) {
 	require.False(t, s.purchase(t, a.ID).IsBuyer(k))
 	_, _, err = s.checkout.Download(t.Context(), a.ID, 1, k, false)
 	require.ErrorIs(t, err, checkout.ErrNotFound)
+}
+
+func TestGoodsAreTheBuyersUntilTheirMoneyIsBack(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	key := s.ownKey(t)
+	a := s.bought(t, "192.0.2.1", s.book(t, "whole"), 1)
+	k := s.checkout.BuyerToken(t.Context(), a)
+	p := s.paysFor(t, a)
+	payer := common.HexToAddress(p.Settlement.Payer)
+	first, err := s.refund(t, checkout.RefundForm{Attempt: a.ID, Amount: part(400_000), Effects: checkout.RefundEffects{Revoke: true}})
+	require.NoError(t, err)
+	rest, err := s.refund(t, checkout.RefundForm{Attempt: a.ID, Effects: checkout.RefundEffects{Revoke: true}})
+	require.NoError(t, err)
+	sales, err := s.checkout.SalesOf(t.Context(), a.ID)
+	require.NoError(t, err)
+	send := func(r checkout.Refund) {
+		_, err := s.checkout.ReportRefund(t.Context(), s.merchant, false, r.ID, sends(t, key, payer, r.Amount).Hex(), ada)
+		require.NoError(t, err)
+		s.awaitRefund(t, r.ID, checkout.RefundCompleted)
+	}
+	send(first)
+	require.True(t, s.purchase(t, a.ID).IsBuyer(k), "the rest may never be sent")
+	require.Len(t, s.goods(t, a.ID), 1)
+	under, err := s.checkout.Refunding(t.Context(), sales)
+	require.NoError(t, err)
+	require.True(t, under[sales[0].ID])
+	send(rest)
+	require.False(t, s.purchase(t, a.ID).IsBuyer(k))
+	require.Empty(t, s.goods(t, a.ID))
+	under, err = s.checkout.Refunding(t.Context(), sales)
+	require.NoError(t, err)
+	require.Empty(t, under)
 }
 
 func TestARefundFreesItsCode(t *testing.T) {

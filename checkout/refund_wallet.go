@@ -1,6 +1,7 @@
 package checkout
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -94,6 +95,7 @@ func (s *Service) ownRefund(ctx context.Context, merchant id.Merchant, livemode 
 
 // ReportRefund hears in which transaction the shop's own wallet gave a refund. The chain decides: one that is mined must hold
 // the very transfer, and prove no other refund; one that is not is looked for. While it is not mined, another may be named.
+// One that was called off meanwhile is under way again: a wallet cannot be called back.
 // Errors: [ErrNotFound], [ErrRefundUnderWay] for what a worker sends, [*shop.FieldError].
 func (s *Service) ReportRefund(ctx context.Context, merchant id.Merchant, livemode bool, refund id.Refund, transaction string, by audit.By) (Refund, error) {
 	row, err := s.ownRefund(ctx, merchant, livemode, refund)
@@ -104,19 +106,31 @@ func (s *Service) ReportRefund(ctx context.Context, merchant id.Merchant, livemo
 	if !ok {
 		return Refund{}, &shop.FieldError{Field: "transaction", Message: "Give the transaction's hash: 0x and 64 characters."}
 	}
-	if !RefundStatus(row.Status).UnderWay() {
+	if row.Status == string(RefundCompleted) {
 		return s.refund(ctx, row)
 	}
-	proof, err := s.sentIn(ctx, row, hash)
-	switch {
-	case err == nil:
-		row, err = s.completeRefund(ctx, row.ID, proof)
-	case errors.Is(err, evm.ErrNotSent):
+	proof, unproven := s.sentIn(ctx, row, hash)
+	if errors.Is(unproven, evm.ErrNotSent) {
 		return Refund{}, &shop.FieldError{Field: "transaction", Message: fmt.Sprintf(
 			"This transaction does not send exactly %s USDC from %s to %s, or proves another refund already.",
 			row.Amount.Grouped(), common.HexToAddress(row.PayFrom), common.HexToAddress(row.PayTo))}
-	default: // not mined, or nobody can say: it is looked for
-		row, err = s.noteSent(ctx, row, hash, by)
+	}
+	enter := func() error {
+		if row.Status == string(RefundFailed) {
+			if err := s.reviveRefund(ctx, row, hash); err != nil {
+				return err
+			}
+		}
+		if unproven == nil {
+			row, err = s.completeRefund(ctx, row.ID, proof)
+		} else { // not mined, or nobody can say: it is looked for
+			row, err = s.noteSent(ctx, row, hash, by)
+		}
+		return err
+	}
+	err = enter()
+	if err == nil && row.Status == string(RefundFailed) { // somebody called it off meanwhile
+		err = enter()
 	}
 	if err != nil {
 		return Refund{}, fmt.Errorf("report %s: %w", refund, err)
@@ -206,7 +220,7 @@ func (s *Service) foundOn(ctx context.Context, chain *evm.Chain, sent evm.Sent, 
 
 // noteSent keeps the transaction that a wallet named, and has it looked for.
 func (s *Service) noteSent(ctx context.Context, row queries.Refund, transaction common.Hash, by audit.By) (queries.Refund, error) {
-	now := s.now()
+	now, refund := s.now(), row.ID
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
 		before := row.Transaction
 		if row, err = queries.New().RefundSent(ctx, tx, queries.RefundSentParams{ID: row.ID, Transaction: transaction.Hex(), Now: now, Kept: nothingPaid}); err != nil {
@@ -221,12 +235,56 @@ func (s *Service) noteSent(ctx context.Context, row queries.Refund, transaction 
 		return s.refundJobTx(ctx, tx, now, row.ID)
 	})
 	if errors.Is(err, pgx.ErrNoRows) { // it ended meanwhile
-		return queries.New().RefundByID(ctx, s.pool, row.ID)
+		return queries.New().RefundByID(ctx, s.pool, refund)
 	}
 	if err == nil {
 		s.refundChanged(row)
 	}
 	return row, err
+}
+
+// reviveRefund takes once more what was to go back, for a refund that was called off while a wallet was sending it.
+// Errors: [*shop.FieldError] where it cannot go back any more.
+func (s *Service) reviveRefund(ctx context.Context, row queries.Refund, transaction common.Hash) error {
+	over := &shop.FieldError{Field: "transaction", Message: "This refund was called off, and nothing is left to give back of it. What your wallet sends besides is in no books."}
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		q, now := queries.New(), s.now()
+		if err := lockRefundTx(ctx, tx, row.ID); err != nil {
+			return err
+		}
+		if row.ExceptionID != "" {
+			if taken, err := q.ExceptionRefunding(ctx, tx, row.ExceptionID); err != nil || taken {
+				return cmp.Or(err, error(over))
+			}
+		}
+		if _, err := q.RefundRevive(ctx, tx, queries.RefundReviveParams{ID: row.ID, Transaction: transaction.Hex(), Now: now}); err != nil {
+			return err
+		}
+		if row.AttemptID == "" {
+			return nil
+		}
+		return s.retakeRefundTx(ctx, tx, now, row)
+	})
+	switch {
+	case errors.Is(err, pgx.ErrNoRows): // somebody else was faster
+		return nil
+	case errors.Is(err, ErrOverRefund):
+		return over
+	}
+	return err
+}
+
+func (s *Service) retakeRefundTx(ctx context.Context, tx pgx.Tx, now time.Time, row queries.Refund) error {
+	lines, err := refundLines(ctx, tx, row.ID)
+	if err != nil {
+		return err
+	}
+	a, err := queries.New().AttemptForUpdate(ctx, tx, row.AttemptID)
+	if err != nil {
+		return err
+	}
+	_, err = takeRefundTx(ctx, tx, now, a, queries.Settlement{}, refundPlan{amount: row.Amount, lines: lines})
+	return err
 }
 
 // LookForRefund asks the chain about a refund whose transaction the shop's own wallet named, until it is mined; and about one
@@ -259,7 +317,7 @@ func (s *Service) LookForRefund(ctx context.Context, refund id.Refund) error {
 		return fmt.Errorf("look for %s: %w", refund, err)
 	case row.LastError == nothingPaid:
 		if s.now().Sub(*row.SentAt) >= refundSettles {
-			_, err := s.failRefund(ctx, refund, nothingPaid, nil)
+			_, err := s.failRefund(ctx, row, nothingPaid, nil)
 			return err
 		}
 	case errors.Is(err, evm.ErrNotSent):
@@ -301,7 +359,10 @@ func (s *Service) CancelRefund(ctx context.Context, merchant id.Merchant, livemo
 	case row.Status == string(RefundSent) && s.now().Sub(*row.SentAt) < refundSettles && row.LastError != notThisTransfer:
 		err = ErrRefundUnderWay
 	default:
-		row, err = s.failRefund(ctx, refund, "Called off by "+by.Actor+".", &by)
+		row, err = s.failRefund(ctx, row, "Called off by "+by.Actor+".", &by)
+		if err == nil && RefundStatus(row.Status).UnderWay() { // its wallet was faster
+			err = ErrRefundUnderWay
+		}
 	}
 	return s.refundOr(ctx, row, err)
 }
@@ -334,18 +395,28 @@ func (s *Service) completeRefund(ctx context.Context, refund id.Refund, proof ev
 	return row, nil
 }
 
-// failRefund ends a refund of which nothing went.
-func (s *Service) failRefund(ctx context.Context, refund id.Refund, why string, by *audit.By) (row queries.Refund, err error) {
+// failRefund ends a refund of which nothing went, unless it is not any more as it was when that was found out.
+func (s *Service) failRefund(ctx context.Context, was queries.Refund, why string, by *audit.By) (row queries.Refund, err error) {
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
-		if row, err = s.failRefundTx(ctx, tx, s.now(), refund, why); err != nil || by == nil {
+		if err := lockRefundTx(ctx, tx, was.ID); err != nil {
+			return err
+		}
+		same, err := queries.New().RefundUnchanged(ctx, tx, queries.RefundUnchangedParams{ID: was.ID, Was: was.Status, Transaction: was.Transaction})
+		if err == nil && !same {
+			err = pgx.ErrNoRows
+		}
+		if err != nil {
+			return err
+		}
+		if row, err = s.failRefundTx(ctx, tx, s.now(), was.ID, why); err != nil || by == nil {
 			return err
 		}
 		return audit.RecordTx(ctx, tx, s.now(), audit.Row{
-			By: *by, Merchant: row.MerchantID, Action: "refund.called_off", ResourceType: "refund", ResourceID: string(refund), After: refundSeenOf(row),
+			By: *by, Merchant: row.MerchantID, Action: "refund.called_off", ResourceType: "refund", ResourceID: string(was.ID), After: refundSeenOf(row),
 		})
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
-		return queries.New().RefundByID(ctx, s.pool, refund)
+		return queries.New().RefundByID(ctx, s.pool, was.ID)
 	}
 	if err == nil {
 		s.refundChanged(row)

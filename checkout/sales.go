@@ -107,6 +107,28 @@ func (s *Service) Sales(ctx context.Context, merchant id.Merchant, livemode bool
 	return salesOf(rows), wrapList("sales", merchant, err)
 }
 
+// Refunding tells of which of some sales a refund is under way: it may never be sent.
+func (s *Service) Refunding(ctx context.Context, sales []Sale) (map[id.Sale]bool, error) {
+	var asked []string
+	for _, sale := range sales {
+		if sale.Refunded > 0 {
+			asked = append(asked, string(sale.ID))
+		}
+	}
+	if len(asked) == 0 {
+		return nil, nil //nolint:nilnil // none is the ordinary case
+	}
+	found, err := queries.New().RefundingSales(ctx, s.pool, asked)
+	if err != nil {
+		return nil, fmt.Errorf("refunds under way: %w", err)
+	}
+	under := make(map[id.Sale]bool, len(found))
+	for _, sale := range found {
+		under[sale] = true
+	}
+	return under, nil
+}
+
 func wrapList(what string, merchant id.Merchant, err error) error {
 	if err != nil {
 		return fmt.Errorf("%s of %s: %w", what, merchant, err)

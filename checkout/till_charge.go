@@ -318,7 +318,12 @@ func (s *Service) DecideLate(ctx context.Context, at AtTill, attempt id.Attempt,
 		return err
 	}
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		n, err := queries.New().TillChargeDecide(ctx, tx, queries.TillChargeDecideParams{
+		q := queries.New()
+		// What goes back meanwhile is decided on already.
+		if _, err := q.RefundAttempt(ctx, tx, queries.RefundAttemptParams{ID: attempt, MerchantID: at.Merchant, Livemode: p.Livemode}); err != nil {
+			return notFoundRow(err)
+		}
+		n, err := q.TillChargeDecide(ctx, tx, queries.TillChargeDecideParams{
 			AttemptID: attempt, DeviceID: at.Device, Decision: decision, Now: s.now(),
 		})
 		if err == nil && n == 0 {

@@ -45,7 +45,7 @@ func (s *testShop) adds(t *testing.T, at checkout.AtTill, item shop.Item) {
 func TestMoneyAfterACancellationIsDecidedOnAtTheTill(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
-	at, muffin := s.atTill(t), s.stocked(t, "Muffin", 2)
+	at, muffin := s.atTill(t), s.stocked(t, "Muffin", 6)
 	// late is a charge whose payment was refused, which somebody cancels, and whose money comes afterwards.
 	late := func() checkout.Attempt {
 		s.adds(t, at, muffin)
@@ -92,6 +92,15 @@ func TestMoneyAfterACancellationIsDecidedOnAtTheTill(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, sold)
 	require.Equal(t, a.Amount, received)
+
+	c := late()
+	require.Equal(t, 1, undecided())
+	_, err = s.refund(t, checkout.RefundForm{Attempt: c.ID})
+	require.NoError(t, err)
+	require.Zero(t, undecided(), "it goes back")
+	for _, decision := range []string{checkout.LateAccepted, checkout.LateRefund} {
+		require.ErrorIs(t, s.checkout.DecideLate(t.Context(), at, c.ID, decision), checkout.ErrDecided)
+	}
 }
 
 func TestADiscountTakesWholeCents(t *testing.T) {

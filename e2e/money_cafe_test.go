@@ -160,6 +160,15 @@ func TestBooksOfACafeAgreeToTheUnit(t *testing.T) {
 	clerk.press(clerk.button("Pay out"))
 	clerk.says("That is more than is available.")
 	agree("after a payout of more than there is")
+
+	s.out += 3_130_751
+	clerk.fill("Amount", "3.130751")
+	clerk.press(clerk.button("Pay out"))
+	clerk.sees(clerk.Locator(".pill").GetByText("Arrived"))
+	agree("after all was paid out")
+	clerk.open("/dashboard/payouts")
+	clerk.press(clerk.link("Pay out"))
+	clerk.sees(clerk.button("Pay out"))
 }
 
 // keepsMoney makes the shop that the visitor owns one whose money is kept, unless it is.

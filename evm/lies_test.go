@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math/big"
 	mathrand "math/rand/v2"
 	"net/http"
 	"strings"
@@ -256,4 +257,22 @@ func TestWhatWasStoredIsSentLater(t *testing.T) {
 		proof, err := s.chain.Resolve(t.Context(), a)
 		return err == nil && proof.Value == money.One
 	}, 20*time.Second, 100*time.Millisecond, "a relayer that starts sends what was stored")
+}
+
+func TestAUseIsLookedForBackToWhenItMayHaveBeen(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	a, signature := s.payment(t, money.One)
+	_, err := s.relayer.Settle(within(t, 20*time.Second), transfer(newRef(), a, signature), unnoticed)
+	require.NoError(t, err)
+	later, other := s.payment(t, money.One)
+	_, err = s.relayer.Settle(within(t, 20*time.Second), transfer(newRef(), later, other), unnoticed)
+	require.NoError(t, err)
+	narrow := evm.Dial(s.chain.Network(), evm.Options{LogBlocks: 1})
+	a.ValidBefore = big.NewInt(time.Now().Add(48 * time.Hour).Unix()) // as whoever forgot when it was signed would write it now
+	_, err = narrow.Resolve(t.Context(), a)
+	require.ErrorIs(t, err, evm.ErrUnavailable)
+	proof, err := narrow.ResolveSince(t.Context(), a, time.Now().Add(-time.Hour))
+	require.NoError(t, err)
+	s.proves(t, proof, a)
 }

@@ -20,14 +20,19 @@ const searchBack = 24 * time.Hour
 // Resolve says what the chain knows of an authorization: a [Proof] if the money moved, by whomever it was sent;
 // [ErrOpen], [ErrVoid] or [ErrUnavailable]. A node that contradicts itself is unavailable.
 func (c *Chain) Resolve(ctx context.Context, a x402.Authorization) (Proof, error) {
-	proof, err := c.resolve(ctx, a)
+	return c.ResolveSince(ctx, a, oldestUse(a))
+}
+
+// ResolveSince is [Chain.Resolve] for an authorization that nobody can have used before a moment.
+func (c *Chain) ResolveSince(ctx context.Context, a x402.Authorization, since time.Time) (Proof, error) {
+	proof, err := c.resolve(ctx, a, since)
 	if err != nil {
 		return Proof{}, fmt.Errorf("resolve %s of %s: %w", a.Nonce, a.From, err)
 	}
 	return proof, nil
 }
 
-func (c *Chain) resolve(ctx context.Context, a x402.Authorization) (Proof, error) {
+func (c *Chain) resolve(ctx context.Context, a x402.Authorization, since time.Time) (Proof, error) {
 	if !a.Value.IsInt64() {
 		return Proof{}, fmt.Errorf("%w: value %s is more than there is", ErrVoid, a.Value)
 	}
@@ -36,7 +41,7 @@ func (c *Chain) resolve(ctx context.Context, a x402.Authorization) (Proof, error
 		return Proof{}, err
 	}
 	if used {
-		return c.findUse(ctx, a)
+		return c.findUse(ctx, a, since)
 	}
 	// The order matters: the state is read at the very block whose time shows that it can never change.
 	final, err := c.Finalized(ctx)
@@ -51,7 +56,7 @@ func (c *Chain) resolve(ctx context.Context, a x402.Authorization) (Proof, error
 	case err != nil:
 		return Proof{}, err
 	case used:
-		return c.findUse(ctx, a)
+		return c.findUse(ctx, a, since)
 	default:
 		return Proof{}, fmt.Errorf("%w: it expired unused", ErrVoid)
 	}
@@ -76,12 +81,11 @@ func (c *Chain) used(ctx context.Context, a x402.Authorization, at string) (bool
 
 // findUse searches backwards for the log that used the authorization up. A used one without any log proves
 // nothing at all: the node has lost it, or hides it.
-func (c *Chain) findUse(ctx context.Context, a x402.Authorization) (Proof, error) {
+func (c *Chain) findUse(ctx context.Context, a x402.Authorization, since time.Time) (Proof, error) {
 	head, err := c.Head(ctx)
 	if err != nil {
 		return Proof{}, err
 	}
-	oldest := oldestUse(a)
 	for to := head.Number; ; {
 		from := uint64(0)
 		if to >= c.logBlocks {
@@ -101,7 +105,7 @@ func (c *Chain) findUse(ctx context.Context, a x402.Authorization) (Proof, error
 		if err != nil {
 			return Proof{}, err
 		}
-		if begin.Time.Before(oldest) {
+		if begin.Time.Before(since) {
 			break
 		}
 		to = from - 1

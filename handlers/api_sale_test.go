@@ -83,6 +83,8 @@ func TestSalesAreFiltered(t *testing.T) {
 	}
 
 	first := w.get("/api/sales/list?limit=1", as(w.cafeKey)).json()
+	before := "cursor=-1000000000000." + first["data"].([]any)[0].(map[string]any)["id"].(string) // of a year that no database knows
+	requireField(t, "cursor", w.get("/api/sales/list?"+before, as(w.cafeKey)), before)
 	second := w.get("/api/sales/list?limit=1&cursor="+first["next_cursor"].(string), as(w.cafeKey)).json()
 	require.Equal(t, sales, append(first["data"].([]any), second["data"].([]any)...))
 	require.Nil(t, second["next_cursor"])
@@ -104,4 +106,17 @@ func TestTheBalanceIsWhatTheShopReceived(t *testing.T) {
 	require.Len(t, other, 1)
 	require.Equal(t, "0", other[0].(map[string]any)["received"])
 	require.Empty(t, w.get("/api/balance", as(w.key(w.cafe, true, "sales:read"))).json()["data"])
+}
+
+func TestWhatNoDatabaseTakesIsRefusedWhereMoneyLeaves(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	browser, _ := w.signIn("kiosk")
+	for path, values := range map[string]url.Values{
+		"/dashboard/payouts/addresses/removal": {"network": {sepolia + "\x00"}, "address": {payTo}},
+		"/dashboard/payouts/entries":           {"network": {sepolia}, "nonce": {"0x00\x00"}},
+	} {
+		answer := w.post(path, values.Encode(), append(form(), browser)...)
+		require.Contains(t, []int{400, 404}, answer.status, path)
+	}
 }

@@ -93,6 +93,7 @@ var replies = []reply{
 	{checkout.ErrCartChanged, 409, "cart_changed", "The cart was changed meanwhile. Look at it, and pay again."},
 	{checkout.ErrOverRefund, 409, "refund_above_paid", "That is more than what is left of what was paid. Nothing was given back."},
 	{checkout.ErrNothingToRefund, 409, "nothing_to_refund", "Nothing is left to give back."},
+	{checkout.ErrUnsettled, 409, "payment_unsettled", "The network holds this payment in no block for now. Try again in some minutes."},
 	{checkout.ErrRefundUnderWay, 409, "refund_under_way", "This is being given back already. Wait for what becomes of it."},
 	{checkout.ErrRefundLimit, 403, "refund_limit", "That is more than you may give back on one day. Ask an owner to do it."},
 	{checkout.ErrBlockedPayer, 409, "wallet_blocked", "The issuer of USDC has blocked the wallet that paid, so nothing can be sent there."},

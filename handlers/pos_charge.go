@@ -74,6 +74,9 @@ func (h *Handlers) chargeView(c echo.Context, who cashier, p checkout.Purchase, 
 		AfterCancel: known.CancelledAt != nil, Decided: known.Decision, Simulated: p.Simulated,
 	}
 	v.Cashier = known.Cashier
+	if v.Decided == "" && p.Refunded > 0 { // somebody gives it back already
+		v.Decided = views.LateRefund
+	}
 	if known.CancelledAt != nil {
 		v.EndedAt = known.CancelledAt.UTC()
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/labstack/echo/v4"
 
 	"xsynesis/access"
@@ -124,7 +125,7 @@ func (h *Handlers) newPayout(c echo.Context, s seller) error {
 	return h.payoutForm(c, s, http.StatusOK, nil)
 }
 
-// payoutForm is empty for the network that is asked for, or for the first on which there is something to pay out.
+// payoutForm is empty for the network that is asked for, or for the first on which there is something to pay out, if any.
 func (h *Handlers) payoutForm(c echo.Context, s seller, status int, change func(*views.PayoutFormView)) error {
 	all, err := h.Custody.Holdings(c.Request().Context(), s.Merchant, s.livemode)
 	if err != nil {
@@ -132,9 +133,10 @@ func (h *Handlers) payoutForm(c echo.Context, s seller, status int, change func(
 	}
 	var from *ledger.Holding
 	for i, one := range all {
-		if asked := or(c.FormValue("network"), c.QueryParam("network")); (one.Deposit != common.Address{}) && (asked == "" && one.Available > 0 || asked == one.Network.ID) {
-			from = &all[i]
-			break
+		if asked := or(c.FormValue("network"), c.QueryParam("network")); (one.Deposit != common.Address{}) && (asked == "" || asked == one.Network.ID) {
+			if from == nil || from.Available == 0 && one.Available > 0 {
+				from = &all[i]
+			}
 		}
 	}
 	if from == nil {
@@ -210,7 +212,11 @@ func (h *Handlers) addDestination(c echo.Context, s seller) error {
 }
 
 func (h *Handlers) removeDestination(c echo.Context, s seller) error {
-	err := h.Custody.RemoveDestination(c.Request().Context(), s.Merchant, c.FormValue("network"), common.HexToAddress(c.FormValue("address")), actor(c, s))
+	n, err := h.Networks.Network(c.FormValue("network"))
+	if err != nil {
+		return err
+	}
+	err = h.Custody.RemoveDestination(c.Request().Context(), s.Merchant, n.ID, common.HexToAddress(c.FormValue("address")), actor(c, s))
 	return h.toPayouts(c, s, err)
 }
 
@@ -225,7 +231,15 @@ func (h *Handlers) setPayoutLimit(c echo.Context, s seller) error {
 }
 
 func (h *Handlers) enterStray(c echo.Context, s seller) error {
-	err := h.Custody.EnterStray(c.Request().Context(), s.Merchant, c.FormValue("network"), c.FormValue("nonce"), actor(c, s))
+	n, err := h.Networks.Network(c.FormValue("network"))
+	if err != nil {
+		return err
+	}
+	nonce, err := hexutil.Decode(c.FormValue("nonce"))
+	if err != nil {
+		return ledger.ErrNotFound
+	}
+	err = h.Custody.EnterStray(c.Request().Context(), s.Merchant, n.ID, hexutil.Encode(nonce), actor(c, s))
 	return h.toPayouts(c, s, err)
 }
 

@@ -52,8 +52,8 @@ func (h *Handlers) showSale(c echo.Context, s seller) error {
 		return err
 	}
 	v := views.SaleView{
-		DashboardView: h.frame(c, s, p.Title, views.SectionSales, true), Sale: sale, Attempt: p.ID, State: saleState(p), Receipt: number(p),
-		Amount: p.AmountReceived, Back: p.Refunded, Channel: channelName(p.Channel), Reference: p.Reference, Network: p.Network.Name,
+		DashboardView: h.frame(c, s, p.Title, views.SectionSales, true), Sale: sale, Attempt: p.ID, State: saleState(p, refunds), Receipt: number(p),
+		Amount: p.AmountReceived, Back: returned(refunds), Channel: channelName(p.Channel), Reference: p.Reference, Network: p.Network.Name,
 		Simulated: p.Simulated, MayRefund: r.Left > 0 && s.May(access.GiveRefunds),
 	}
 	if p.SettledAt != nil {
@@ -73,11 +73,23 @@ func (h *Handlers) showSale(c echo.Context, s seller) error {
 	return h.livePage(c, views.Sale(v))
 }
 
-// saleState is what the pill says of a sale: what went back comes before that it was paid.
-func saleState(p checkout.Purchase) string {
+// returned is what went back: what is under way may never be sent.
+func returned(refunds []checkout.Refund) (back money.USDC) {
+	for _, r := range refunds {
+		if r.Status == checkout.RefundCompleted {
+			back += r.Amount
+		}
+	}
+	return back
+}
+
+// saleState is what the pill says of a sale: what goes back, or went, comes before that it was paid.
+func saleState(p checkout.Purchase, refunds []checkout.Refund) string {
 	switch {
 	case !p.Status.Paid() || p.Refunded == 0:
 		return string(p.Status)
+	case returned(refunds) < p.Refunded:
+		return "refunding"
 	case p.Refunded < p.AmountReceived:
 		return "part_refunded"
 	default:

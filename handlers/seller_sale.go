@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -27,8 +28,8 @@ func (h *Handlers) newestRows(c echo.Context, s seller, zone *time.Location, lim
 	if err != nil {
 		return nil, 0, err
 	}
-	for _, sale := range sales[:min(limit, len(sales))] {
-		rows = append(rows, saleRow(sale, zone))
+	if rows, err = h.addSales(ctx, rows, sales[:min(limit, len(sales))], zone); err != nil {
+		return nil, 0, err
 	}
 	return rows[:min(limit, len(rows))], unknown, nil
 }
@@ -68,6 +69,21 @@ func payer(address string) string {
 		return ""
 	}
 	return checksum(address)
+}
+
+func (h *Handlers) addSales(ctx context.Context, list []views.SaleRow, sales []checkout.Sale, zone *time.Location) ([]views.SaleRow, error) {
+	refunding, err := h.Checkout.Refunding(ctx, sales)
+	if err != nil {
+		return nil, err
+	}
+	for _, sale := range sales {
+		row := saleRow(sale, zone)
+		if refunding[sale.ID] && !sale.Reversed {
+			row.State, row.Pending = "refunding", false
+		}
+		list = append(list, row)
+	}
+	return list, nil
 }
 
 func saleRow(s checkout.Sale, zone *time.Location) views.SaleRow {
@@ -123,8 +139,8 @@ func (h *Handlers) sales(c echo.Context, s seller) error {
 			return err
 		}
 	}
-	for _, r := range rows {
-		list = append(list, saleRow(r, p.zone))
+	if list, err = h.addSales(c.Request().Context(), list, rows, p.zone); err != nil {
+		return err
 	}
 	v.Days = byDay(list)
 	if f.Search == "" {

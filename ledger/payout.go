@@ -295,6 +295,9 @@ func (c *Custody) payout(r queries.Payout, s queries.Sending) (Payout, error) {
 // payoutOwner hears what becomes of payouts.
 type payoutOwner struct{ c *Custody }
 
+// Stands has nothing to say: what a shop wants paid out stays its own.
+func (o payoutOwner) Stands(context.Context, string) (string, error) { return "", nil }
+
 func (o payoutOwner) SentTx(ctx context.Context, tx pgx.Tx, now time.Time, s Sending) error {
 	return o.tellTx(ctx, tx, now, s, webhook.PayoutSent, PayoutSent, "")
 }

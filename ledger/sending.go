@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -37,6 +38,8 @@ type Sending struct {
 
 // Owner hears what becomes of a sending, in the transactions that say so.
 type Owner interface {
+	// Stands is asked before anything is signed. A sentence says why this must not be sent, and ends it.
+	Stands(ctx context.Context, sending string) (why string, err error)
 	// SentTx is told when the first transaction is written down that goes out as soon as this commits, if one does.
 	SentTx(ctx context.Context, tx pgx.Tx, now time.Time, s Sending) error
 	// CompletedTx is told when the chain shows that the money moved; once.
@@ -176,7 +179,7 @@ func (c *Custody) move(ctx context.Context, row *queries.Sending) (evm.Proof, er
 	}
 	auth := authorizationOf(*row)
 	// The chain comes first: it may have moved the money already, and the books may be older than that.
-	proof, err := chain.Resolve(ctx, auth)
+	proof, err := chain.ResolveSince(ctx, auth, row.CreatedAt.Add(-validFor))
 	if !errors.Is(err, evm.ErrOpen) {
 		return proof, err
 	}
@@ -207,6 +210,13 @@ func (c *Custody) begin(ctx context.Context, chain *evm.Chain, row queries.Sendi
 	}
 	if behind {
 		return ErrReadOnly
+	}
+	owner, err := c.ownerOf(row.ID)
+	if err != nil {
+		return err
+	}
+	if why, err := owner.Stands(ctx, row.ID); err != nil || why != "" {
+		return cmp.Or(err, error(&refused{why}))
 	}
 	err = chain.CanSend(ctx, common.HexToAddress(row.PayFrom), common.HexToAddress(row.PayTo), row.Amount)
 	var invalid *x402.Invalid
@@ -334,7 +344,7 @@ func (c *Custody) complete(ctx context.Context, row queries.Sending, proof evm.P
 	now := c.now()
 	err := pgx.BeginFunc(ctx, c.pool, func(tx pgx.Tx) error {
 		done, err := queries.New().SendingComplete(ctx, tx, queries.SendingCompleteParams{
-			ID: row.ID, Transaction: proof.Transaction.Hex(), BlockNumber: int64(proof.Block), BlockHash: proof.BlockHash.Hex(), Now: now,
+			ID: row.ID, Transaction: proof.Transaction.Hex(), BlockNumber: int64(proof.Block), BlockHash: proof.BlockHash.Hex(), ValidBefore: *row.ValidBefore, Now: now,
 		})
 		if err != nil {
 			return err

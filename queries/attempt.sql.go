@@ -28,7 +28,7 @@ const attemptClaim = `-- name: AttemptClaim :one
 WITH paying AS (UPDATE reservations SET unpaid_from = '' WHERE reservations.attempt_id = $2 AND unpaid_from <> '')
 UPDATE attempts SET status = 'settling', refusal = '', updated_at = $1::timestamptz
 WHERE attempts.id = $2 AND attempts.status = 'open' AND expires_at > $1::timestamptz
-RETURNING attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, attempts.collected, attempts.refunded
+RETURNING attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, attempts.collected, attempts.refunded, attempts.revoked_at
 `
 
 type AttemptClaimParams struct {
@@ -75,6 +75,7 @@ func (q *Queries) AttemptClaim(ctx context.Context, db DBTX, arg AttemptClaimPar
 		&i.HoldsStock,
 		&i.Collected,
 		&i.Refunded,
+		&i.RevokedAt,
 	)
 	return i, err
 }
@@ -82,7 +83,7 @@ func (q *Queries) AttemptClaim(ctx context.Context, db DBTX, arg AttemptClaimPar
 const attemptExpire = `-- name: AttemptExpire :one
 UPDATE attempts SET status = 'expired', updated_at = $1::timestamptz
 WHERE id = $2 AND status = 'open' AND expires_at <= $1::timestamptz
-RETURNING id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, amount_received, title, cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, refusals, refusal, simulated, success_url, cancel_url, reference, metadata, once, expires_at, created_at, updated_at, settled_at, holds_stock, collected, refunded
+RETURNING id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, amount_received, title, cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, refusals, refusal, simulated, success_url, cancel_url, reference, metadata, once, expires_at, created_at, updated_at, settled_at, holds_stock, collected, refunded, revoked_at
 `
 
 type AttemptExpireParams struct {
@@ -128,12 +129,13 @@ func (q *Queries) AttemptExpire(ctx context.Context, db DBTX, arg AttemptExpireP
 		&i.HoldsStock,
 		&i.Collected,
 		&i.Refunded,
+		&i.RevokedAt,
 	)
 	return i, err
 }
 
 const attemptForUpdate = `-- name: AttemptForUpdate :one
-SELECT id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, amount_received, title, cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, refusals, refusal, simulated, success_url, cancel_url, reference, metadata, once, expires_at, created_at, updated_at, settled_at, holds_stock, collected, refunded FROM attempts WHERE id = $1 FOR UPDATE
+SELECT id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, amount_received, title, cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, refusals, refusal, simulated, success_url, cancel_url, reference, metadata, once, expires_at, created_at, updated_at, settled_at, holds_stock, collected, refunded, revoked_at FROM attempts WHERE id = $1 FOR UPDATE
 `
 
 func (q *Queries) AttemptForUpdate(ctx context.Context, db DBTX, argID id.Attempt) (Attempt, error) {
@@ -174,6 +176,7 @@ func (q *Queries) AttemptForUpdate(ctx context.Context, db DBTX, argID id.Attemp
 		&i.HoldsStock,
 		&i.Collected,
 		&i.Refunded,
+		&i.RevokedAt,
 	)
 	return i, err
 }
@@ -279,7 +282,7 @@ func (q *Queries) AttemptLinesInsert(ctx context.Context, db DBTX, arg AttemptLi
 }
 
 const attemptListOfEndpoint = `-- name: AttemptListOfEndpoint :many
-SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, attempts.collected, attempts.refunded, coalesce(claims.payer, '')::text AS payer
+SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, attempts.collected, attempts.refunded, attempts.revoked_at, coalesce(claims.payer, '')::text AS payer
 FROM calls JOIN attempts ON attempts.id = calls.attempt_id LEFT JOIN claims ON claims.attempt_id = attempts.id AND claims.released_at IS NULL
 WHERE calls.endpoint_id = $1 AND attempts.merchant_id = $2 ORDER BY calls.attempt_id DESC LIMIT $3
 `
@@ -340,6 +343,7 @@ func (q *Queries) AttemptListOfEndpoint(ctx context.Context, db DBTX, arg Attemp
 			&i.Attempt.HoldsStock,
 			&i.Attempt.Collected,
 			&i.Attempt.Refunded,
+			&i.Attempt.RevokedAt,
 			&i.Payer,
 		); err != nil {
 			return nil, err
@@ -353,7 +357,7 @@ func (q *Queries) AttemptListOfEndpoint(ctx context.Context, db DBTX, arg Attemp
 }
 
 const attemptListOfLink = `-- name: AttemptListOfLink :many
-SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, attempts.collected, attempts.refunded, coalesce(claims.payer, '')::text AS payer
+SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, attempts.collected, attempts.refunded, attempts.revoked_at, coalesce(claims.payer, '')::text AS payer
 FROM attempts LEFT JOIN claims ON claims.attempt_id = attempts.id AND claims.released_at IS NULL
 WHERE attempts.merchant_id = $1 AND attempts.link_id = $2 ORDER BY attempts.id DESC LIMIT $3
 `
@@ -413,6 +417,7 @@ func (q *Queries) AttemptListOfLink(ctx context.Context, db DBTX, arg AttemptLis
 			&i.Attempt.HoldsStock,
 			&i.Attempt.Collected,
 			&i.Attempt.Refunded,
+			&i.Attempt.RevokedAt,
 			&i.Payer,
 		); err != nil {
 			return nil, err
@@ -426,7 +431,7 @@ func (q *Queries) AttemptListOfLink(ctx context.Context, db DBTX, arg AttemptLis
 }
 
 const attemptListPaidOfLink = `-- name: AttemptListPaidOfLink :many
-SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, attempts.collected, attempts.refunded, coalesce(settlements.payer, '')::text AS payer
+SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, attempts.collected, attempts.refunded, attempts.revoked_at, coalesce(settlements.payer, '')::text AS payer
 FROM attempts LEFT JOIN settlements ON settlements.attempt_id = attempts.id
 WHERE attempts.merchant_id = $1 AND attempts.link_id = $2 AND attempts.status IN ('settled', 'settled_late')
 ORDER BY attempts.id DESC LIMIT $3
@@ -487,6 +492,7 @@ func (q *Queries) AttemptListPaidOfLink(ctx context.Context, db DBTX, arg Attemp
 			&i.Attempt.HoldsStock,
 			&i.Attempt.Collected,
 			&i.Attempt.Refunded,
+			&i.Attempt.RevokedAt,
 			&i.Payer,
 		); err != nil {
 			return nil, err
@@ -500,7 +506,7 @@ func (q *Queries) AttemptListPaidOfLink(ctx context.Context, db DBTX, arg Attemp
 }
 
 const attemptListUnderWay = `-- name: AttemptListUnderWay :many
-SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, attempts.collected, attempts.refunded, coalesce(claims.payer, '')::text AS payer
+SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, attempts.collected, attempts.refunded, attempts.revoked_at, coalesce(claims.payer, '')::text AS payer
 FROM attempts LEFT JOIN claims ON claims.attempt_id = attempts.id AND claims.released_at IS NULL
 WHERE attempts.merchant_id = $1 AND attempts.livemode = $2 AND attempts.status IN ('settling', 'unknown')
 ORDER BY attempts.id DESC LIMIT $3
@@ -561,6 +567,7 @@ func (q *Queries) AttemptListUnderWay(ctx context.Context, db DBTX, arg AttemptL
 			&i.Attempt.HoldsStock,
 			&i.Attempt.Collected,
 			&i.Attempt.Refunded,
+			&i.Attempt.RevokedAt,
 			&i.Payer,
 		); err != nil {
 			return nil, err
@@ -576,7 +583,7 @@ func (q *Queries) AttemptListUnderWay(ctx context.Context, db DBTX, arg AttemptL
 const attemptMove = `-- name: AttemptMove :one
 UPDATE attempts SET status = $1, updated_at = $2::timestamptz
 WHERE id = $3 AND status = ANY ($4::text[])
-RETURNING id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, amount_received, title, cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, refusals, refusal, simulated, success_url, cancel_url, reference, metadata, once, expires_at, created_at, updated_at, settled_at, holds_stock, collected, refunded
+RETURNING id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, amount_received, title, cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, refusals, refusal, simulated, success_url, cancel_url, reference, metadata, once, expires_at, created_at, updated_at, settled_at, holds_stock, collected, refunded, revoked_at
 `
 
 type AttemptMoveParams struct {
@@ -630,6 +637,7 @@ func (q *Queries) AttemptMove(ctx context.Context, db DBTX, arg AttemptMoveParam
 		&i.HoldsStock,
 		&i.Collected,
 		&i.Refunded,
+		&i.RevokedAt,
 	)
 	return i, err
 }
@@ -654,7 +662,7 @@ WITH waiting AS (
     WHERE a.id = $3 AND a.status = 'settling' AND reservations.attempt_id = a.id AND reservations.status = 'held')
 UPDATE attempts SET status = 'open', refusals = refusals + 1, refusal = $1, updated_at = $2::timestamptz
 WHERE attempts.id = $3 AND attempts.status = 'settling'
-RETURNING attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, attempts.collected, attempts.refunded
+RETURNING attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, attempts.collected, attempts.refunded, attempts.revoked_at
 `
 
 type AttemptReopenParams struct {
@@ -701,6 +709,7 @@ func (q *Queries) AttemptReopen(ctx context.Context, db DBTX, arg AttemptReopenP
 		&i.HoldsStock,
 		&i.Collected,
 		&i.Refunded,
+		&i.RevokedAt,
 	)
 	return i, err
 }
@@ -734,7 +743,7 @@ func (q *Queries) AttemptUnpaidOfLink(ctx context.Context, db DBTX, linkID *id.L
 }
 
 const attemptsByID = `-- name: AttemptsByID :many
-SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, attempts.collected, attempts.refunded, merchants.id, merchants.slug, merchants.name, merchants.domain, merchants.created_at, merchants.went_live_at, merchants.payout_limit, merchants.confirm_limit, merchants.zone, merchants.next_zone, CASE WHEN links.deleted_at IS NULL THEN coalesce(links.token, '') ELSE '' END::text AS link_token,
+SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, attempts.collected, attempts.refunded, attempts.revoked_at, merchants.id, merchants.slug, merchants.name, merchants.domain, merchants.created_at, merchants.went_live_at, merchants.payout_limit, merchants.confirm_limit, merchants.zone, merchants.next_zone, CASE WHEN links.deleted_at IS NULL THEN coalesce(links.token, '') ELSE '' END::text AS link_token,
     coalesce(links.message, '')::text AS message, coalesce(links.leads_to, '')::text AS leads_to
 FROM attempts
 JOIN merchants ON merchants.id = attempts.merchant_id
@@ -795,6 +804,7 @@ func (q *Queries) AttemptsByID(ctx context.Context, db DBTX, ids []string) ([]At
 			&i.Attempt.HoldsStock,
 			&i.Attempt.Collected,
 			&i.Attempt.Refunded,
+			&i.Attempt.RevokedAt,
 			&i.Merchant.ID,
 			&i.Merchant.Slug,
 			&i.Merchant.Name,
@@ -901,7 +911,7 @@ UPDATE attempts SET
     amount_received = came.amount, simulated = came.simulated, settled_at = $1::timestamptz, updated_at = $1::timestamptz
 FROM (SELECT unnest($2::text[]) AS id, unnest($3::bigint[]) AS amount, unnest($4::bool[]) AS simulated) came
 WHERE attempts.id = came.id AND status IN ('open', 'settling', 'unknown', 'expired', 'cancelled')
-RETURNING attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, attempts.collected, attempts.refunded
+RETURNING attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, attempts.collected, attempts.refunded, attempts.revoked_at
 `
 
 type AttemptsSettleParams struct {
@@ -960,6 +970,7 @@ func (q *Queries) AttemptsSettle(ctx context.Context, db DBTX, arg AttemptsSettl
 			&i.HoldsStock,
 			&i.Collected,
 			&i.Refunded,
+			&i.RevokedAt,
 		); err != nil {
 			return nil, err
 		}

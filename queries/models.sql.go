@@ -62,6 +62,7 @@ type Attempt struct {
 	HoldsStock     bool
 	Collected      bool
 	Refunded       money.USDC
+	RevokedAt      *time.Time
 }
 
 type AttemptBuyer struct {

@@ -39,7 +39,7 @@ WHERE sendings.id = was.id AND sendings.lease = @lease::bytea AND (sendings.stat
 RETURNING sqlc.embed(sendings), was.status AS was;
 
 -- name: SendingComplete :one
-UPDATE sendings SET status = 'completed', transaction = @transaction, block_number = @block_number::bigint, block_hash = @block_hash::text,
+UPDATE sendings SET status = 'completed', valid_before = coalesce(valid_before, @valid_before::bigint), transaction = @transaction, block_number = @block_number::bigint, block_hash = @block_hash::text,
     completed_at = @now::timestamptz, updated_at = @now::timestamptz, last_error = '', lease = NULL, lease_until = NULL
 WHERE id = @id AND status IN ('queued', 'processing', 'sent')
 RETURNING *;

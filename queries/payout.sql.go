@@ -1011,13 +1011,14 @@ func (q *Queries) SendingByID(ctx context.Context, db DBTX, argID string) (Sendi
 }
 
 const sendingComplete = `-- name: SendingComplete :one
-UPDATE sendings SET status = 'completed', transaction = $1, block_number = $2::bigint, block_hash = $3::text,
-    completed_at = $4::timestamptz, updated_at = $4::timestamptz, last_error = '', lease = NULL, lease_until = NULL
-WHERE id = $5 AND status IN ('queued', 'processing', 'sent')
+UPDATE sendings SET status = 'completed', valid_before = coalesce(valid_before, $1::bigint), transaction = $2, block_number = $3::bigint, block_hash = $4::text,
+    completed_at = $5::timestamptz, updated_at = $5::timestamptz, last_error = '', lease = NULL, lease_until = NULL
+WHERE id = $6 AND status IN ('queued', 'processing', 'sent')
 RETURNING id, merchant_id, network, asset, pay_from, pay_to, amount, nonce, status, valid_before, transaction, block_number, block_hash, final, lost_at, lease, lease_until, last_error, created_at, updated_at, completed_at
 `
 
 type SendingCompleteParams struct {
+	ValidBefore int64
 	Transaction string
 	BlockNumber int64
 	BlockHash   string
@@ -1027,6 +1028,7 @@ type SendingCompleteParams struct {
 
 func (q *Queries) SendingComplete(ctx context.Context, db DBTX, arg SendingCompleteParams) (Sending, error) {
 	row := db.QueryRow(ctx, sendingComplete,
+		arg.ValidBefore,
 		arg.Transaction,
 		arg.BlockNumber,
 		arg.BlockHash,

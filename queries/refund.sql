@@ -104,6 +104,26 @@ WHERE id = @id AND status IN ('requested', 'processing', 'sent') RETURNING *;
 UPDATE refunds SET status = 'failed', last_error = @last_error, ended_at = @now::timestamptz, updated_at = @now::timestamptz
 WHERE id = @id AND status IN ('requested', 'processing', 'sent') RETURNING *;
 
+-- name: RefundUnchanged :one
+-- Whether nobody has named a transaction since it was read; it stays so until the transaction ends.
+SELECT (status = @was AND transaction = @transaction)::bool FROM refunds WHERE id = @id FOR NO KEY UPDATE;
+
+-- name: RefundRevive :one
+-- It had ended, and a wallet has sent it all the same.
+UPDATE refunds SET status = 'sent', transaction = @transaction, sent_at = @now::timestamptz, ended_at = NULL, updated_at = @now::timestamptz, last_error = ''
+WHERE id = @id AND status = 'failed' AND NOT collected RETURNING *;
+
+-- name: RefundStands :one
+-- Whether the money is there that a refund gives back: not taken back by the chain, and in a block of it.
+SELECT (coalesce(s.status = 'reversed', false) OR coalesce(e.resolution = 'reversed', false))::bool AS gone, (s.lost_at IS NOT NULL)::bool AS lost
+FROM refunds r LEFT JOIN settlements s ON s.id = r.settlement_id LEFT JOIN exceptions e ON e.id = r.exception_id
+WHERE r.id = @id;
+
+-- name: RefundReturned :one
+-- What went back of a purchase's price for good, without what was paid too much.
+SELECT coalesce(sum(l.amount), 0)::bigint FROM refund_lines l JOIN refunds r ON r.id = l.refund_id
+WHERE r.attempt_id = @attempt_id AND r.status = 'completed';
+
 -- name: RefundsUnsealed :many
 -- What shops' own wallets sent, in blocks that are not final yet.
 SELECT * FROM refunds WHERE network = @network AND status = 'completed' AND NOT collected AND final_at IS NULL ORDER BY block_number, id LIMIT @most;
@@ -137,6 +157,11 @@ WHERE id = @id AND status = 'completed' AND block_hash IS NOT DISTINCT FROM sqlc
 -- name: RefundExceptionReopen :exec
 UPDATE exceptions SET resolved_at = NULL, resolution = '', resolved_by = '', reason = '' WHERE id = @id AND resolution = 'refunded';
 
+-- name: RefundingSales :many
+-- Of which of some sales something goes back that is not back yet.
+SELECT DISTINCT l.sale_id FROM refund_lines l JOIN refunds r ON r.id = l.refund_id
+WHERE l.sale_id = ANY (@sales::text[]) AND r.status NOT IN ('completed', 'failed');
+
 -- name: RefundsWaitingOf :many
 -- What a shop's own wallet has to send for a purchase, and what it says that it sent.
 SELECT * FROM refunds WHERE attempt_id = @attempt_id AND NOT collected AND status IN ('requested', 'sent') ORDER BY id;
@@ -167,8 +192,9 @@ WHERE item_stock.item_id = back.item_id AND item_stock.livemode = @livemode AND 
 -- name: RevokeLines :exec
 UPDATE attempt_lines SET revoked_at = @now::timestamptz WHERE attempt_id = @attempt_id AND line = ANY (@lines::smallint[]) AND revoked_at IS NULL;
 
--- name: RevokeBuyer :exec
-UPDATE attempts SET buyer_token_hash = NULL WHERE id = @id;
+-- name: RevokeBuyer :execrows
+-- Once: what is taken back cannot be taken back again.
+UPDATE attempts SET buyer_token_hash = NULL, revoked_at = @now::timestamptz WHERE id = @id AND revoked_at IS NULL;
 
 -- name: RevokePasses :exec
 -- A pass that was paid for once is over; of one that was paid for more often, what this purchase added.

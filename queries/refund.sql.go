@@ -54,7 +54,7 @@ func (q *Queries) AuditRefunds(ctx context.Context, db DBTX) ([]string, error) {
 }
 
 const refundAttempt = `-- name: RefundAttempt :one
-SELECT id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, amount_received, title, cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, refusals, refusal, simulated, success_url, cancel_url, reference, metadata, once, expires_at, created_at, updated_at, settled_at, holds_stock, collected, refunded FROM attempts WHERE id = $1 AND merchant_id = $2 AND livemode = $3 FOR NO KEY UPDATE
+SELECT id, merchant_id, link_id, channel, livemode, status, network, asset, pay_to, amount, amount_received, title, cart_salt, cart_hash, nonce, buyer_token_hash, from_address, holds_payment, direct, refusals, refusal, simulated, success_url, cancel_url, reference, metadata, once, expires_at, created_at, updated_at, settled_at, holds_stock, collected, refunded, revoked_at FROM attempts WHERE id = $1 AND merchant_id = $2 AND livemode = $3 FOR NO KEY UPDATE
 `
 
 type RefundAttemptParams struct {
@@ -102,6 +102,7 @@ func (q *Queries) RefundAttempt(ctx context.Context, db DBTX, arg RefundAttemptP
 		&i.HoldsStock,
 		&i.Collected,
 		&i.Refunded,
+		&i.RevokedAt,
 	)
 	return i, err
 }
@@ -1014,6 +1015,76 @@ func (q *Queries) RefundRestock(ctx context.Context, db DBTX, arg RefundRestockP
 	return err
 }
 
+const refundReturned = `-- name: RefundReturned :one
+SELECT coalesce(sum(l.amount), 0)::bigint FROM refund_lines l JOIN refunds r ON r.id = l.refund_id
+WHERE r.attempt_id = $1 AND r.status = 'completed'
+`
+
+// What went back of a purchase's price for good, without what was paid too much.
+func (q *Queries) RefundReturned(ctx context.Context, db DBTX, attemptID id.Attempt) (int64, error) {
+	row := db.QueryRow(ctx, refundReturned, attemptID)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
+const refundRevive = `-- name: RefundRevive :one
+UPDATE refunds SET status = 'sent', transaction = $1, sent_at = $2::timestamptz, ended_at = NULL, updated_at = $2::timestamptz, last_error = ''
+WHERE id = $3 AND status = 'failed' AND NOT collected RETURNING id, merchant_id, livemode, attempt_id, settlement_id, exception_id, title, status, collected, booked, network, asset, pay_from, pay_to, amount, fee, reason, restock, revoke, free_code, since_block, transaction, block_number, block_hash, log_index, block_time, lost_at, final_at, taken_back, last_error, person_id, actor, once, created_at, updated_at, sent_at, ended_at
+`
+
+type RefundReviveParams struct {
+	Transaction string
+	Now         time.Time
+	ID          id.Refund
+}
+
+// It had ended, and a wallet has sent it all the same.
+func (q *Queries) RefundRevive(ctx context.Context, db DBTX, arg RefundReviveParams) (Refund, error) {
+	row := db.QueryRow(ctx, refundRevive, arg.Transaction, arg.Now, arg.ID)
+	var i Refund
+	err := row.Scan(
+		&i.ID,
+		&i.MerchantID,
+		&i.Livemode,
+		&i.AttemptID,
+		&i.SettlementID,
+		&i.ExceptionID,
+		&i.Title,
+		&i.Status,
+		&i.Collected,
+		&i.Booked,
+		&i.Network,
+		&i.Asset,
+		&i.PayFrom,
+		&i.PayTo,
+		&i.Amount,
+		&i.Fee,
+		&i.Reason,
+		&i.Restock,
+		&i.Revoke,
+		&i.FreeCode,
+		&i.SinceBlock,
+		&i.Transaction,
+		&i.BlockNumber,
+		&i.BlockHash,
+		&i.LogIndex,
+		&i.BlockTime,
+		&i.LostAt,
+		&i.FinalAt,
+		&i.TakenBack,
+		&i.LastError,
+		&i.PersonID,
+		&i.Actor,
+		&i.Once,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+		&i.SentAt,
+		&i.EndedAt,
+	)
+	return i, err
+}
+
 const refundSent = `-- name: RefundSent :one
 UPDATE refunds SET status = 'sent', transaction = $1, sent_at = CASE WHEN transaction = $1 THEN sent_at ELSE $2::timestamptz END,
     updated_at = $2::timestamptz, last_error = CASE WHEN last_error = $3::text THEN last_error ELSE '' END
@@ -1186,6 +1257,25 @@ func (q *Queries) RefundSettlement(ctx context.Context, db DBTX, attemptID strin
 	return i, err
 }
 
+const refundStands = `-- name: RefundStands :one
+SELECT (coalesce(s.status = 'reversed', false) OR coalesce(e.resolution = 'reversed', false))::bool AS gone, (s.lost_at IS NOT NULL)::bool AS lost
+FROM refunds r LEFT JOIN settlements s ON s.id = r.settlement_id LEFT JOIN exceptions e ON e.id = r.exception_id
+WHERE r.id = $1
+`
+
+type RefundStandsRow struct {
+	Gone bool
+	Lost bool
+}
+
+// Whether the money is there that a refund gives back: not taken back by the chain, and in a block of it.
+func (q *Queries) RefundStands(ctx context.Context, db DBTX, argID id.Refund) (RefundStandsRow, error) {
+	row := db.QueryRow(ctx, refundStands, argID)
+	var i RefundStandsRow
+	err := row.Scan(&i.Gone, &i.Lost)
+	return i, err
+}
+
 const refundTakeAttempt = `-- name: RefundTakeAttempt :one
 UPDATE attempts SET refunded = refunded + $1::bigint, updated_at = $2::timestamptz
 WHERE id = $3 AND status IN ('settled', 'settled_late') AND NOT simulated AND refunded + $1::bigint <= amount_received
@@ -1288,6 +1378,50 @@ func (q *Queries) RefundTakeSales(ctx context.Context, db DBTX, arg RefundTakeSa
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const refundUnchanged = `-- name: RefundUnchanged :one
+SELECT (status = $1 AND transaction = $2)::bool FROM refunds WHERE id = $3 FOR NO KEY UPDATE
+`
+
+type RefundUnchangedParams struct {
+	Was         string
+	Transaction string
+	ID          id.Refund
+}
+
+// Whether nobody has named a transaction since it was read; it stays so until the transaction ends.
+func (q *Queries) RefundUnchanged(ctx context.Context, db DBTX, arg RefundUnchangedParams) (bool, error) {
+	row := db.QueryRow(ctx, refundUnchanged, arg.Was, arg.Transaction, arg.ID)
+	var column_1 bool
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
+const refundingSales = `-- name: RefundingSales :many
+SELECT DISTINCT l.sale_id FROM refund_lines l JOIN refunds r ON r.id = l.refund_id
+WHERE l.sale_id = ANY ($1::text[]) AND r.status NOT IN ('completed', 'failed')
+`
+
+// Of which of some sales something goes back that is not back yet.
+func (q *Queries) RefundingSales(ctx context.Context, db DBTX, sales []string) ([]id.Sale, error) {
+	rows, err := db.Query(ctx, refundingSales, sales)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []id.Sale{}
+	for rows.Next() {
+		var sale_id id.Sale
+		if err := rows.Scan(&sale_id); err != nil {
+			return nil, err
+		}
+		items = append(items, sale_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const refundsFinal = `-- name: RefundsFinal :exec
@@ -1563,13 +1697,22 @@ func (q *Queries) RefundsWaitingOfException(ctx context.Context, db DBTX, except
 	return items, nil
 }
 
-const revokeBuyer = `-- name: RevokeBuyer :exec
-UPDATE attempts SET buyer_token_hash = NULL WHERE id = $1
+const revokeBuyer = `-- name: RevokeBuyer :execrows
+UPDATE attempts SET buyer_token_hash = NULL, revoked_at = $1::timestamptz WHERE id = $2 AND revoked_at IS NULL
 `
 
-func (q *Queries) RevokeBuyer(ctx context.Context, db DBTX, argID id.Attempt) error {
-	_, err := db.Exec(ctx, revokeBuyer, argID)
-	return err
+type RevokeBuyerParams struct {
+	Now time.Time
+	ID  id.Attempt
+}
+
+// Once: what is taken back cannot be taken back again.
+func (q *Queries) RevokeBuyer(ctx context.Context, db DBTX, arg RevokeBuyerParams) (int64, error) {
+	result, err := db.Exec(ctx, revokeBuyer, arg.Now, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const revokeLines = `-- name: RevokeLines :exec

@@ -49,7 +49,7 @@ UPDATE till_charges SET cancelled_at = @now::timestamptz WHERE attempt_id = @att
 UPDATE till_charges SET decision = @decision, decided_at = @now::timestamptz
 FROM attempts
 WHERE till_charges.attempt_id = @attempt_id AND till_charges.device_id = @device_id AND decision = ''
-    AND attempts.id = till_charges.attempt_id AND attempts.status = 'settled_late';
+    AND attempts.id = till_charges.attempt_id AND attempts.status = 'settled_late' AND attempts.refunded = 0;
 
 -- name: TillChargeList :many
 -- What a tablet charged, the newest first; what gave way to a tip is told by what followed it.
@@ -68,7 +68,7 @@ ORDER BY till_charges.attempt_id LIMIT @most;
 -- Money that came after its sale had ended, about which nobody has decided.
 SELECT sqlc.embed(attempts), sqlc.embed(till_charges)
 FROM till_charges JOIN attempts ON attempts.id = till_charges.attempt_id
-WHERE till_charges.device_id = @device_id AND till_charges.attempt_id > @since AND decision = '' AND attempts.status = 'settled_late'
+WHERE till_charges.device_id = @device_id AND till_charges.attempt_id > @since AND decision = '' AND attempts.status = 'settled_late' AND attempts.refunded = 0
 ORDER BY till_charges.attempt_id LIMIT @most;
 
 -- name: TillChargeTotal :one

@@ -87,7 +87,7 @@ const tillChargeDecide = `-- name: TillChargeDecide :execrows
 UPDATE till_charges SET decision = $1, decided_at = $2::timestamptz
 FROM attempts
 WHERE till_charges.attempt_id = $3 AND till_charges.device_id = $4 AND decision = ''
-    AND attempts.id = till_charges.attempt_id AND attempts.status = 'settled_late'
+    AND attempts.id = till_charges.attempt_id AND attempts.status = 'settled_late' AND attempts.refunded = 0
 `
 
 type TillChargeDecideParams struct {
@@ -125,9 +125,9 @@ func (q *Queries) TillChargeGiveWay(ctx context.Context, db DBTX, arg TillCharge
 }
 
 const tillChargeLate = `-- name: TillChargeLate :many
-SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, attempts.collected, attempts.refunded, till_charges.attempt_id, till_charges.device_id, till_charges.person_id, till_charges.cashier, till_charges.first_id, till_charges.next_id, till_charges.opened_at, till_charges.cancelled_at, till_charges.decision, till_charges.decided_at
+SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, attempts.collected, attempts.refunded, attempts.revoked_at, till_charges.attempt_id, till_charges.device_id, till_charges.person_id, till_charges.cashier, till_charges.first_id, till_charges.next_id, till_charges.opened_at, till_charges.cancelled_at, till_charges.decision, till_charges.decided_at
 FROM till_charges JOIN attempts ON attempts.id = till_charges.attempt_id
-WHERE till_charges.device_id = $1 AND till_charges.attempt_id > $2 AND decision = '' AND attempts.status = 'settled_late'
+WHERE till_charges.device_id = $1 AND till_charges.attempt_id > $2 AND decision = '' AND attempts.status = 'settled_late' AND attempts.refunded = 0
 ORDER BY till_charges.attempt_id LIMIT $3
 `
 
@@ -187,6 +187,7 @@ func (q *Queries) TillChargeLate(ctx context.Context, db DBTX, arg TillChargeLat
 			&i.Attempt.HoldsStock,
 			&i.Attempt.Collected,
 			&i.Attempt.Refunded,
+			&i.Attempt.RevokedAt,
 			&i.TillCharge.AttemptID,
 			&i.TillCharge.DeviceID,
 			&i.TillCharge.PersonID,
@@ -209,7 +210,7 @@ func (q *Queries) TillChargeLate(ctx context.Context, db DBTX, arg TillChargeLat
 }
 
 const tillChargeList = `-- name: TillChargeList :many
-SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, attempts.collected, attempts.refunded, till_charges.attempt_id, till_charges.device_id, till_charges.person_id, till_charges.cashier, till_charges.first_id, till_charges.next_id, till_charges.opened_at, till_charges.cancelled_at, till_charges.decision, till_charges.decided_at
+SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, attempts.collected, attempts.refunded, attempts.revoked_at, till_charges.attempt_id, till_charges.device_id, till_charges.person_id, till_charges.cashier, till_charges.first_id, till_charges.next_id, till_charges.opened_at, till_charges.cancelled_at, till_charges.decision, till_charges.decided_at
 FROM till_charges JOIN attempts ON attempts.id = till_charges.attempt_id
 WHERE till_charges.device_id = $1 AND till_charges.attempt_id < $2 AND next_id = ''
 ORDER BY till_charges.attempt_id DESC LIMIT $3
@@ -271,6 +272,7 @@ func (q *Queries) TillChargeList(ctx context.Context, db DBTX, arg TillChargeLis
 			&i.Attempt.HoldsStock,
 			&i.Attempt.Collected,
 			&i.Attempt.Refunded,
+			&i.Attempt.RevokedAt,
 			&i.TillCharge.AttemptID,
 			&i.TillCharge.DeviceID,
 			&i.TillCharge.PersonID,
@@ -293,7 +295,7 @@ func (q *Queries) TillChargeList(ctx context.Context, db DBTX, arg TillChargeLis
 }
 
 const tillChargeListAfter = `-- name: TillChargeListAfter :many
-SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, attempts.collected, attempts.refunded, till_charges.attempt_id, till_charges.device_id, till_charges.person_id, till_charges.cashier, till_charges.first_id, till_charges.next_id, till_charges.opened_at, till_charges.cancelled_at, till_charges.decision, till_charges.decided_at
+SELECT attempts.id, attempts.merchant_id, attempts.link_id, attempts.channel, attempts.livemode, attempts.status, attempts.network, attempts.asset, attempts.pay_to, attempts.amount, attempts.amount_received, attempts.title, attempts.cart_salt, attempts.cart_hash, attempts.nonce, attempts.buyer_token_hash, attempts.from_address, attempts.holds_payment, attempts.direct, attempts.refusals, attempts.refusal, attempts.simulated, attempts.success_url, attempts.cancel_url, attempts.reference, attempts.metadata, attempts.once, attempts.expires_at, attempts.created_at, attempts.updated_at, attempts.settled_at, attempts.holds_stock, attempts.collected, attempts.refunded, attempts.revoked_at, till_charges.attempt_id, till_charges.device_id, till_charges.person_id, till_charges.cashier, till_charges.first_id, till_charges.next_id, till_charges.opened_at, till_charges.cancelled_at, till_charges.decision, till_charges.decided_at
 FROM till_charges JOIN attempts ON attempts.id = till_charges.attempt_id
 WHERE till_charges.device_id = $1 AND till_charges.attempt_id > $2 AND next_id = ''
 ORDER BY till_charges.attempt_id LIMIT $3
@@ -354,6 +356,7 @@ func (q *Queries) TillChargeListAfter(ctx context.Context, db DBTX, arg TillChar
 			&i.Attempt.HoldsStock,
 			&i.Attempt.Collected,
 			&i.Attempt.Refunded,
+			&i.Attempt.RevokedAt,
 			&i.TillCharge.AttemptID,
 			&i.TillCharge.DeviceID,
 			&i.TillCharge.PersonID,

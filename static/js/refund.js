@@ -44,8 +44,10 @@
     set(hash) { try { sessionStorage.setItem(key(), hash); } catch { /* not remembered */ } },
   };
 
+  // The page may have changed since: also where the refund was called off, there is a place for it.
   function report(hash) {
-    const form = find('#refund-sending form[action$="/transaction"]');
+    const form = find('form[action$="/transaction"]');
+    if (!form) return location.reload();
     find("[name=transaction]", form).value = hash;
     form.requestSubmit();
   }
@@ -75,7 +77,7 @@
   // It is offered as the page's own text: what nobody has typed does not keep the page from changing.
   function offer() {
     const sent = memory.get();
-    const field = find("#refund-sending [name=transaction]");
+    const field = find("[name=transaction]");
     if (!sent || !field || field.value) return;
     field.defaultValue = sent;
     field.closest("details").open = true;
