@@ -118,8 +118,8 @@ func (w *accessWorld) make(kind string, p somebody) string {
 		return string(exception)
 	case "refund":
 		refund, attempt := id.New[id.Refund](time.Now()), w.make("attempt", p)
-		w.exec(`INSERT INTO refunds (id, merchant_id, livemode, attempt_id, title, status, collected, booked, network, asset, pay_from, pay_to, amount, actor, created_at, updated_at, ended_at)
-			VALUES ($1, $2, false, $3, 'Tea', 'failed', false, false, $4, $5, $5, $5, 1, 'Ada', now(), now(), now())`, refund, w.shop, attempt, sepolia, payTo)
+		w.exec(`INSERT INTO refunds (id, merchant_id, livemode, attempt_id, title, status, collected, booked, network, asset, pay_from, pay_to, amount, transaction, actor, created_at, updated_at, ended_at)
+			VALUES ($1, $2, false, $3, 'Tea', 'completed', false, false, $4, $5, $5, $5, 1, '0x01', 'Ada', now(), now(), now())`, refund, w.shop, attempt, sepolia, payTo)
 		return string(refund)
 	case "item", "list of keys", "picture", "file", "sale", "line":
 		return w.makeOfShelf(kind)
