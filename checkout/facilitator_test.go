@@ -124,7 +124,7 @@ func (c *carrier) send(p x402.Payment) (string, error) {
 // carried is a shop whose payments are moved by these.
 func carried(t *testing.T, ways ...x402.Facilitator) *testShop {
 	t.Helper()
-	s := newShopWith(t, plan{quiet: true, wait: 8 * time.Second})
+	s := newShopWith(t, plan{quiet: true, wait: 20 * time.Second})
 	s.worker.stop(t)
 	s.worker = s.start(t, role{settles: true, works: true, sweep: time.Second, facilitators: ways})
 	return s
