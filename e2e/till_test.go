@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/playwright-community/playwright-go"
 	"github.com/stretchr/testify/require"
@@ -57,8 +58,12 @@ func (v *visitor) tile(item string) playwright.Locator {
 // reads is what a phone's camera reads on the screen.
 func (v *visitor) reads(code playwright.Locator) string {
 	v.t.Helper()
-	picture, err := code.Screenshot()
-	require.NoError(v.t, err)
+	var picture []byte
+	require.Eventually(v.t, func() bool { // a live page may be replacing it
+		taken, err := code.Screenshot()
+		picture = taken
+		return err == nil
+	}, 10*time.Second, 100*time.Millisecond, "it stays in no place")
 	dir := scriptFolder(v.t, "receiver", "testdata/readqr.mjs")
 	require.NoError(v.t, os.WriteFile(filepath.Join(dir, "code.png"), picture, 0o600))
 	node := exec.CommandContext(v.t.Context(), "node", "readqr.mjs", "code.png")
