@@ -90,11 +90,10 @@ func (c counter) report(t *testing.T, n ledgerNode) shop.AddressReport {
 
 func TestAnAddressIsReportedOn(t *testing.T) {
 	t.Parallel()
-	c := empty(t)
-	now := c.now()
+	c := empty(t) // each part asks for the time itself: parallel tests wait for each other
 	t.Run("a wallet", func(t *testing.T) {
 		t.Parallel()
-		r := c.report(t, ledgerNode{code: "0x", time: now})
+		r := c.report(t, ledgerNode{code: "0x", time: c.now()})
 		require.Equal(t, shop.Wallet, r.Kind)
 		require.True(t, *r.Receives)
 		require.Zero(t, r.Needed)
@@ -102,23 +101,23 @@ func TestAnAddressIsReportedOn(t *testing.T) {
 	})
 	t.Run("a Safe", func(t *testing.T) {
 		t.Parallel()
-		r := c.report(t, ledgerNode{code: "0x60", safe: true, time: now})
+		r := c.report(t, ledgerNode{code: "0x60", safe: true, time: c.now()})
 		require.Equal(t, shop.Contract, r.Kind)
 		require.Equal(t, []int{2, 3}, []int{r.Needed, r.Owners})
 	})
 	t.Run("another contract", func(t *testing.T) {
 		t.Parallel()
-		r := c.report(t, ledgerNode{code: "0x60", time: now})
+		r := c.report(t, ledgerNode{code: "0x60", time: c.now()})
 		require.Equal(t, shop.Contract, r.Kind)
 		require.Zero(t, r.Needed)
 	})
 	t.Run("one that the token refuses", func(t *testing.T) {
 		t.Parallel()
-		require.False(t, *c.report(t, ledgerNode{code: "0x", blocked: true, time: now}).Receives)
+		require.False(t, *c.report(t, ledgerNode{code: "0x", blocked: true, time: c.now()}).Receives)
 	})
 	t.Run("on a machine whose clock is wrong", func(t *testing.T) {
 		t.Parallel()
-		now := c.now() // of here: parallel tests wait for each other
+		now := c.now()
 		require.InDelta(t, time.Minute, c.report(t, ledgerNode{code: "0x", time: now.Add(-time.Minute)}).Skew, float64(10*time.Second))
 		require.InDelta(t, -time.Minute, c.report(t, ledgerNode{code: "0x", time: now.Add(time.Minute)}).Skew, float64(10*time.Second))
 	})
